@@ -1,0 +1,235 @@
+//! The command line: options as typed, turned into a [`Config`].
+//!
+//! What it is not: a default or a limit; those are the library's.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use log::LevelFilter;
+use wsecho::{Clock, Config, LONG_TIME, Limits, TUTORIAL_REPLY, Template, Timeouts};
+
+/// A WebSocket echo server and its browser page.
+///
+/// Open the printed address in a browser, or connect a client to /ws (answers `You sent: … at …`)
+/// or /echo (answers with the same message). Every option can be given as a variable too.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, next_line_help = false)]
+pub(crate) struct Options {
+    /// Address and port to listen on; repeat it for more. Port 0 takes any free one. Without it,
+    /// 127.0.0.1:8080, or 0.0.0.0:$PORT where the environment has PORT.
+    #[arg(long, value_name = "ADDR", env = "WSECHO_LISTEN", value_delimiter = ',')]
+    listen: Vec<Listen>,
+
+    /// What /ws answers; {message} and {time} are filled in, a brace is written {{ or }}.
+    #[arg(long, value_name = "TEMPLATE", env = "WSECHO_REPLY", default_value = TUTORIAL_REPLY)]
+    reply: Template,
+
+    /// The time in that answer, as a format description of the `time` crate.
+    #[arg(long, value_name = "FORMAT", env = "WSECHO_TIME_FORMAT", default_value = LONG_TIME)]
+    time_format: String,
+
+    /// Show UTC instead of local time.
+    #[arg(long, env = "WSECHO_UTC")]
+    utc: bool,
+
+    /// A folder of your own to serve instead of the page.
+    #[arg(long, value_name = "DIR", env = "WSECHO_WWW")]
+    www: Option<PathBuf>,
+
+    /// An origin whose pages may connect, beside the page's own: https://example.com, null, or *
+    /// for all; repeat it for more.
+    #[arg(long, value_name = "ORIGIN", env = "WSECHO_ALLOW_ORIGIN", value_delimiter = ',')]
+    allow_origin: Vec<String>,
+
+    /// Say more: each request; twice, each frame.
+    #[arg(short, long, action = clap::ArgAction::Count, env = "WSECHO_VERBOSE")]
+    verbose: u8,
+
+    /// Say less: only what goes wrong.
+    #[arg(short, long, conflicts_with = "verbose", env = "WSECHO_QUIET")]
+    quiet: bool,
+
+    #[command(flatten)]
+    limits: LimitOptions,
+}
+
+/// Every duration takes a unit (250ms, 5s, 2m, 1h); the optional ones are off at 0.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Limits (a duration takes a unit: 250ms, 5s, 2m, 1h)")]
+struct LimitOptions {
+    /// Largest message [at the limit: Close 1009].
+    #[arg(long, value_name = "SIZE", env = "WSECHO_MAX_MESSAGE_SIZE", default_value_t = size(Limits::default().max_message_size))]
+    max_message_size: ByteSize,
+
+    /// WebSocket sessions at one time [503].
+    #[arg(long, value_name = "N", env = "WSECHO_MAX_CONNECTIONS", default_value_t = Limits::default().max_connections)]
+    max_connections: usize,
+
+    /// Connections of any kind from one address, 0 for no limit [503].
+    #[arg(long, value_name = "N", env = "WSECHO_MAX_CONNECTIONS_PER_IP", default_value_t = 0)]
+    max_connections_per_ip: usize,
+
+    /// For a whole request head [408].
+    #[arg(long, value_name = "TIME", env = "WSECHO_HANDSHAKE_TIMEOUT", default_value_t = Timeouts::default().handshake.into())]
+    handshake_timeout: humantime::Duration,
+
+    /// Between two requests on a connection [closed].
+    #[arg(long, value_name = "TIME", env = "WSECHO_KEEP_ALIVE_TIMEOUT", default_value_t = Timeouts::default().keep_alive.into())]
+    keep_alive_timeout: humantime::Duration,
+
+    /// Silence before the server sends a Ping, 0 for none.
+    #[arg(long, value_name = "TIME", env = "WSECHO_PING_INTERVAL", default_value_t = optional(Timeouts::default().ping_interval))]
+    ping_interval: humantime::Duration,
+
+    /// Silence after a Ping [dropped].
+    #[arg(long, value_name = "TIME", env = "WSECHO_PING_TIMEOUT", default_value_t = Timeouts::default().ping.into())]
+    ping_timeout: humantime::Duration,
+
+    /// While the peer takes no byte of a write [dropped].
+    #[arg(long, value_name = "TIME", env = "WSECHO_WRITE_TIMEOUT", default_value_t = Timeouts::default().write.into())]
+    write_timeout: humantime::Duration,
+
+    /// From the server's Close to the peer's [dropped].
+    #[arg(long, value_name = "TIME", env = "WSECHO_CLOSE_TIMEOUT", default_value_t = Timeouts::default().close.into())]
+    close_timeout: humantime::Duration,
+
+    /// For a session without a data message, 0 for no limit [Close 1001].
+    #[arg(long, value_name = "TIME", env = "WSECHO_IDLE_TIMEOUT", default_value_t = optional(Timeouts::default().idle))]
+    idle_timeout: humantime::Duration,
+
+    /// For a session as a whole, 0 for no limit [Close 1001].
+    #[arg(long, value_name = "TIME", env = "WSECHO_MAX_DURATION", default_value_t = optional(Timeouts::default().max_duration))]
+    max_duration: humantime::Duration,
+
+    /// From SIGTERM to the end [what is left is dropped].
+    #[arg(long, value_name = "TIME", env = "WSECHO_GRACE_PERIOD", default_value_t = Timeouts::default().grace.into())]
+    grace_period: humantime::Duration,
+}
+
+impl Options {
+    /// How much to log.
+    pub(crate) fn level(&self) -> LevelFilter {
+        match (self.quiet, self.verbose) {
+            (true, _) => LevelFilter::Warn,
+            (false, 0) => LevelFilter::Info,
+            (false, 1) => LevelFilter::Debug,
+            (false, _) => LevelFilter::Trace,
+        }
+    }
+
+    /// The validated configuration.
+    ///
+    /// # Errors
+    /// Bad usage, in words.
+    pub(crate) fn into_config(self) -> Result<Config, clap::Error> {
+        let clock = if self.utc { Clock::utc } else { Clock::local };
+        let clock = clock(&self.time_format)
+            .map_err(|error| usage(format!("--time-format {:?}: {error}", self.time_format)))?;
+        let listen =
+            listen_addresses(&self.listen, std::env::var("PORT").ok().as_deref()).map_err(usage)?;
+        let (limits, timeouts) = self.limits.into_config()?;
+        Ok(Config {
+            listen,
+            reply: self.reply,
+            clock,
+            www: self.www,
+            allow_origin: self.allow_origin,
+            limits,
+            timeouts,
+        })
+    }
+}
+
+impl LimitOptions {
+    fn into_config(self) -> Result<(Limits, Timeouts), clap::Error> {
+        let max_message_size = usize::try_from(self.max_message_size.as_u64()).map_err(|_| {
+            usage("--max-message-size is more than this machine can address".to_owned())
+        })?;
+        let limits = Limits {
+            max_connections: self.max_connections,
+            max_connections_per_ip: Some(self.max_connections_per_ip).filter(|max| *max > 0),
+            max_message_size,
+            ..Limits::default()
+        };
+        let timeouts = Timeouts {
+            handshake: positive("--handshake-timeout", self.handshake_timeout)?,
+            keep_alive: positive("--keep-alive-timeout", self.keep_alive_timeout)?,
+            ping_interval: unless_zero(self.ping_interval),
+            ping: positive("--ping-timeout", self.ping_timeout)?,
+            write: positive("--write-timeout", self.write_timeout)?,
+            close: positive("--close-timeout", self.close_timeout)?,
+            idle: unless_zero(self.idle_timeout),
+            max_duration: unless_zero(self.max_duration),
+            grace: self.grace_period.into(),
+        };
+        Ok((limits, timeouts))
+    }
+}
+
+/// A default size, as it is typed.
+fn size(bytes: usize) -> ByteSize {
+    ByteSize::b(bytes as u64)
+}
+
+/// A default that may be off.
+fn optional(timeout: Option<Duration>) -> humantime::Duration {
+    timeout.unwrap_or_default().into()
+}
+
+fn unless_zero(timeout: humantime::Duration) -> Option<Duration> {
+    Some(*timeout).filter(|timeout| !timeout.is_zero())
+}
+
+fn positive(option: &str, timeout: humantime::Duration) -> Result<Duration, clap::Error> {
+    unless_zero(timeout).ok_or_else(|| usage(format!("{option} must be more than 0")))
+}
+
+/// Bad usage: exit code 2.
+fn usage(what: String) -> clap::Error {
+    Options::command().error(ErrorKind::ValueValidation, what)
+}
+
+/// What `--listen` says, else what PORT says, else the library's default.
+fn listen_addresses(listen: &[Listen], port: Option<&str>) -> Result<Vec<SocketAddr>, String> {
+    match port {
+        _ if !listen.is_empty() => Ok(listen.iter().map(|Listen(address)| *address).collect()),
+        Some(port) => {
+            let port = port.parse().map_err(|_| {
+                format!("PORT={port:?} is not a port number; set --listen, or unset PORT")
+            })?;
+            Ok(vec![(Ipv4Addr::UNSPECIFIED, port).into()])
+        }
+        None => Ok(Config::default().listen),
+    }
+}
+
+/// `IP:PORT`. Names are not looked up, which a static binary cannot do; `localhost` is 127.0.0.1.
+#[derive(Debug, Clone)]
+struct Listen(SocketAddr);
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Listen, String> {
+        if let Ok(address) = text.parse() {
+            return Ok(Listen(address));
+        }
+        let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+        if let Some(port) = local {
+            return Ok(Listen((Ipv4Addr::LOCALHOST, port).into()));
+        }
+        let example = match (text.trim_start_matches(':').parse::<u16>(), text.parse::<IpAddr>()) {
+            (Ok(port), _) => {
+                format!("127.0.0.1:{port} for this machine only, 0.0.0.0:{port} for its network")
+            }
+            (_, Ok(ip)) => SocketAddr::from((ip, wsecho::DEFAULT_PORT)).to_string(),
+            _ => "127.0.0.1:8080 or [::1]:8080".to_owned(),
+        };
+        Err(format!("an address is an IP and a port: {example}"))
+    }
+}

@@ -1,0 +1,186 @@
+//! Every choice and every number of a server, named once.
+//!
+//! What it is: validated values with unit, default, reason, and what a client sees at the limit.
+//! What it is not: the command line (that is the binary's `cli`), or anything that acts.
+//! Invariant: no other room of the crate writes a limit or a timeout as a literal.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::ws::clock::Clock;
+use crate::ws::reply::Template;
+
+/// What a [`Server`](crate::Server) is to do.
+///
+/// ```
+/// use wsecho::Config;
+///
+/// let config = Config {
+///     listen: vec![([127, 0, 0, 1], 0).into()], // port 0: any free port
+///     ..Config::default()
+/// };
+/// assert_eq!(config.limits.max_message_size, 1024 * 1024);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Addresses to listen on. Default: `127.0.0.1:8080`, because an echo server that nobody
+    /// asked for should not be on the network.
+    pub listen: Vec<SocketAddr>,
+    /// The tutorial endpoints' reply. Default: `You sent: {message} at {time}`.
+    pub reply: Template,
+    /// The time in that reply. Default: local time as `3:04:05 PM`.
+    pub clock: Clock,
+    /// A folder whose files are served instead of the embedded page. Default: none.
+    pub www: Option<PathBuf>,
+    /// Origins that may open a WebSocket beside the page's own: `https://example.com`, `null`, or
+    /// `*` for all. Default: none. Without it: no Origin, the same host and port as `Host`, and
+    /// loopback origins on a loopback address.
+    pub allow_origin: Vec<String>,
+    /// Sizes and counts.
+    pub limits: Limits,
+    /// Durations.
+    pub timeouts: Timeouts,
+}
+
+/// Default port of [`Config::listen`].
+pub const DEFAULT_PORT: u16 = 8080;
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            listen: vec![(Ipv4Addr::LOCALHOST, DEFAULT_PORT).into()],
+            reply: Template::default(),
+            clock: Clock::default(),
+            www: None,
+            allow_origin: Vec::new(),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// Sizes in bytes, and counts.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Request head in bytes. Default 16 KiB: browsers with large cookies stay under 8.
+    /// Beyond it: 431, close.
+    pub max_head_size: usize,
+    /// Header fields in a request head. Default 100, as much as any browser or proxy chain sends.
+    /// Beyond it: 431, close.
+    pub max_headers: usize,
+    /// Requests answered on one connection. Default 1000, so that no client keeps a thread for
+    /// ever by asking for the page. At the limit: the response says `Connection: close`.
+    pub max_requests: usize,
+    /// WebSocket sessions at one time. Default 1024. Beyond it: 503 with `Retry-After`.
+    pub max_connections: usize,
+    /// Connections on top of [`max_connections`](Self::max_connections), so that the page and
+    /// `/healthz` answer while every session place is taken. Default 64. Beyond it: 503.
+    pub reserve: usize,
+    /// Connections from one address, whatever they do. Default: no limit, because a proxy is one
+    /// address. Beyond it: 503 with `Retry-After`.
+    pub max_connections_per_ip: Option<usize>,
+    /// WebSocket message in bytes, whole or in fragments. Default 1 MiB. Beyond it: Close 1009.
+    pub max_message_size: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            max_head_size: 16 * 1024,
+            max_headers: 100,
+            max_requests: 1000,
+            max_connections: 1024,
+            reserve: 64,
+            max_connections_per_ip: None,
+            max_message_size: 1024 * 1024,
+        }
+    }
+}
+
+/// Durations. `None` means: no such limit.
+#[derive(Debug, Clone)]
+pub struct Timeouts {
+    /// From the first wait for a request to the last byte of its head. Default 5 s: one deadline
+    /// for the whole head, so that a byte a second does not hold a thread. Beyond it: 408, close.
+    pub handshake: Duration,
+    /// Wait for the next request on a kept-alive connection. Default 10 s. Beyond it: close.
+    pub keep_alive: Duration,
+    /// Silence after which the server sends a Ping. Default 30 s, half of the 60 s after which
+    /// common proxies drop a quiet connection.
+    pub ping_interval: Option<Duration>,
+    /// Wait for any frame after that Ping. Default 20 s. Beyond it: dropped, as a dead peer
+    /// cannot read a Close.
+    pub ping: Duration,
+    /// A write during which the peer accepts no byte. Default 10 s. Beyond it: dropped.
+    pub write: Duration,
+    /// From our Close to the peer's. Default 5 s. Beyond it: dropped.
+    pub close: Duration,
+    /// A session without a data message. Default: no limit. Beyond it: Close 1001.
+    pub idle: Option<Duration>,
+    /// A session as a whole. Default: no limit. Beyond it: Close 1001.
+    pub max_duration: Option<Duration>,
+    /// From the stop to the end. Default 8 s, under the 10 s that container runtimes wait before
+    /// they kill. Beyond it: what is left is dropped.
+    pub grace: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            handshake: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(10),
+            ping_interval: Some(Duration::from_secs(30)),
+            ping: Duration::from_secs(20),
+            write: Duration::from_secs(10),
+            close: Duration::from_secs(5),
+            idle: None,
+            max_duration: None,
+            grace: Duration::from_secs(8),
+        }
+    }
+}
+
+/// Numbers that are the machine's business, not the user's.
+pub(crate) mod tuning {
+    use std::time::Duration;
+
+    /// Connections that wait in the kernel to be accepted. std's 128 makes a burst wait seconds
+    /// for SYN retransmission.
+    pub(crate) const LISTEN_BACKLOG: i32 = 4096;
+    /// How long a finished thread waits for another connection: longer than a page load takes,
+    /// short enough that a burst's threads do not stay.
+    pub(crate) const POOL_IDLE: Duration = Duration::from_secs(10);
+    /// First and longest pause after a failed accept: long enough not to spin while descriptors
+    /// are out, short enough to be back at once when one is free.
+    pub(crate) const ACCEPT_BACKOFF: (Duration, Duration) =
+        (Duration::from_millis(5), Duration::from_millis(500));
+    /// Between two log lines about one recurring trouble.
+    pub(crate) const LOG_EVERY: Duration = Duration::from_secs(5);
+    /// What a refused peer may still send before it is cut off, so that it can read the refusal:
+    /// more than a client sends before it looks, little enough to bound the work.
+    pub(crate) const LINGER_BYTES: usize = 16 * 1024 * 1024;
+    /// How long a refused peer is listened to after the refusal.
+    pub(crate) const LINGER_TIME: Duration = Duration::from_secs(2);
+    /// Refused connections held open at one time, so that they can read why; the oldest goes
+    /// first. Small beside a descriptor limit of 256.
+    pub(crate) const REFUSED_HELD: usize = 32;
+    /// Between two looks at what refused peers sent.
+    pub(crate) const REFUSED_POLL: Duration = Duration::from_millis(20);
+    /// `Retry-After` of a 503, in seconds.
+    pub(crate) const RETRY_AFTER_SECS: u32 = 5;
+    /// One read of a request head.
+    pub(crate) const HEAD_READ: usize = 4096;
+    /// tungstenite fills all of its read buffer with zeros before each read, so this much of
+    /// every session is resident.
+    pub(crate) const SESSION_READ_BUFFER: usize = 4096;
+    /// Replies collected before they are written although the next read would not block yet.
+    pub(crate) const WRITE_BUFFER: usize = 16 * 1024;
+    /// While stopping: between two looks for the peer's Close. Its arrival cannot be waited for,
+    /// since the read side is shut down.
+    pub(crate) const STOP_POLL: Duration = Duration::from_millis(2);
+    /// While stopping: how long a peer that never pauses is still answered before it is told.
+    pub(crate) const STOP_REPLIES: Duration = Duration::from_millis(250);
+    /// Descriptors beside the connections: listeners, standard streams, files of `--www`.
+    pub(crate) const DESCRIPTORS_BESIDE: u64 = 32;
+}

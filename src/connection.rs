@@ -1,0 +1,250 @@
+//! One peer, from its first byte to its last.
+//!
+//! What it is: the place where HTTP and WebSocket meet: requests are answered one after another,
+//! until one of them turns the connection into a session.
+//! What it is not: a decision; `http` and `ws` decide.
+//! Invariant: one log line for each session, written where its end is known.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use log::{debug, info};
+
+use crate::config::Config;
+use crate::config::tuning::{HEAD_READ, LINGER_TIME, RETRY_AFTER_SECS};
+use crate::http::head::{Head, HeadError};
+use crate::http::page::Site;
+use crate::http::response::Response;
+use crate::http::route::{ENDPOINT_LIST, Endpoint, Route, route};
+use crate::http::{origin, upgrade};
+use crate::net::admission::{ConnectionPermit, Full, SessionPermit};
+use crate::net::linger::linger;
+use crate::net::shutdown::Stop;
+use crate::net::socket::{Patience, Socket, Transport};
+use crate::ws::reply::Replier;
+use crate::ws::session;
+
+/// What all connections of a server share.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) site: Site,
+    pub(crate) stop: Arc<Stop>,
+    /// Sessions so far; numbers them in the log.
+    pub(crate) sessions: AtomicU64,
+}
+
+/// A connection that has its place.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) stream: TcpStream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) permit: ConnectionPermit,
+}
+
+/// An accepted handshake.
+struct Upgrade {
+    endpoint: Endpoint,
+    path: String,
+    _permit: SessionPermit,
+}
+
+/// What a request leads to.
+enum Step {
+    /// This response, and another request.
+    Respond(Response),
+    /// This response, and the end.
+    Refuse(Response),
+    /// The 101 response, and a session.
+    Upgrade(Vec<u8>, Upgrade),
+}
+
+/// Serves a connection to its end.
+pub(crate) fn serve(accepted: Accepted, context: &Context) {
+    let Accepted { stream, peer, permit } = accepted;
+    let timeouts = &context.config.timeouts;
+    let local = stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
+    let socket = match Socket::new(stream, &context.stop, timeouts.write) {
+        Ok(socket) => socket,
+        Err(error) => return debug!("{peer}: gone before the first byte: {error}"),
+    };
+    let mut connection = Connection { socket, buffer: Vec::new(), peer, local, permit, context };
+    if let Some(upgrade) = connection.serve_requests() {
+        connection.serve_session(upgrade);
+    }
+}
+
+struct Connection<'a> {
+    socket: Socket,
+    /// Read, not used yet: the start of a head, a pipelined request, early frames.
+    buffer: Vec<u8>,
+    peer: SocketAddr,
+    /// Whether it came in on a loopback address.
+    local: bool,
+    permit: ConnectionPermit,
+    context: &'a Context,
+}
+
+impl Connection<'_> {
+    /// Answers requests until the connection is over, or becomes a session.
+    fn serve_requests(&mut self) -> Option<Upgrade> {
+        let max_requests = self.context.config.limits.max_requests;
+        for number in 1..=max_requests {
+            if number > 1 && !self.wait_for_request() {
+                return None;
+            }
+            let head = match self.read_head() {
+                Ok(head) => head,
+                Err(error) => {
+                    self.refuse_head(error);
+                    return None;
+                }
+            };
+            let (response, keep) = match self.decide(&head) {
+                Step::Upgrade(response, upgrade) => {
+                    return self.socket.write_all(&response).is_ok().then_some(upgrade);
+                }
+                Step::Respond(response) => (response, head.keeps_alive() && number < max_requests),
+                Step::Refuse(response) => (response, false),
+            };
+            if !self.respond(response, &head, keep && !self.context.stop.requested()) {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Waits for the first byte of another request. False when none is to come.
+    fn wait_for_request(&mut self) -> bool {
+        self.buffer.is_empty().then(|| self.read_first(self.context.config.timeouts.keep_alive));
+        !self.buffer.is_empty()
+    }
+
+    /// One read into the empty buffer, which a stop interrupts.
+    fn read_first(&mut self, timeout: Duration) {
+        let mut chunk = [0; HEAD_READ];
+        self.socket.set_patience(Patience::until(Instant::now() + timeout));
+        self.socket.set_waiting(true);
+        let read = self.socket.read(&mut chunk).unwrap_or(0);
+        self.socket.set_waiting(false);
+        self.buffer.extend_from_slice(&chunk[..read]);
+    }
+
+    /// The head of a request, under one deadline.
+    fn read_head(&mut self) -> Result<Head, HeadError> {
+        let Config { limits, timeouts, .. } = &self.context.config;
+        self.socket.set_patience(Patience::until(Instant::now() + timeouts.handshake));
+        Head::read(&mut self.socket, &mut self.buffer, limits)
+    }
+
+    /// Writes a response. Returns whether the connection is kept.
+    fn respond(&mut self, response: Response, head: &Head, keep: bool) -> bool {
+        debug!("{}: {} {:?}: {}", self.peer, head.method, head.path, response.status);
+        let written = response.write(&mut self.socket, head.method == "HEAD", keep);
+        if written.is_ok() && !keep {
+            linger(&mut self.socket, LINGER_TIME);
+        }
+        written.is_ok() && keep
+    }
+
+    /// Answers what was not a request, where there is somebody to answer.
+    fn refuse_head(&mut self, error: HeadError) {
+        debug!("{}: no request: {error:?}", self.peer);
+        let response = match error {
+            HeadError::Timeout => Response::text(
+                408,
+                "The request head did not arrive in time (--handshake-timeout).\n",
+            ),
+            HeadError::TooLarge => Response::text(431, "The request head is too large.\n"),
+            HeadError::Version => Response::text(505, "This server speaks HTTP/1.1.\n"),
+            HeadError::Malformed(what) => {
+                Response::text(400, format!("This is not an HTTP request: {what}.\n"))
+            }
+            HeadError::Left => return,
+        };
+        if response.write(&mut self.socket, false, false).is_ok() {
+            linger(&mut self.socket, LINGER_TIME);
+        }
+    }
+
+    fn decide(&self, head: &Head) -> Step {
+        match route(head) {
+            Route::Health if self.context.stop.requested() => Step::Refuse(stopping()),
+            Route::Health => Step::Respond(Response::text(200, "ok\n")),
+            Route::Page(path) => Step::Respond(
+                self.context.site.get(&path).unwrap_or_else(|| Response::text(404, ENDPOINT_LIST)),
+            ),
+            Route::WebSocket(endpoint) => self.upgrade(head, endpoint).unwrap_or_else(Step::Refuse),
+            Route::Refusal(response) => Step::Respond(response),
+            Route::End(response) => Step::Refuse(response),
+        }
+    }
+
+    /// Checks a handshake, and takes a place for its session.
+    fn upgrade(&self, head: &Head, endpoint: Endpoint) -> Result<Step, Response> {
+        let origin = head.get("Origin");
+        let host = head.get("Host").unwrap_or_default();
+        if !origin::allows(origin, host, self.local, &self.context.config.allow_origin) {
+            return Err(Response::text(
+                403,
+                format!(
+                    "A page from {} may not open a WebSocket on {host}; the server's operator can allow it with --allow-origin.\n",
+                    origin.unwrap_or_default(),
+                ),
+            ));
+        }
+        let response = upgrade::accept(head)?;
+        if self.context.stop.requested() {
+            return Err(stopping());
+        }
+        let permit = self.permit.session().map_err(full)?;
+        Ok(Step::Upgrade(response, Upgrade { endpoint, path: head.path.clone(), _permit: permit }))
+    }
+
+    /// Runs the session, and logs its end.
+    fn serve_session(mut self, upgrade: Upgrade) {
+        let Context { config, sessions, .. } = self.context;
+        let number = sessions.fetch_add(1, Ordering::Relaxed) + 1;
+        let (peer, path) = (self.peer, &upgrade.path);
+        debug!("session {number} {peer} {path}: open");
+        let replier = match upgrade.endpoint {
+            Endpoint::Tutorial => Replier::tutorial(config.reply.clone(), config.clock.clone()),
+            Endpoint::Echo => Replier::Verbatim,
+        };
+        let started = Instant::now();
+        self.socket.set_waiting(true);
+        let report = session::run(self.socket, self.buffer, replier, config);
+        info!(
+            "session {number} {peer} {path}: {}; {} received, {} answered, {:.3} s",
+            report.cause,
+            report.received,
+            report.answered,
+            started.elapsed().as_secs_f64()
+        );
+    }
+}
+
+/// The refusal of a server with no place left.
+pub(crate) fn full(full: Full) -> Response {
+    let what = match full {
+        Full::Connections | Full::Sessions => "Every place is taken (--max-connections)",
+        Full::Address => {
+            "Your address has as many connections as it may have (--max-connections-per-ip)"
+        }
+    };
+    unavailable(what)
+}
+
+/// The refusal of a server that is about to end.
+fn stopping() -> Response {
+    unavailable("The server is shutting down")
+}
+
+/// A 503 that says why, and when to come back.
+pub(crate) fn unavailable(why: &str) -> Response {
+    Response::text(503, format!("{why}; try again in {RETRY_AFTER_SECS} seconds.\n"))
+        .with("Retry-After", RETRY_AFTER_SECS.to_string())
+}

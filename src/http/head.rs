@@ -1,0 +1,273 @@
+//! The head of one request: a bounded read, and the parse.
+//!
+//! What it is: request line and header fields, as they arrived.
+//! What it is not: a body. Requests that announce one are refused before it is read, which leaves
+//! no room for two opinions on where a request ends.
+//! Invariant: at most `max_head_size` bytes are kept, under one deadline for all of them.
+
+use std::io::{self, Read};
+
+use crate::config::Limits;
+use crate::config::tuning::HEAD_READ;
+
+/// A request head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) method: String,
+    /// The path, without query; still percent-encoded.
+    pub(crate) path: String,
+    pub(crate) version: Version,
+    /// In the order of arrival; bytes that are not UTF-8 are U+FFFD.
+    pub(crate) fields: Vec<(String, String)>,
+}
+
+/// HTTP/1.x.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Version {
+    Http10,
+    Http11,
+}
+
+/// Why there is no head.
+#[derive(Debug)]
+pub(crate) enum HeadError {
+    /// Not complete in time.
+    Timeout,
+    /// More bytes, or more fields, than allowed.
+    TooLarge,
+    /// Not HTTP/1.x.
+    Version,
+    /// Not HTTP; what the parser says.
+    Malformed(String),
+    /// The peer left in the middle.
+    Left,
+}
+
+impl Head {
+    /// The values of a field, in the order of arrival.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.fields
+            .iter()
+            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.as_str())
+    }
+
+    /// The first value of a field.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+    }
+
+    /// Whether a comma-separated field, repeated or not, lists `token`.
+    pub(crate) fn lists(&self, name: &str, token: &str) -> bool {
+        self.all(name)
+            .flat_map(|value| value.split(','))
+            .any(|listed| listed.trim().eq_ignore_ascii_case(token))
+    }
+
+    /// Whether the connection may serve another request.
+    pub(crate) fn keeps_alive(&self) -> bool {
+        match self.version {
+            Version::Http11 => !self.lists("Connection", "close"),
+            Version::Http10 => self.lists("Connection", "keep-alive"),
+        }
+    }
+
+    /// Reads a head from `buffer` and then `stream`; what follows it stays in `buffer`.
+    ///
+    /// # Errors
+    /// As [`HeadError`] says. A read that would block is a timeout.
+    pub(crate) fn read(
+        stream: &mut impl Read,
+        buffer: &mut Vec<u8>,
+        limits: &Limits,
+    ) -> Result<Head, HeadError> {
+        let mut chunk = [0; HEAD_READ];
+        let mut seen = 0;
+        loop {
+            // A parse costs the whole buffer: only the first bytes (is this HTTP at all?) and a
+            // blank line are worth one.
+            if seen == 0 && !buffer.is_empty() || has_blank_line(buffer, seen) {
+                if let Some((head, length)) = parse(buffer, limits)? {
+                    buffer.drain(..length);
+                    return Ok(head);
+                }
+            }
+            seen = buffer.len();
+            let room = limits.max_head_size.saturating_sub(seen).min(chunk.len());
+            if room == 0 {
+                return Err(HeadError::TooLarge);
+            }
+            match stream.read(&mut chunk[..room]) {
+                Ok(0) => return Err(HeadError::Left),
+                Ok(n) => buffer.extend_from_slice(&chunk[..n]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(HeadError::Timeout);
+                }
+                Err(_) => return Err(HeadError::Left),
+            }
+        }
+    }
+}
+
+/// Whether a blank line ends in what came after the first `seen` bytes.
+fn has_blank_line(buffer: &[u8], seen: usize) -> bool {
+    let tail = &buffer[seen.saturating_sub(3)..];
+    tail.windows(2).any(|pair| pair == b"\n\n") || tail.windows(3).any(|three| three == b"\n\r\n")
+}
+
+/// A head and its length in bytes; none while it is not complete.
+pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<(Head, usize)>, HeadError> {
+    let mut fields = vec![httparse::EMPTY_HEADER; limits.max_headers];
+    let mut request = httparse::Request::new(&mut fields);
+    let length = match request.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooLarge),
+        Err(httparse::Error::Version) => return Err(HeadError::Version),
+        Err(error) => return Err(HeadError::Malformed(error.to_string())),
+    };
+    let target = request.path.unwrap_or_default();
+    let head = Head {
+        method: request.method.unwrap_or_default().to_owned(),
+        path: path_of(target)
+            .ok_or_else(|| HeadError::Malformed("invalid request target".to_owned()))?
+            .to_owned(),
+        version: if request.version == Some(0) { Version::Http10 } else { Version::Http11 },
+        fields: request
+            .headers
+            .iter()
+            .map(|field| (field.name.to_owned(), String::from_utf8_lossy(field.value).into_owned()))
+            .collect(),
+    };
+    Ok(Some((head, length)))
+}
+
+/// The path of a request target in origin form or absolute form. `*` is the path of itself.
+fn path_of(target: &str) -> Option<&str> {
+    let after_host = match target.split_once("://") {
+        _ if target == "*" => return Some(target),
+        _ if target.starts_with('/') => target,
+        Some((scheme, rest))
+            if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("ws") =>
+        {
+            rest.find(['/', '?']).map_or("/", |at| &rest[at..])
+        }
+        _ => return None,
+    };
+    let path = after_host.split(['?', '#']).next().unwrap_or_default();
+    Some(if path.is_empty() { "/" } else { path })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Result<(Head, Vec<u8>), HeadError> {
+        let mut buffer = Vec::new();
+        let head = Head::read(&mut &*bytes, &mut buffer, &Limits::default())?;
+        Ok((head, buffer))
+    }
+
+    /// Gives one byte a read.
+    struct Trickle<'a>(&'a [u8]);
+
+    impl Read for Trickle<'_> {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            let n = self.0.len().min(1).min(buf.len());
+            let (now, later) = self.0.split_at(n);
+            buf[..n].copy_from_slice(now);
+            self.0 = later;
+            Ok(n)
+        }
+    }
+
+    #[test]
+    fn a_head_and_what_follows_it() {
+        let (head, rest) =
+            read(b"GET /ws?a=b HTTP/1.1\r\nHost: h\r\nX: 1\r\nx: 2\r\n\r\nrest").unwrap();
+        assert_eq!((head.method.as_str(), head.path.as_str()), ("GET", "/ws"));
+        assert_eq!(head.all("X").collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(head.get("host"), Some("h"));
+        assert_eq!(rest, b"rest");
+    }
+
+    #[test]
+    fn a_head_in_one_byte_pieces() {
+        for head in ["GET / HTTP/1.1\r\nHost: h\r\n\r\n", "\r\nGET / HTTP/1.1\nHost: h\n\n"] {
+            let mut buffer = Vec::new();
+            let head = Head::read(&mut Trickle(head.as_bytes()), &mut buffer, &Limits::default());
+            assert_eq!(head.unwrap().get("Host"), Some("h"));
+        }
+    }
+
+    #[test]
+    fn two_heads_in_one_read() {
+        let mut buffer = b"GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n".to_vec();
+        for path in ["/1", "/2"] {
+            let head = Head::read(&mut io::empty(), &mut buffer, &Limits::default()).unwrap();
+            assert_eq!(head.path, path);
+        }
+    }
+
+    #[test]
+    fn limits_are_kept() {
+        let long = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(16 * 1024));
+        assert!(matches!(read(long.as_bytes()), Err(HeadError::TooLarge)));
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(101));
+        assert!(matches!(read(many.as_bytes()), Err(HeadError::TooLarge)));
+        let just = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(100));
+        assert!(read(just.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_http_is_said_at_once() {
+        assert!(matches!(read(b"\x16\x03\x01\x02\x00\x01"), Err(HeadError::Malformed(_))));
+        assert!(matches!(read(b"GET / HTTP/2.0\r\n"), Err(HeadError::Version)));
+        assert!(matches!(read(b"GET / HTTP/1.1\r\nA b: c\r\n\r\n"), Err(HeadError::Malformed(_))));
+        assert!(matches!(
+            read(b"GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n"),
+            Err(HeadError::Malformed(_))
+        ));
+        assert!(matches!(read(b"CONNECT h:1 HTTP/1.1\r\n\r\n"), Err(HeadError::Malformed(_))));
+    }
+
+    #[test]
+    fn paths_of_targets() {
+        for (target, path) in [
+            ("/", Some("/")),
+            ("/a/b?c/d", Some("/a/b")),
+            ("/?x", Some("/")),
+            ("http://h/a?b", Some("/a")),
+            ("WS://h:1/a", Some("/a")),
+            ("http://h", Some("/")),
+            ("http://h?x", Some("/")),
+            ("*", Some("*")),
+            ("h:1", None),
+            ("ftp://h/a", None),
+            ("a", None),
+        ] {
+            assert_eq!(path_of(target), path, "{target}");
+        }
+    }
+
+    #[test]
+    fn lists_of_tokens() {
+        let (head, _) =
+            read(b"GET / HTTP/1.1\r\nConnection: keep-alive , Upgrade\r\nConnection: x\r\n\r\n")
+                .unwrap();
+        assert!(head.lists("connection", "upgrade") && head.lists("connection", "X"));
+        assert!(!head.lists("connection", "up") && !head.lists("upgrade", "x"));
+    }
+
+    #[test]
+    fn keep_alive_is_the_default_from_http_1_1_on() {
+        for (head, expected) in [
+            ("GET / HTTP/1.1\r\n\r\n", true),
+            ("GET / HTTP/1.1\r\nConnection: Close\r\n\r\n", false),
+            ("GET / HTTP/1.0\r\n\r\n", false),
+            ("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", true),
+        ] {
+            assert_eq!(read(head.as_bytes()).unwrap().0.keeps_alive(), expected, "{head}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! One HTTP request: read its head, decide, answer.
+
+pub(crate) mod head;
+pub(crate) mod origin;
+pub(crate) mod page;
+pub(crate) mod response;
+pub(crate) mod route;
+pub(crate) mod upgrade;

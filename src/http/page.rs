@@ -1,0 +1,156 @@
+//! The browser page: embedded in the binary, or a folder of the user's own.
+//!
+//! What it is: from a request path to a file.
+//! What it is not: a general file server; there are no listings and no ranges.
+//! Invariant: no path leaves the folder, neither by `..` nor by a link.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use percent_encoding::percent_decode_str;
+
+use super::response::Response;
+
+/// Where pages come from.
+#[derive(Debug)]
+pub(crate) enum Site {
+    Embedded,
+    /// A folder, its path resolved.
+    Folder(PathBuf),
+}
+
+/// Path, content type and bytes of each embedded file.
+const EMBEDDED: [(&str, &str, &[u8]); 4] = [
+    ("/", "text/html; charset=utf-8", include_bytes!("../../www/index.html")),
+    ("/client.js", "text/javascript; charset=utf-8", include_bytes!("../../www/client.js")),
+    ("/style.css", "text/css; charset=utf-8", include_bytes!("../../www/style.css")),
+    ("/favicon.svg", "image/svg+xml", include_bytes!("../../www/favicon.svg")),
+];
+
+/// Content types by file extension; what is not listed is bytes.
+const CONTENT_TYPES: [(&str, &str); 16] = [
+    ("html", "text/html; charset=utf-8"),
+    ("js", "text/javascript; charset=utf-8"),
+    ("mjs", "text/javascript; charset=utf-8"),
+    ("css", "text/css; charset=utf-8"),
+    ("json", "application/json"),
+    ("map", "application/json"),
+    ("txt", "text/plain; charset=utf-8"),
+    ("svg", "image/svg+xml"),
+    ("png", "image/png"),
+    ("jpg", "image/jpeg"),
+    ("webp", "image/webp"),
+    ("ico", "image/vnd.microsoft.icon"),
+    ("woff2", "font/woff2"),
+    ("wasm", "application/wasm"),
+    ("mp4", "video/mp4"),
+    ("webmanifest", "application/manifest+json"),
+];
+
+impl Site {
+    /// The embedded page, or `folder`.
+    ///
+    /// # Errors
+    /// The operating system's, when `folder` is no folder that can be read.
+    pub(crate) fn new(folder: Option<&Path>) -> io::Result<Site> {
+        let Some(folder) = folder else { return Ok(Site::Embedded) };
+        std::fs::read_dir(folder)?;
+        folder.canonicalize().map(Site::Folder)
+    }
+
+    /// The file that a request path names; none when there is none to be had.
+    pub(crate) fn get(&self, path: &str) -> Option<Response> {
+        match self {
+            Site::Embedded => EMBEDDED
+                .iter()
+                .find(|(name, _, _)| *name == path)
+                .map(|(_, content_type, bytes)| Response::embedded(bytes, content_type)),
+            Site::Folder(root) => {
+                let file = resolve(root, path)?;
+                Response::file(File::open(&file).ok()?, content_type(&file)).ok()
+            }
+        }
+    }
+}
+
+/// The regular file under `root` that `path` names; `index.html` where it names a folder.
+fn resolve(root: &Path, path: &str) -> Option<PathBuf> {
+    let mut file = root.to_owned();
+    for segment in path.split('/') {
+        let segment = percent_decode_str(segment).decode_utf8().ok()?;
+        if segment == ".." || segment.contains(['/', '\\', '\0']) {
+            return None;
+        }
+        file.push(&*segment);
+    }
+    if file.is_dir() {
+        file.push("index.html");
+    }
+    // Links are followed by now: where they lead out, the result is outside.
+    let file = file.canonicalize().ok()?;
+    (file.starts_with(root) && file.is_file()).then_some(file)
+}
+
+fn content_type(file: &Path) -> &'static str {
+    let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    CONTENT_TYPES
+        .iter()
+        .find(|(listed, _)| listed.eq_ignore_ascii_case(extension))
+        .map_or("application/octet-stream", |(_, content_type)| content_type)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn no_path_leaves_the_folder() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("secret"), "secret").unwrap();
+        let root = outside.path().join("www");
+        fs::create_dir_all(root.join("sub")).unwrap();
+        for name in ["index.html", "a b.txt", "sub/index.html", "..."] {
+            fs::write(root.join(name), name).unwrap();
+        }
+        symlink("../secret", root.join("link-out")).unwrap();
+        symlink("..", root.join("folder-out")).unwrap();
+        symlink("index.html", root.join("link-in")).unwrap();
+        let root = root.canonicalize().unwrap();
+
+        for (path, expected) in [
+            ("/", Some("index.html")),
+            ("/index.html", Some("index.html")),
+            ("/a%20b.txt", Some("a b.txt")),
+            ("/sub", Some("sub/index.html")),
+            ("/sub/", Some("sub/index.html")),
+            ("/./sub//index.html", Some("sub/index.html")),
+            ("/link-in", Some("index.html")),
+            ("/...", Some("...")),
+            ("/../secret", None),
+            ("/sub/../index.html", None),
+            ("/%2e%2e/secret", None),
+            ("/.%2E/secret", None),
+            ("/sub%2f..%2f..%2fsecret", None),
+            ("/..%5csecret", None),
+            ("/link-out", None),
+            ("/folder-out/secret", None),
+            ("/index.html%00.txt", None),
+            ("/%ff", None),
+            ("/missing", None),
+            ("//etc/passwd", None),
+            ("*", None),
+        ] {
+            assert_eq!(resolve(&root, path), expected.map(|name| root.join(name)), "{path}");
+        }
+    }
+
+    #[test]
+    fn content_types() {
+        assert_eq!(content_type(Path::new("a.HTML")), "text/html; charset=utf-8");
+        assert_eq!(content_type(Path::new("a.b")), "application/octet-stream");
+        assert_eq!(content_type(Path::new("html")), "application/octet-stream");
+    }
+}

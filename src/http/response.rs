@@ -1,0 +1,167 @@
+//! One HTTP response.
+//!
+//! What it is: status, fields and body, written by tiny_http.
+//! What it is not: a decision; routes and refusals make those.
+//! Invariant: every response has a `Content-Length`, so that the connection can be kept.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use tiny_http::{HTTPVersion, Header, StatusCode};
+
+/// What a connection answers to one request.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    fields: Vec<(&'static str, String)>,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    Text(String),
+    Embedded(&'static [u8]),
+    File(File, usize),
+}
+
+impl Response {
+    /// Plain text that is true now and not a minute later.
+    pub(crate) fn text(status: u16, text: impl Into<String>) -> Response {
+        Response::new(status, "text/plain; charset=utf-8", Body::Text(text.into()))
+            .with("Cache-Control", "no-store")
+    }
+
+    /// Bytes that the binary holds.
+    pub(crate) fn embedded(bytes: &'static [u8], content_type: &str) -> Response {
+        Response::new(200, content_type, Body::Embedded(bytes))
+    }
+
+    /// A file as it is now.
+    ///
+    /// # Errors
+    /// The operating system's, when the length cannot be had.
+    pub(crate) fn file(file: File, content_type: &str) -> io::Result<Response> {
+        let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+        Ok(Response::new(200, content_type, Body::File(file, length)))
+    }
+
+    fn new(status: u16, content_type: &str, body: Body) -> Response {
+        Response { status, fields: Vec::new(), body }
+            .with("Content-Type", content_type)
+            .with("X-Content-Type-Options", "nosniff")
+            .with("Server", "wsecho")
+    }
+
+    /// Adds a field.
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Response {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    /// Writes the response, without its body for HEAD. `keep`: the connection is kept after it.
+    ///
+    /// # Errors
+    /// Those of `out`, or of the file that is the body.
+    pub(crate) fn write(self, out: &mut impl Write, head_only: bool, keep: bool) -> io::Result<()> {
+        let (body, length): (Box<dyn Read + '_>, usize) = match &self.body {
+            Body::Text(text) => (Box::new(text.as_bytes()), text.len()),
+            Body::Embedded(bytes) => (Box::new(*bytes), bytes.len()),
+            // A file that grows while it is sent must not outgrow its Content-Length.
+            Body::File(file, length) => (Box::new(file.take(*length as u64)), *length),
+        };
+        let fields = self
+            .fields
+            .iter()
+            .filter_map(|(name, value)| Header::from_bytes(*name, value.as_bytes()).ok());
+        let mut out = AfterStatusLine { out, insert: Some(hop_by_hop(self.status, keep)) };
+        tiny_http::Response::new(
+            StatusCode(self.status),
+            fields.collect(),
+            body,
+            Some(length),
+            None,
+        )
+        // By itself it chunks from 32 KiB on.
+        .with_chunked_threshold(usize::MAX)
+        .raw_print(&mut out, HTTPVersion(1, 1), &[], head_only, None)?;
+        out.flush()
+    }
+}
+
+/// The fields that are the connection's and not the response's; tiny_http discards them.
+fn hop_by_hop(status: u16, keep: bool) -> &'static str {
+    match (status, keep) {
+        (426, true) => "Connection: Upgrade\r\nUpgrade: websocket\r\n",
+        (426, false) => "Connection: Upgrade, close\r\nUpgrade: websocket\r\n",
+        (_, true) => "",
+        (_, false) => "Connection: close\r\n",
+    }
+}
+
+/// Puts fields between the status line and what follows it.
+struct AfterStatusLine<'a, W> {
+    out: &'a mut W,
+    insert: Option<&'static str>,
+}
+
+impl<W: Write> Write for AfterStatusLine<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let line_end = bytes.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+        let (Some(fields), Some(end)) = (self.insert, line_end) else {
+            return self.out.write(bytes);
+        };
+        self.insert = None;
+        self.out.write_all(&bytes[..end])?;
+        self.out.write_all(fields.as_bytes())?;
+        Ok(end)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(response: Response, head_only: bool, keep: bool) -> String {
+        let mut out = Vec::new();
+        response.write(&mut out, head_only, keep).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_response_has_a_length_and_its_body() {
+        let text = written(Response::text(404, "no\n").with("Allow", "GET"), false, true);
+        assert!(text.starts_with("HTTP/1.1 404 Not Found\r\n"), "{text}");
+        assert!(
+            text.contains("\r\nContent-Length: 3\r\n") && text.contains("\r\nAllow: GET\r\n"),
+            "{text}"
+        );
+        assert!(text.ends_with("\r\n\r\nno\n"), "{text}");
+        assert!(!text.contains("Connection:"), "{text}");
+    }
+
+    #[test]
+    fn head_has_the_length_and_no_body() {
+        let text = written(Response::text(200, "ok"), true, true);
+        assert!(text.contains("\r\nContent-Length: 2\r\n") && text.ends_with("\r\n\r\n"), "{text}");
+    }
+
+    #[test]
+    fn the_connection_has_the_last_word() {
+        let closed = written(Response::text(200, ""), false, false);
+        assert!(closed.starts_with("HTTP/1.1 200 OK\r\nConnection: close\r\n"), "{closed}");
+        let upgrade = written(Response::text(426, ""), false, true);
+        assert!(upgrade.contains("Connection: Upgrade\r\nUpgrade: websocket\r\n"), "{upgrade}");
+    }
+
+    #[test]
+    fn a_large_body_is_not_chunked() {
+        static LARGE: [u8; 40_000] = [b'x'; 40_000];
+        let text = written(Response::embedded(&LARGE, "text/plain"), false, true);
+        assert!(text.contains("\r\nContent-Length: 40000\r\n"), "no length");
+        assert!(!text.contains("Transfer-Encoding"), "chunked");
+    }
+}

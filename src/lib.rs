@@ -1,0 +1,57 @@
+//! A WebSocket echo server and its browser page: blocking I/O, one thread per connection.
+//!
+//! The order in which the code is read is the order in which data flows:
+//!
+//! ```text
+//! TcpListener ── accept ──▶ admission ──▶ thread pool ──▶ connection          server, net
+//!                               │ refused: 503, off the accept thread
+//! connection:  head ──▶ route ──▶ page      (the connection is kept alive)    connection, http
+//!                           ├───▶ refusal   (what is wrong, and what would be right)
+//!                           └───▶ upgrade ──▶ session: read, reply, write … until
+//!                                             the closing handshake is done   ws
+//! ```
+//!
+//! Types tell the same story: `TcpStream → Socket → Head → Route → WebSocket<Socket> → Report`.
+//!
+//! It is no framework, no proxy and no application server; there is no async runtime in it.
+//! The program `wsecho` is a command line around this library. The library alone is of use in
+//! tests of WebSocket clients:
+//!
+//! ```
+//! use wsecho::{Config, Server};
+//!
+//! let config = Config { listen: vec![([127, 0, 0, 1], 0).into()], ..Config::default() };
+//! let server = Server::bind(config)?;
+//! let url = format!("ws://{}/echo", server.local_addrs()[0]);
+//! let stopper = server.stopper();
+//! let running = std::thread::spawn(|| server.run());
+//!
+//! // … connect the client under test to `url` …
+//! # let stream = std::net::TcpStream::connect(&url[5..url.len() - 5])?;
+//! # let (mut client, _) = tungstenite::client(&url, stream)?;
+//! # client.send("hello".into())?;
+//! # assert_eq!(client.read()?, "hello".into());
+//!
+//! stopper.stop(); // every session is told with Close 1001
+//! # assert!(client.read()?.is_close());
+//! # client.flush().ok();
+//! # drop(client);
+//! running.join().unwrap()?; // no thread and no descriptor is left
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod connection;
+mod http;
+mod net;
+mod ops;
+mod server;
+mod ws;
+
+pub use config::{Config, DEFAULT_PORT, Limits, Timeouts};
+pub use ops::descriptors::raise_descriptor_limit;
+pub use server::{Error, Server, Stopper};
+pub use ws::clock::{Clock, LONG_TIME};
+pub use ws::reply::{TUTORIAL_REPLY, Template, TemplateError};

@@ -1,0 +1,213 @@
+//! Who gets in: counted places, handed out as permits.
+//!
+//! What it is: the count of connections (in all and by address) and of sessions.
+//! What it is not: the refusal itself; whoever is told [`Full`] words it.
+//! Invariant: a permit gives its place back when it is dropped, however its connection ends.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::config::Limits;
+
+/// The places of one server.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    max_connections: usize,
+    max_sessions: usize,
+    max_per_ip: Option<usize>,
+    counts: Mutex<Counts>,
+    freed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    connections: usize,
+    sessions: usize,
+    /// Kept only where there is a limit by address.
+    by_ip: HashMap<IpAddr, usize>,
+}
+
+/// Which places are all taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// `max_connections` and the reserve.
+    Connections,
+    /// `max_connections`.
+    Sessions,
+    /// `max_connections_per_ip`.
+    Address,
+}
+
+impl Full {
+    /// The option that would allow more.
+    pub(crate) fn option(self) -> &'static str {
+        match self {
+            Full::Connections | Full::Sessions => "--max-connections",
+            Full::Address => "--max-connections-per-ip",
+        }
+    }
+}
+
+impl Admission {
+    pub(crate) fn new(limits: &Limits) -> Arc<Admission> {
+        Arc::new(Admission {
+            max_connections: limits.max_connections.saturating_add(limits.reserve),
+            max_sessions: limits.max_connections,
+            max_per_ip: limits.max_connections_per_ip,
+            counts: Mutex::default(),
+            freed: Condvar::new(),
+        })
+    }
+
+    /// A place for a connection from `ip`.
+    pub(crate) fn connect(self: &Arc<Self>, ip: IpAddr) -> Result<ConnectionPermit, Full> {
+        let mut counts = self.lock();
+        if counts.connections >= self.max_connections {
+            return Err(Full::Connections);
+        }
+        if let Some(max) = self.max_per_ip {
+            let of_ip = counts.by_ip.entry(ip).or_default();
+            if *of_ip >= max {
+                return Err(Full::Address);
+            }
+            *of_ip += 1;
+        }
+        counts.connections += 1;
+        Ok(ConnectionPermit { admission: Arc::clone(self), ip })
+    }
+
+    /// Waits until no session is left, or until `deadline`. Returns the sessions left.
+    pub(crate) fn wait_for_sessions(&self, deadline: Instant) -> usize {
+        self.wait_until_none(deadline, |counts| counts.sessions)
+    }
+
+    /// Waits until no connection is left, or until `deadline`. Returns the connections left.
+    pub(crate) fn wait_for_connections(&self, deadline: Instant) -> usize {
+        self.wait_until_none(deadline, |counts| counts.connections)
+    }
+
+    fn wait_until_none(&self, deadline: Instant, count: impl Fn(&Counts) -> usize) -> usize {
+        let mut counts = self.lock();
+        loop {
+            let left = count(&counts);
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            if left == 0 || remaining.is_zero() {
+                return left;
+            }
+            counts = self
+                .freed
+                .wait_timeout(counts, remaining)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's place.
+#[derive(Debug)]
+pub(crate) struct ConnectionPermit {
+    admission: Arc<Admission>,
+    ip: IpAddr,
+}
+
+impl ConnectionPermit {
+    /// A place for this connection's session.
+    pub(crate) fn session(&self) -> Result<SessionPermit, Full> {
+        let mut counts = self.admission.lock();
+        if counts.sessions >= self.admission.max_sessions {
+            return Err(Full::Sessions);
+        }
+        counts.sessions += 1;
+        Ok(SessionPermit(Arc::clone(&self.admission)))
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        let mut counts = self.admission.lock();
+        counts.connections -= 1;
+        if let Some(of_ip) = counts.by_ip.get_mut(&self.ip) {
+            *of_ip -= 1;
+            if *of_ip == 0 {
+                counts.by_ip.remove(&self.ip);
+            }
+        }
+        self.admission.freed.notify_all();
+    }
+}
+
+/// A session's place.
+#[derive(Debug)]
+pub(crate) struct SessionPermit(Arc<Admission>);
+
+impl Drop for SessionPermit {
+    fn drop(&mut self) {
+        self.0.lock().sessions -= 1;
+        self.0.freed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+
+    fn admission(max_connections: usize, reserve: usize, per_ip: Option<usize>) -> Arc<Admission> {
+        Admission::new(&Limits {
+            max_connections,
+            reserve,
+            max_connections_per_ip: per_ip,
+            ..Limits::default()
+        })
+    }
+
+    #[test]
+    fn the_reserve_is_for_connections_and_not_for_sessions() {
+        let admission = admission(1, 1, None);
+        let (first, second) = (admission.connect(HERE).unwrap(), admission.connect(HERE).unwrap());
+        assert_eq!(admission.connect(HERE).unwrap_err(), Full::Connections);
+        let session = first.session().unwrap();
+        assert_eq!(second.session().unwrap_err(), Full::Sessions);
+        drop(session);
+        assert!(second.session().is_ok());
+    }
+
+    #[test]
+    fn an_address_has_its_own_limit_and_gets_its_places_back() {
+        let admission = admission(8, 0, Some(1));
+        let here = admission.connect(HERE).unwrap();
+        assert_eq!(admission.connect(HERE).unwrap_err(), Full::Address);
+        let _there = admission.connect(THERE).unwrap();
+        drop(here);
+        assert!(admission.connect(HERE).is_ok());
+    }
+
+    #[test]
+    fn addresses_that_left_are_forgotten() {
+        let admission = admission(8, 0, Some(8));
+        drop(admission.connect(HERE).unwrap());
+        assert!(admission.lock().by_ip.is_empty());
+    }
+
+    #[test]
+    fn waiting_ends_with_the_last_session_or_with_the_deadline() {
+        let admission = admission(8, 0, None);
+        let connection = admission.connect(HERE).unwrap();
+        let session = connection.session().unwrap();
+        assert_eq!(admission.wait_for_sessions(Instant::now()), 1);
+        let leaving = std::thread::spawn(move || drop(session));
+        assert_eq!(admission.wait_for_sessions(Instant::now() + Duration::from_secs(60)), 0);
+        leaving.join().unwrap();
+        assert_eq!(admission.wait_for_connections(Instant::now()), 1);
+    }
+}

@@ -1,0 +1,31 @@
+//! The end of a connection whose peer may still be sending.
+//!
+//! What it is: the half-close after a refusal. Closing a socket with unread input resets the
+//! connection, and the reset can overtake the refusal that the peer was to read.
+//! Invariant: bounded in time and in bytes.
+
+use std::time::{Duration, Instant};
+
+use super::socket::{Patience, Transport};
+use crate::config::tuning::{LINGER_BYTES, STOP_POLL};
+
+/// Ends the sending side, and discards what the peer sends until it closes, `time` at most.
+pub(crate) fn linger<T: Transport>(transport: &mut T, time: Duration) {
+    if transport.finish().is_err() {
+        return;
+    }
+    let deadline = Instant::now() + time;
+    transport.set_patience(Patience::until(deadline));
+    let mut discarded = 0;
+    let mut buffer = [0; 4096];
+    while discarded < LINGER_BYTES {
+        match transport.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(n) => discarded += n,
+            Err(_) if transport.stopping() && Instant::now() < deadline => {
+                std::thread::sleep(STOP_POLL);
+            }
+            Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! How everything ends: the stop flag, and the sockets that must hear of it.
+//!
+//! What it is: a flag, and a list of connections whose blocking read a stop has to interrupt.
+//! What it is not: the goodbye; each connection says its own.
+//! Invariant: a listed socket is held weakly, so that the list keeps no connection open.
+
+use std::collections::HashMap;
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+/// The stop of one server, seen from all of its threads.
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    requested: AtomicBool,
+    cut: AtomicBool,
+    connections: Mutex<Connections>,
+    /// Signalled once, when the stop is requested.
+    called: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    next: u64,
+    live: HashMap<u64, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    stream: Weak<TcpStream>,
+    /// Waiting for its peer, so that a stop may end the wait. A connection in the middle of a
+    /// request is left to finish it.
+    waiting: bool,
+}
+
+impl Stop {
+    /// Asks every thread to end. Returns at once; further calls do nothing.
+    pub(crate) fn request(&self) {
+        let connections = self.lock();
+        if self.requested.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.called.notify_all();
+        for entry in connections.live.values().filter(|entry| entry.waiting) {
+            shut(entry, Shutdown::Read);
+        }
+    }
+
+    /// Whether the stop was requested.
+    pub(crate) fn requested(&self) -> bool {
+        self.requested.load(Ordering::Relaxed)
+    }
+
+    /// Blocks until the stop is requested.
+    pub(crate) fn wait(&self) {
+        let requested = |_: &mut Connections| !self.requested();
+        drop(self.called.wait_while(self.lock(), requested));
+    }
+
+    /// Blocks until the stop is requested, `timeout` at most. Returns whether it was.
+    pub(crate) fn wait_for(&self, timeout: Duration) -> bool {
+        let requested = |_: &mut Connections| !self.requested();
+        drop(self.called.wait_timeout_while(self.lock(), timeout, requested));
+        self.requested()
+    }
+
+    /// Lists `stream`, until the returned value is dropped.
+    pub(crate) fn list(self: &Arc<Self>, stream: &Arc<TcpStream>) -> Listed {
+        let mut connections = self.lock();
+        let id = connections.next;
+        connections.next += 1;
+        connections.live.insert(id, Entry { stream: Arc::downgrade(stream), waiting: false });
+        Listed { stop: Arc::clone(self), id }
+    }
+
+    /// Whether the time for goodbyes is over.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
+    }
+
+    /// Ends every listed connection, both ways.
+    pub(crate) fn cut(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+        for entry in self.lock().live.values() {
+            shut(entry, Shutdown::Both);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn shut(entry: &Entry, how: Shutdown) {
+    if let Some(stream) = entry.stream.upgrade() {
+        // It fails on a connection that has ended by itself.
+        let _ = stream.shutdown(how);
+    }
+}
+
+/// A connection's place in the list.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    stop: Arc<Stop>,
+    id: u64,
+}
+
+impl Listed {
+    /// Says whether the connection waits for its peer and has nothing half done. Once it waits, a
+    /// stop (one that came earlier too) makes its reads see the end of the stream.
+    pub(crate) fn set_waiting(&self, waiting: bool) {
+        if let Some(entry) = self.stop.lock().live.get_mut(&self.id) {
+            entry.waiting = waiting;
+            if waiting && self.stop.requested() {
+                shut(entry, Shutdown::Read);
+            }
+        }
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.stop.lock().live.remove(&self.id);
+    }
+}

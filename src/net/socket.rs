@@ -1,0 +1,199 @@
+//! The stream of one connection.
+//!
+//! What it is: a [`TcpStream`] with timeouts that say which one fired, output that is tied to
+//! input, and byte counts.
+//! What it is not: a protocol.
+//! Invariants: a read never waits while written bytes have not been sent. [`WouldBlock`] means
+//! that a read found nothing in time (or that a stop was requested); a write that found no taker
+//! in time is [`TimedOut`].
+//!
+//! [`WouldBlock`]: io::ErrorKind::WouldBlock
+//! [`TimedOut`]: io::ErrorKind::TimedOut
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::shutdown::{Listed, Stop};
+use crate::config::tuning::WRITE_BUFFER;
+
+/// How long a read may wait.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// For the next byte.
+    pub(crate) quiet: Option<Duration>,
+    /// For whatever is being read, as a whole.
+    pub(crate) until: Option<Instant>,
+}
+
+impl Patience {
+    pub(crate) fn until(deadline: Instant) -> Patience {
+        Patience { quiet: None, until: Some(deadline) }
+    }
+
+    /// The wait that is left at `now`; none is as long as it takes.
+    fn left(self, now: impl FnOnce() -> Instant) -> Option<Duration> {
+        let until = self.until.map(|until| until.saturating_duration_since(now()));
+        match (self.quiet, until) {
+            (Some(quiet), Some(until)) => Some(quiet.min(until)),
+            (quiet, until) => quiet.or(until),
+        }
+    }
+}
+
+/// What a session needs of its stream beside reading and writing.
+pub(crate) trait Transport: Read + Write {
+    /// Sets how long reads may wait.
+    fn set_patience(&mut self, patience: Patience);
+    /// Whether the server is stopping. Reads that find nothing then return at once.
+    fn stopping(&self) -> bool;
+    /// Ends the sending side: the peer sees the end of the stream.
+    fn finish(&mut self) -> io::Result<()>;
+}
+
+/// One peer's connection. See the module.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    // Dropped before the stream, so that the list never holds a closed one.
+    listed: Listed,
+    stream: Arc<TcpStream>,
+    stop: Arc<Stop>,
+    /// Whether a stop may have shut the read side down; see [`Listed::set_waiting`].
+    waiting: bool,
+    patience: Patience,
+    /// The read timeout that the kernel has; setting it costs a system call.
+    kernel_timeout: Option<Duration>,
+    /// Written, not sent.
+    pending: Vec<u8>,
+}
+
+impl Socket {
+    /// # Errors
+    /// The operating system's, when the peer is gone already.
+    pub(crate) fn new(stream: TcpStream, stop: &Arc<Stop>, write: Duration) -> io::Result<Socket> {
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(write))?;
+        let stream = Arc::new(stream);
+        Ok(Socket {
+            listed: stop.list(&stream),
+            stream,
+            stop: Arc::clone(stop),
+            waiting: false,
+            patience: Patience::default(),
+            kernel_timeout: None,
+            pending: Vec::new(),
+        })
+    }
+
+    /// See [`Listed::set_waiting`].
+    pub(crate) fn set_waiting(&mut self, waiting: bool) {
+        self.waiting = waiting;
+        self.listed.set_waiting(waiting);
+    }
+
+    /// Whether the end of the stream may be our own doing: a stop shuts the read side down to end
+    /// the wait, and what the peer sends is still read.
+    fn is_interrupted(&self) -> bool {
+        self.waiting && self.stop.requested() && !self.stop.is_cut()
+    }
+
+    fn apply_patience(&mut self) -> io::Result<()> {
+        let left = self.patience.left(Instant::now);
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if left != self.kernel_timeout {
+            self.stream.set_read_timeout(left)?;
+            self.kernel_timeout = left;
+        }
+        Ok(())
+    }
+
+    fn send_pending(&mut self) -> io::Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let sent = send_all(&self.stream, &self.pending);
+        self.pending.clear();
+        sent
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.send_pending()?;
+        loop {
+            self.apply_patience()?;
+            match (&*self.stream).read(buf) {
+                Ok(0) if self.is_interrupted() => return Err(io::ErrorKind::WouldBlock.into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if self.pending.len() + buf.len() > WRITE_BUFFER {
+            self.send_pending()?;
+        }
+        if buf.len() > WRITE_BUFFER {
+            send_all(&self.stream, buf)?;
+        } else {
+            self.pending.extend_from_slice(buf);
+        }
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.send_pending()
+    }
+}
+
+impl Transport for Socket {
+    fn set_patience(&mut self, patience: Patience) {
+        self.patience = patience;
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.requested()
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.send_pending()?;
+        self.stream.shutdown(Shutdown::Write)
+    }
+}
+
+/// Sends all of `bytes`. The write timeout runs anew whenever the peer takes some.
+fn send_all(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")
+        }
+        _ => error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_the_shorter_of_the_two() {
+        let now = Instant::now();
+        let (short, long) = (Duration::from_secs(1), Duration::from_secs(9));
+        for (quiet, until, left) in [
+            (None, None, None),
+            (Some(short), None, Some(short)),
+            (None, Some(now + short), Some(short)),
+            (Some(short), Some(now + long), Some(short)),
+            (Some(long), Some(now + short), Some(short)),
+            (Some(long), Some(now), Some(Duration::ZERO)),
+        ] {
+            assert_eq!(Patience { quiet, until }.left(|| now), left);
+        }
+    }
+}

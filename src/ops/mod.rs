@@ -1,0 +1,4 @@
+//! What operators see and set, beside the command line.
+
+pub(crate) mod descriptors;
+pub(crate) mod throttle;

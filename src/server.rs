@@ -1,0 +1,287 @@
+//! Bind, accept, and the end of it all.
+//!
+//! What it is: the listeners and their accept loops; each accepted socket is handed on at once.
+//! What it is not: a conversation; no accept thread ever waits for a peer.
+//! Invariants: an accept loop ends by [`Stopper::stop`] and by nothing else. When
+//! [`Server::run`] has returned, no thread and no descriptor of the server is left.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use log::{debug, info, warn};
+
+use crate::config::Config;
+use crate::config::tuning::ACCEPT_BACKOFF;
+use crate::connection::{self, Accepted, Context};
+use crate::http::page::Site;
+use crate::http::response::Response;
+use crate::net::admission::Admission;
+use crate::net::listen::listen;
+use crate::net::pool::Pool;
+use crate::net::refuser::Refuser;
+use crate::net::shutdown::Stop;
+use crate::ops::throttle::Throttle;
+
+/// A server that listens, and serves once [`run`](Server::run) is called.
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<TcpListener>,
+    context: Arc<Context>,
+}
+
+/// Stops a [`Server`] from another thread.
+#[derive(Debug, Clone)]
+pub struct Stopper(Arc<Stop>);
+
+impl Stopper {
+    /// Asks the server to stop, and returns at once. Every session is told with Close 1001 and has
+    /// [`Timeouts::grace`](crate::Timeouts::grace) to answer; then [`Server::run`] returns.
+    pub fn stop(&self) {
+        self.0.request();
+    }
+}
+
+/// Why a server cannot start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// An address cannot be listened on.
+    Listen(SocketAddr, io::Error),
+    /// The folder of the page cannot be read.
+    Www(PathBuf, io::Error),
+    /// No thread can be made.
+    Thread(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Listen(address, error) => {
+                write!(f, "cannot listen on {address}: {}", listen_advice(*address, error))
+            }
+            Error::Www(path, error) => {
+                write!(f, "cannot serve the folder {}: {error}", path.display())
+            }
+            Error::Thread(error) => write!(f, "cannot make a thread: {error}"),
+        }
+    }
+}
+
+fn listen_advice(address: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "another process has port {}; stop it, or choose another port with --listen (0 takes any free one)",
+            address.port()
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "port {} needs a privilege (CAP_NET_BIND_SERVICE); choose a port from 1024 up with --listen",
+            address.port()
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have that address; 0.0.0.0 stands for all that it has".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Listen(_, error) | Error::Www(_, error) | Error::Thread(error) => Some(error),
+        }
+    }
+}
+
+impl Server {
+    /// Listens on every address of `config`.
+    ///
+    /// # Errors
+    /// An address or the folder of the page cannot be had; [`Error`] says what to do.
+    pub fn bind(config: Config) -> Result<Server, Error> {
+        let site = Site::new(config.www.as_deref())
+            .map_err(|error| Error::Www(config.www.clone().unwrap_or_default(), error))?;
+        let listeners = config
+            .listen
+            .iter()
+            .map(|address| listen(*address).map_err(|error| Error::Listen(*address, error)))
+            .collect::<Result<_, _>>()?;
+        let context = Context { config, site, stop: Arc::default(), sessions: AtomicU64::new(0) };
+        Ok(Server { listeners, context: Arc::new(context) })
+    }
+
+    /// The addresses listened on, in the order of [`Config::listen`], with the real ports.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// A handle that stops this server.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(Arc::clone(&self.context.stop))
+    }
+
+    /// Serves until it is stopped.
+    ///
+    /// # Errors
+    /// The threads that accept cannot be made.
+    pub fn run(self) -> Result<(), Error> {
+        let Server { listeners, context } = self;
+        let serving = Arc::clone(&context);
+        let doors = Doors {
+            admission: Admission::new(&context.config.limits),
+            pool: Pool::new(move |accepted| connection::serve(accepted, &serving)),
+            refuser: Refuser::start().map_err(Error::Thread)?,
+            stop: Arc::clone(&context.stop),
+            closed: AtomicBool::new(false),
+        };
+        let accepted = thread::scope(|scope| {
+            let accepting = listeners.iter().try_for_each(|listener| {
+                let name = thread::Builder::new().name("wsecho-accept".to_owned());
+                name.spawn_scoped(scope, || doors.accept(listener)).map(drop)
+            });
+            if accepting.is_ok() {
+                doors.stop.wait();
+                doors.drain(context.config.timeouts.grace, &listeners);
+            }
+            doors.close(&listeners);
+            accepting
+        });
+        doors.pool.join();
+        accepted.map_err(Error::Thread)
+    }
+}
+
+/// What stands between the listeners and the connections.
+struct Doors {
+    admission: Arc<Admission>,
+    pool: Pool<Accepted>,
+    refuser: Refuser,
+    stop: Arc<Stop>,
+    /// Whether accepting is over. It goes on while sessions part, so that a health check is told
+    /// about the stop.
+    closed: AtomicBool,
+}
+
+impl Doors {
+    /// Accepts until the doors are closed.
+    fn accept(&self, listener: &TcpListener) {
+        let (shortest, longest) = ACCEPT_BACKOFF;
+        let (mut pause, mut errors, mut refusals) =
+            (shortest, Throttle::default(), Throttle::default());
+        while !self.closed.load(Ordering::SeqCst) {
+            match listener.accept() {
+                Ok((stream, peer)) => {
+                    pause = shortest;
+                    self.admit(stream, peer, &mut refusals);
+                }
+                Err(error) if concerns_one_peer(&error) => {
+                    debug!("a connection was lost before it was accepted: {error}")
+                }
+                Err(error) => {
+                    if let Some(more) = errors.pass(Instant::now()) {
+                        warn!(
+                            "cannot accept connections, trying again: {error} ({more} such errors since the last line)"
+                        );
+                    }
+                    self.pause(pause);
+                    pause = (pause * 2).min(longest);
+                }
+            }
+        }
+    }
+
+    /// Gives a connection its place and its thread, or its refusal.
+    fn admit(&self, stream: TcpStream, peer: SocketAddr, refusals: &mut Throttle) {
+        let (stream, why, response) = match self.admission.connect(peer.ip()) {
+            Ok(permit) => match self.pool.run(Accepted { stream, peer, permit }) {
+                Ok(()) => return,
+                Err(back) => (
+                    back.stream,
+                    "no thread could be made",
+                    connection::unavailable("The machine has no thread left"),
+                ),
+            },
+            Err(full) => (stream, full.option(), connection::full(full)),
+        };
+        if let Some(more) = refusals.pass(Instant::now()) {
+            warn!("{peer}: refused: {why} ({more} more since the last line)");
+        }
+        self.refuser.refuse(stream, rendered(response));
+    }
+
+    /// Waits before the next accept; not beyond a stop, and a little even then.
+    fn pause(&self, pause: Duration) {
+        if self.stop.wait_for(pause) {
+            thread::sleep(ACCEPT_BACKOFF.0);
+        }
+    }
+
+    /// Waits for the sessions to part, and for the requests in progress; drops what takes too long.
+    fn drain(&self, grace: Duration, listeners: &[TcpListener]) {
+        let deadline = Instant::now() + grace;
+        let sessions = self.admission.wait_for_sessions(deadline);
+        self.close(listeners);
+        let connections = self.admission.wait_for_connections(deadline);
+        if connections > 0 {
+            warn!(
+                "the grace period is over (--grace-period): {connections} connections are dropped, {sessions} of them sessions"
+            );
+            self.stop.cut();
+        } else {
+            info!("every connection has ended");
+        }
+    }
+
+    /// Ends the accept loops, by a connection to each.
+    fn close(&self, listeners: &[TcpListener]) {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        for listener in listeners {
+            if let Ok(address) = listener.local_addr() {
+                // It fails where nothing is needed: an accept loop that is not waiting.
+                let _ = TcpStream::connect_timeout(&reachable(address), ACCEPT_BACKOFF.1);
+            }
+        }
+    }
+}
+
+/// Errors of an accepted connection that `accept` reports as its own; see accept(2).
+fn concerns_one_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
+        NetworkUnreachable, PermissionDenied, TimedOut,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted
+            | ConnectionReset
+            | HostUnreachable
+            | Interrupted
+            | NetworkDown
+            | NetworkUnreachable
+            | PermissionDenied
+            | TimedOut
+    )
+}
+
+/// Where a listener can be reached from its own machine.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+fn rendered(response: Response) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    response.write(&mut bytes, false, false).expect("a Vec takes every byte");
+    bytes
+}
