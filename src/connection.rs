@@ -208,9 +208,10 @@ impl Connection<'_> {
     fn serve_session(mut self, upgrade: Upgrade) {
         let Context { config, sessions, .. } = self.context;
         let number = sessions.fetch_add(1, Ordering::Relaxed) + 1;
-        let (peer, path) = (self.peer, &upgrade.path);
+        let Upgrade { endpoint, path, _permit } = upgrade;
+        let peer = self.peer;
         debug!("session {number} {peer} {path}: open");
-        let replier = match upgrade.endpoint {
+        let replier = match endpoint {
             Endpoint::Tutorial => Replier::tutorial(config.reply.clone(), config.clock.clone()),
             Endpoint::Echo => Replier::Verbatim,
         };

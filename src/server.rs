@@ -180,7 +180,7 @@ impl Doors {
                     self.admit(stream, peer, &mut refusals);
                 }
                 Err(error) if concerns_one_peer(&error) => {
-                    debug!("a connection was lost before it was accepted: {error}")
+                    debug!("a connection was lost before it was accepted: {error}");
                 }
                 Err(error) => {
                     if let Some(more) = errors.pass(Instant::now()) {

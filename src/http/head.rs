@@ -86,11 +86,11 @@ impl Head {
         loop {
             // A parse costs the whole buffer: only the first bytes (is this HTTP at all?) and a
             // blank line are worth one.
-            if seen == 0 && !buffer.is_empty() || has_blank_line(buffer, seen) {
-                if let Some((head, length)) = parse(buffer, limits)? {
-                    buffer.drain(..length);
-                    return Ok(head);
-                }
+            if (seen == 0 && !buffer.is_empty() || has_blank_line(buffer, seen))
+                && let Some((head, length)) = parse(buffer, limits)?
+            {
+                buffer.drain(..length);
+                return Ok(head);
             }
             seen = buffer.len();
             let room = limits.max_head_size.saturating_sub(seen).min(chunk.len());

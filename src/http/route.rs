@@ -93,13 +93,12 @@ fn check_framing(head: &Head) -> Result<(), Response> {
             "Transfer-Encoding is not allowed beside Content-Length or in HTTP/1.0.\n",
         ));
     }
-    if let Some(length) = length {
-        if length.is_empty()
+    if let Some(length) = length
+        && (length.is_empty()
             || !length.bytes().all(|byte| byte.is_ascii_digit())
-            || lengths.next().is_some()
-        {
-            return Err(Response::text(400, "Content-Length must be one number.\n"));
-        }
+            || lengths.next().is_some())
+    {
+        return Err(Response::text(400, "Content-Length must be one number.\n"));
     }
     if coded || length.is_some_and(|length| length.bytes().any(|digit| digit != b'0')) {
         return Err(Response::text(413, "No request to this server has a body.\n"));

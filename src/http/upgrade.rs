@@ -27,10 +27,10 @@ pub(crate) fn accept(head: &Head) -> Result<Vec<u8>, Response> {
     let mut response = create_response(&canonical(head)).map_err(refuse)?;
     // The client offered these in order of preference; an echo server speaks every one of them,
     // and a browser fails the connection when none is chosen.
-    if let Some(first) = offered_subprotocols(head).next() {
-        if let Ok(value) = HeaderValue::from_str(first) {
-            response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, value);
-        }
+    if let Some(first) = offered_subprotocols(head).next()
+        && let Ok(value) = HeaderValue::from_str(first)
+    {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, value);
     }
     let mut bytes = Vec::new();
     write_response(&mut bytes, &response).map_err(refuse)?;

@@ -135,7 +135,9 @@ impl From<Error> for Cause {
 /// Cuts a reason to what fits a Close beside its code.
 fn shorten(mut reason: String) -> String {
     const CLOSE_REASON_MAX: usize = 123;
-    reason.truncate(reason.floor_char_boundary(CLOSE_REASON_MAX));
+    while reason.len() > CLOSE_REASON_MAX {
+        reason.pop();
+    }
     reason
 }
 
