@@ -5,11 +5,12 @@
 //! What it is not: a decision; `http` and `ws` decide.
 //! Invariant: one log line for each session, written where its end is known.
 
+use std::io::ErrorKind::WouldBlock;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use log::{debug, info};
 
@@ -93,10 +94,7 @@ impl Connection<'_> {
     fn serve_requests(&mut self) -> Option<Upgrade> {
         let max_requests = self.context.config.limits.max_requests;
         for number in 1..=max_requests {
-            if number > 1 && !self.wait_for_request() {
-                return None;
-            }
-            let head = match self.read_head() {
+            let head = match self.next_head(number == 1) {
                 Ok(head) => head,
                 Err(error) => {
                     self.refuse_head(error);
@@ -117,27 +115,39 @@ impl Connection<'_> {
         None
     }
 
-    /// Waits for the first byte of another request. False when none is to come.
-    fn wait_for_request(&mut self) -> bool {
-        self.buffer.is_empty().then(|| self.read_first(self.context.config.timeouts.keep_alive));
-        !self.buffer.is_empty()
-    }
-
-    /// One read into the empty buffer, which a stop interrupts.
-    fn read_first(&mut self, timeout: Duration) {
-        let mut chunk = [0; HEAD_READ];
-        self.socket.set_patience(Patience::until(Instant::now() + timeout));
-        self.socket.set_waiting(true);
-        let read = self.socket.read(&mut chunk).unwrap_or(0);
-        self.socket.set_waiting(false);
-        self.buffer.extend_from_slice(&chunk[..read]);
-    }
-
-    /// The head of a request, under one deadline.
-    fn read_head(&mut self) -> Result<Head, HeadError> {
+    /// The next request head. The first one has a single deadline; a later one may be waited for,
+    /// and has its deadline from its first byte on.
+    fn next_head(&mut self, first: bool) -> Result<Head, HeadError> {
         let Config { limits, timeouts, .. } = &self.context.config;
-        self.socket.set_patience(Patience::until(Instant::now() + timeouts.handshake));
+        let deadline =
+            Instant::now() + if first { timeouts.handshake } else { timeouts.keep_alive };
+        self.socket.set_patience(Patience::until(deadline));
+        if self.buffer.is_empty() {
+            self.wait_for_request().map_err(|error| match error {
+                HeadError::Timeout if !first => HeadError::Left,
+                other => other,
+            })?;
+        }
+        if !first {
+            self.socket.set_patience(Patience::until(Instant::now() + timeouts.handshake));
+        }
         Head::read(&mut self.socket, &mut self.buffer, limits)
+    }
+
+    /// The first bytes of a request. A stop ends this wait, as it would lose nothing.
+    fn wait_for_request(&mut self) -> Result<(), HeadError> {
+        let mut chunk = [0; HEAD_READ];
+        self.socket.set_waiting(true);
+        let read = self.socket.read(&mut chunk);
+        self.socket.set_waiting(false);
+        match read {
+            Ok(length) if length > 0 => self.buffer.extend_from_slice(&chunk[..length]),
+            Err(error) if error.kind() == WouldBlock && !self.context.stop.requested() => {
+                return Err(HeadError::Timeout);
+            }
+            Ok(_) | Err(_) => return Err(HeadError::Left),
+        }
+        Ok(())
     }
 
     /// Writes a response. Returns whether the connection is kept.
@@ -152,7 +162,6 @@ impl Connection<'_> {
 
     /// Answers what was not a request, where there is somebody to answer.
     fn refuse_head(&mut self, error: HeadError) {
-        debug!("{}: no request: {error:?}", self.peer);
         let response = match error {
             HeadError::Timeout => Response::text(
                 408,
@@ -165,6 +174,7 @@ impl Connection<'_> {
             }
             HeadError::Left => return,
         };
+        debug!("{}: no request: {}", self.peer, response.status);
         if response.write(&mut self.socket, false, false).is_ok() {
             linger(&mut self.socket, LINGER_TIME);
         }

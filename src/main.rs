@@ -1,6 +1,7 @@
 //! The program: command line, log, signals, exit code.
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs, unreachable_pub)]
 
 use std::io::Write;
 use std::process::ExitCode;

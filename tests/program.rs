@@ -1,0 +1,132 @@
+//! The binary: what it prints, how it fails to start, how signals end it.
+
+use std::net::TcpListener;
+use std::time::SystemTime;
+
+use nix::sys::signal::Signal;
+use tungstenite::Message;
+use wsecho::{Clock, LONG_TIME};
+
+use crate::support::client::{Client, Raw};
+use crate::support::program::{Program, command};
+
+/// Exit code and stderr of a start that fails.
+fn failed(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
+    let output = command(arguments).envs(variables.iter().copied()).output().unwrap();
+    assert!(output.stdout.is_empty(), "it printed {:?}", String::from_utf8_lossy(&output.stdout));
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn it_prints_one_line_for_each_listener_and_serves_them() {
+    let mut two = command(&["--listen", "127.0.0.1:0", "--listen", "localhost:0"]);
+    let program = Program::spawn(&mut two, 2);
+    for address in &program.addresses {
+        assert_eq!(Client::open(*address, "/echo").ask("hello"), Message::text("hello"));
+    }
+}
+
+#[test]
+fn variables_stand_for_options_and_options_come_first() {
+    let mut variables = command(&["--reply", "option"]);
+    variables.env("WSECHO_LISTEN", "127.0.0.1:0,127.0.0.1:0").env("WSECHO_REPLY", "variable");
+    let program = Program::spawn(&mut variables, 2);
+    assert_eq!(Client::open(program.addresses[1], "/ws").ask("x"), Message::text("option"));
+    let mut variable = command(&["--listen", "127.0.0.1:0"]);
+    let program = Program::spawn(variable.env("WSECHO_REPLY", "variable"), 1);
+    assert_eq!(Client::open(program.address(), "/ws").ask("x"), Message::text("variable"));
+}
+
+#[test]
+fn port_stands_for_every_interface() {
+    let program = Program::spawn(command(&[]).env("PORT", "0"), 1);
+    assert!(program.address().ip().is_unspecified());
+    let (code, stderr) = failed(&[], &[("PORT", "http")]);
+    assert!(code == 2 && stderr.contains("PORT"), "{code} {stderr}");
+}
+
+#[test]
+fn the_time_is_local_and_follows_tz() {
+    let mut kathmandu = command(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--time-format",
+        "[hour]:[minute] [offset_hour sign:mandatory]:[offset_minute]",
+    ]);
+    let program = Program::spawn(kathmandu.env("TZ", "NPT-5:45"), 1);
+    let reply = Client::open(program.address(), "/ws").ask("x").into_text().unwrap();
+    assert!(reply.ends_with(" +05:45"), "{reply}");
+}
+
+#[test]
+fn utc_is_an_option() {
+    let mut utc = command(&["--listen", "127.0.0.1:0", "--utc"]);
+    let program = Program::spawn(utc.env("TZ", "NPT-5:45"), 1);
+    let clock = Clock::utc(LONG_TIME).unwrap();
+    let before = clock.text_at(SystemTime::now());
+    let reply = Client::open(program.address(), "/ws").ask("x").into_text().unwrap();
+    let after = clock.text_at(SystemTime::now());
+    let expected = [before, after].map(|time| format!("You sent: x at {time}"));
+    assert!(
+        expected.iter().any(|expected| *expected == reply.as_str()),
+        "{reply} is not in {expected:?}"
+    );
+}
+
+#[test]
+fn it_says_why_it_cannot_start() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, stderr) = failed(&["--listen", &address], &[]);
+    assert_eq!(code, 1);
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.contains(&address) && stderr.contains("--listen"), "{stderr}");
+
+    let (code, stderr) = failed(&["--listen", "127.0.0.1:0", "--www", "/nonexistent"], &[]);
+    assert!(code == 1 && stderr.contains("/nonexistent"), "{code} {stderr}");
+}
+
+#[test]
+fn bad_usage_names_the_place() {
+    for (arguments, expected) in [
+        (&["--listen", "8080"][..], "127.0.0.1:8080"),
+        (&["--listen", "example.com:80"], "an IP and a port"),
+        (&["--reply", "{massage}"], "{massage}"),
+        (&["--time-format", "[hour]:[minuet]"], "byte index 8"),
+        (&["--max-message-size", "1 parsec"], "--max-message-size"),
+        (&["--ping-timeout", "0s"], "--ping-timeout"),
+        (&["--nonsense"], "--nonsense"),
+    ] {
+        let (code, stderr) = failed(arguments, &[]);
+        assert!(code == 2 && stderr.contains(expected), "{arguments:?}: {code} {stderr}");
+    }
+}
+
+#[test]
+fn a_signal_stops_it_cleanly() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let program = Program::start(&[]);
+        let mut client = Client::open(program.address(), "/echo");
+        assert_eq!(client.ask("hello"), Message::text("hello"));
+        program.signal(signal);
+        assert_eq!(client.close_code(), 1001);
+        client.assert_closed();
+        let (status, log) = program.wait();
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert!(
+            log.contains("/echo: closed by the server: it stops; 1 received, 1 answered"),
+            "{log}"
+        );
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let program = Program::start(&["--grace-period", "1h", "--close-timeout", "1h"]);
+    let mut client = Raw::connect(program.address());
+    client.upgrade("/echo");
+    program.signal(Signal::SIGTERM);
+    assert_eq!(client.close_code(), 1001); // and it waits for the answer now
+    program.signal(Signal::SIGTERM);
+    assert_eq!(program.wait().0.code(), Some(130));
+}

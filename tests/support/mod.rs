@@ -1,0 +1,5 @@
+//! A server, and clients that can do what a well-behaved one cannot.
+
+pub mod client;
+pub mod program;
+pub mod server;

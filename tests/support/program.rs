@@ -1,0 +1,74 @@
+//! The real binary, as a process of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+pub struct Program {
+    child: Child,
+    pub addresses: Vec<SocketAddr>,
+    stderr: Option<ChildStderr>,
+}
+
+/// The binary, without anything from this environment that would configure it.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wsecho"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WSECHO_")) {
+        command.env_remove(name);
+    }
+    command.env_remove("PORT").args(arguments).stdin(Stdio::null());
+    command
+}
+
+impl Program {
+    /// Starts the binary on a free port.
+    pub fn start(arguments: &[&str]) -> Program {
+        let mut command = command(&["--listen", "127.0.0.1:0"]);
+        command.args(arguments);
+        Program::spawn(&mut command, 1)
+    }
+
+    /// Starts `command`, and waits until `listeners` addresses are printed.
+    pub fn spawn(command: &mut Command, listeners: usize) -> Program {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let addresses = (0..listeners).map(|_| {
+            let line = lines.next().expect("the program ended before it listened").unwrap();
+            let address = line.strip_prefix("listening on http://").expect(&line);
+            address.trim_end_matches('/').parse().unwrap()
+        });
+        let addresses = addresses.collect();
+        let stderr = child.stderr.take();
+        Program { child, addresses, stderr }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+    }
+
+    /// Waits for the end. Returns how it ended, and what it wrote to stderr.
+    pub fn wait(mut self) -> (ExitStatus, String) {
+        let mut log = String::new();
+        self.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (self.child.wait().unwrap(), log)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It has ended already after `wait`.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

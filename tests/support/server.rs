@@ -1,0 +1,60 @@
+//! A server in this process, on a free port; stopped and joined when it is dropped.
+
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+
+use wsecho::{Config, Error, Server, Stopper};
+
+use super::client::{Client, Raw};
+
+pub struct TestServer {
+    pub address: SocketAddr,
+    pub stopper: Stopper,
+    running: Option<JoinHandle<Result<(), Error>>>,
+}
+
+impl TestServer {
+    /// The default configuration.
+    pub fn start() -> TestServer {
+        TestServer::with(|_| {})
+    }
+
+    /// The default configuration, changed.
+    pub fn with(change: impl FnOnce(&mut Config)) -> TestServer {
+        let mut config = Config { listen: vec![([127, 0, 0, 1], 0).into()], ..Config::default() };
+        change(&mut config);
+        let server = Server::bind(config).unwrap();
+        TestServer {
+            address: server.local_addrs()[0],
+            stopper: server.stopper(),
+            running: Some(std::thread::spawn(|| server.run())),
+        }
+    }
+
+    /// A connection on which nothing has been said yet.
+    pub fn raw(&self) -> Raw {
+        Raw::connect(self.address)
+    }
+
+    /// An open WebSocket.
+    pub fn open(&self, path: &str) -> Client {
+        Client::open(self.address, path)
+    }
+
+    /// Waits until the server has ended by itself.
+    pub fn join(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.join().unwrap().unwrap();
+        }
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.stopper.stop();
+        if std::thread::panicking() {
+            return; // the failure is more interesting than a server that cannot end after it
+        }
+        self.join();
+    }
+}
