@@ -7,24 +7,20 @@
 use std::time::{Duration, Instant};
 
 use super::socket::{Patience, Transport};
-use crate::config::tuning::{LINGER_BYTES, STOP_POLL};
+use crate::config::tuning::LINGER_BYTES;
 
 /// Ends the sending side, and discards what the peer sends until it closes, `time` at most.
 pub(crate) fn linger<T: Transport>(transport: &mut T, time: Duration) {
     if transport.finish().is_err() {
         return;
     }
-    let deadline = Instant::now() + time;
-    transport.set_patience(Patience::until(deadline));
+    transport.set_patience(Patience::until(Instant::now() + time));
     let mut discarded = 0;
     let mut buffer = [0; 4096];
     while discarded < LINGER_BYTES {
         match transport.read(&mut buffer) {
             Ok(0) => return,
             Ok(n) => discarded += n,
-            Err(_) if transport.stopping() && Instant::now() < deadline => {
-                std::thread::sleep(STOP_POLL);
-            }
             Err(_) => return,
         }
     }

@@ -48,7 +48,8 @@ pub(crate) trait Transport: Read + Write {
     fn set_patience(&mut self, patience: Patience);
     /// Whether the server is stopping. Reads that find nothing then return at once.
     fn stopping(&self) -> bool;
-    /// Ends the sending side: the peer sees the end of the stream.
+    /// Ends the sending side: the peer sees the end of the stream. From now on a stop interrupts
+    /// nothing, as the end is near.
     fn finish(&mut self) -> io::Result<()>;
 }
 
@@ -126,7 +127,11 @@ impl Read for Socket {
         loop {
             self.apply_patience()?;
             match (&*self.stream).read(buf) {
-                Ok(0) if self.is_interrupted() => return Err(io::ErrorKind::WouldBlock.into()),
+                // A peer that left has answered our goodbye with a reset.
+                Ok(0) if self.is_interrupted() => {
+                    let error = self.stream.take_error()?;
+                    return Err(error.unwrap_or(io::ErrorKind::WouldBlock.into()));
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => return read,
             }
@@ -163,6 +168,7 @@ impl Transport for Socket {
 
     fn finish(&mut self) -> io::Result<()> {
         self.send_pending()?;
+        self.set_waiting(false);
         self.stream.shutdown(Shutdown::Write)
     }
 }
