@@ -134,10 +134,11 @@ impl Connection<'_> {
         Head::read(&mut self.socket, &mut self.buffer, limits)
     }
 
-    /// The first bytes of a request. A stop ends this wait, as it would lose nothing.
+    /// The first bytes of a request. A stop ends this wait, as it would lose nothing; who connects
+    /// after the stop is to hear of it.
     fn wait_for_request(&mut self) -> Result<(), HeadError> {
         let mut chunk = [0; HEAD_READ];
-        self.socket.set_waiting(true);
+        self.socket.set_waiting(!self.context.stop.requested());
         let read = self.socket.read(&mut chunk);
         self.socket.set_waiting(false);
         match read {
