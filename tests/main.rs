@@ -4,7 +4,9 @@ mod support;
 
 mod echo;
 mod http;
+mod page;
 mod program;
 mod protocol;
+mod scripts;
 mod stop;
 mod www;

@@ -1,5 +1,6 @@
 //! A server, and clients that can do what a well-behaved one cannot.
 
+pub mod browser;
 pub mod client;
 pub mod program;
 pub mod server;

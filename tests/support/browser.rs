@@ -1,0 +1,210 @@
+//! A real Chromium without a window, driven through its DevTools protocol. The protocol is JSON
+//! over a WebSocket, so tungstenite is all the driver that it takes.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tungstenite::{Message, WebSocket};
+
+use super::client::PATIENCE;
+
+/// Keeps Chromium to itself: no window, no updates, no requests of its own.
+const FLAGS: [&str; 14] = [
+    "--headless",
+    "--no-sandbox", // as root, in containers and in CI, it does not start with one
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-extensions",
+    "--disable-sync",
+    "--no-first-run",
+    "--no-proxy-server",
+    "--remote-debugging-port=0",
+    "about:blank",
+];
+
+/// One browser with one page; ended when it is dropped.
+pub struct Browser {
+    child: Child,
+    socket: WebSocket<TcpStream>,
+    session: Value,
+    next_id: u64,
+    events: Vec<Value>,
+    _profile: TempDir,
+}
+
+impl Browser {
+    pub fn launch() -> Browser {
+        let profile = tempfile::tempdir().unwrap();
+        let mut child = Command::new(executable())
+            .args(FLAGS)
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("Chromium does not start");
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let url = lines
+            .by_ref()
+            .find_map(|line| Some(line.ok()?.strip_prefix("DevTools listening on ")?.to_owned()))
+            .expect("Chromium ended before it listened");
+        std::thread::spawn(move || lines.for_each(drop)); // or its stderr would fill up and block it
+        let address = url.trim_start_matches("ws://").split('/').next().unwrap();
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE * 3)).unwrap();
+        let (socket, _) = tungstenite::client(&url, stream).unwrap();
+        let mut browser = Browser {
+            child,
+            socket,
+            session: Value::Null,
+            next_id: 0,
+            events: Vec::new(),
+            _profile: profile,
+        };
+        let target = browser.call("Target.createTarget", json!({"url": "about:blank"}));
+        let attach = json!({"targetId": target["targetId"], "flatten": true});
+        browser.session = browser.call("Target.attachToTarget", attach)["sessionId"].take();
+        for domain in ["Page", "Runtime", "Log", "DOM", "Network", "Accessibility"] {
+            browser.call(&format!("{domain}.enable"), json!({}));
+        }
+        browser
+    }
+
+    /// Calls a method of the protocol, and returns its result.
+    pub fn call(&mut self, method: &str, params: Value) -> Value {
+        self.next_id += 1;
+        let mut call = json!({"id": self.next_id, "method": method, "params": params});
+        if !self.session.is_null() {
+            call["sessionId"] = self.session.clone();
+        }
+        self.socket.send(Message::text(call.to_string())).unwrap();
+        loop {
+            let mut message = self.receive();
+            if message["id"] == self.next_id {
+                assert!(message["error"].is_null(), "{method} {params}: {message}");
+                return message["result"].take();
+            }
+            self.events.push(message);
+        }
+    }
+
+    fn receive(&mut self) -> Value {
+        loop {
+            if let Message::Text(text) = self.socket.read().expect("Chromium does not answer") {
+                return serde_json::from_str(&text).unwrap();
+            }
+        }
+    }
+
+    /// Opens `url`, and waits until it has loaded.
+    pub fn open(&mut self, url: &str) {
+        self.call("Page.navigate", json!({"url": url}));
+        self.wait("document.readyState === 'complete' && location.href !== 'about:blank'");
+    }
+
+    /// The value of an expression; a promise is awaited.
+    pub fn eval(&mut self, expression: &str) -> Value {
+        let params = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
+        let mut result = self.call("Runtime.evaluate", params);
+        assert!(result["exceptionDetails"].is_null(), "{expression}: {result}");
+        result["result"]["value"].take()
+    }
+
+    /// Waits until an expression is true.
+    pub fn wait(&mut self, expression: &str) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        // A pause inside the page, so that one look does not cost a round trip.
+        let look = format!(
+            "new Promise(done => {{ const until = Date.now() + 500; (function look() {{ \
+             if ({expression}) done(true); else if (Date.now() > until) done(false); \
+             else setTimeout(look, 10); }})() }})"
+        );
+        while self.eval(&look) != json!(true) {
+            assert!(
+                std::time::Instant::now() < deadline,
+                "never true: {expression}; the page shows:\n{}",
+                self.eval("document.body.innerText").as_str().unwrap_or_default()
+            );
+        }
+    }
+
+    /// Waits until the page shows `text`.
+    pub fn wait_for_text(&mut self, text: &str) {
+        self.wait(&format!("document.body.innerText.includes({})", json!(text)));
+    }
+
+    /// The element that assistive technology knows by this role and name.
+    fn named(&mut self, role: &str, name: &str) -> Value {
+        let mut document = self.call("DOM.getDocument", json!({}));
+        let query = json!({"nodeId": document["root"]["nodeId"].take(), "role": role, "accessibleName": name});
+        let mut found = self.call("Accessibility.queryAXTree", query);
+        let node = found["nodes"][0]["backendDOMNodeId"].take();
+        assert!(!node.is_null(), "no {role} named {name:?}");
+        node
+    }
+
+    /// Clicks in the middle of an element.
+    pub fn click(&mut self, role: &str, name: &str) {
+        let node = json!({"backendNodeId": self.named(role, name)});
+        self.call("DOM.scrollIntoViewIfNeeded", node.clone());
+        let quads = self.call("DOM.getContentQuads", node);
+        let corner = |n: usize| quads["quads"][0][n].as_f64().unwrap();
+        let (x, y) = (f64::midpoint(corner(0), corner(4)), f64::midpoint(corner(1), corner(5)));
+        for kind in ["mousePressed", "mouseReleased"] {
+            let params = json!({"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1});
+            self.call("Input.dispatchMouseEvent", params);
+        }
+    }
+
+    /// Types into a text box.
+    pub fn fill(&mut self, name: &str, text: &str) {
+        let node = self.named("textbox", name);
+        self.call("DOM.focus", json!({"backendNodeId": node}));
+        self.call("Input.insertText", json!({"text": text}));
+    }
+
+    /// Presses and releases a key.
+    pub fn press(&mut self, key: &str, code: u32) {
+        for kind in ["keyDown", "keyUp"] {
+            let text = if key == "Enter" { "\r" } else { "" };
+            let params = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text});
+            self.call("Input.dispatchKeyEvent", params);
+        }
+    }
+
+    /// Everything that went wrong in the page: exceptions, console errors, policy violations.
+    pub fn complaints(&mut self) -> Vec<String> {
+        self.eval("0"); // whatever happened before has been reported by the time of the answer
+        let is_complaint = |event: &&Value| match event["method"].as_str() {
+            Some("Runtime.exceptionThrown") => true,
+            Some("Log.entryAdded") => event["params"]["entry"]["level"] == "error",
+            Some("Runtime.consoleAPICalled") => event["params"]["type"] == "error",
+            _ => false,
+        };
+        self.events.iter().filter(is_complaint).map(ToString::to_string).collect()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Chromium by the names under which distributions have it.
+fn executable() -> String {
+    let named = std::env::var("WSECHO_CHROMIUM").ok();
+    let known = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+    let found =
+        || known.into_iter().find(|name| Command::new(name).arg("--version").output().is_ok());
+    named
+        .or_else(|| found().map(str::to_owned))
+        .expect("Chromium is not installed; scripts/test says how")
+}
