@@ -19,9 +19,8 @@ pub(crate) fn linger<T: Transport>(transport: &mut T, time: Duration) {
     let mut buffer = [0; 4096];
     while discarded < LINGER_BYTES {
         match transport.read(&mut buffer) {
-            Ok(0) => return,
+            Ok(0) | Err(_) => return,
             Ok(n) => discarded += n,
-            Err(_) => return,
         }
     }
 }

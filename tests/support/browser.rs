@@ -67,17 +67,17 @@ impl Browser {
             events: Vec::new(),
             _profile: profile,
         };
-        let target = browser.call("Target.createTarget", json!({"url": "about:blank"}));
+        let target = browser.call("Target.createTarget", &json!({"url": "about:blank"}));
         let attach = json!({"targetId": target["targetId"], "flatten": true});
-        browser.session = browser.call("Target.attachToTarget", attach)["sessionId"].take();
+        browser.session = browser.call("Target.attachToTarget", &attach)["sessionId"].take();
         for domain in ["Page", "Runtime", "Log", "DOM", "Network", "Accessibility"] {
-            browser.call(&format!("{domain}.enable"), json!({}));
+            browser.call(&format!("{domain}.enable"), &json!({}));
         }
         browser
     }
 
     /// Calls a method of the protocol, and returns its result.
-    pub fn call(&mut self, method: &str, params: Value) -> Value {
+    pub fn call(&mut self, method: &str, params: &Value) -> Value {
         self.next_id += 1;
         let mut call = json!({"id": self.next_id, "method": method, "params": params});
         if !self.session.is_null() {
@@ -104,14 +104,14 @@ impl Browser {
 
     /// Opens `url`, and waits until it has loaded.
     pub fn open(&mut self, url: &str) {
-        self.call("Page.navigate", json!({"url": url}));
+        self.call("Page.navigate", &json!({"url": url}));
         self.wait("document.readyState === 'complete' && location.href !== 'about:blank'");
     }
 
     /// The value of an expression; a promise is awaited.
     pub fn eval(&mut self, expression: &str) -> Value {
         let params = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
-        let mut result = self.call("Runtime.evaluate", params);
+        let mut result = self.call("Runtime.evaluate", &params);
         assert!(result["exceptionDetails"].is_null(), "{expression}: {result}");
         result["result"]["value"].take()
     }
@@ -141,9 +141,9 @@ impl Browser {
 
     /// The element that assistive technology knows by this role and name.
     fn named(&mut self, role: &str, name: &str) -> Value {
-        let mut document = self.call("DOM.getDocument", json!({}));
+        let mut document = self.call("DOM.getDocument", &json!({}));
         let query = json!({"nodeId": document["root"]["nodeId"].take(), "role": role, "accessibleName": name});
-        let mut found = self.call("Accessibility.queryAXTree", query);
+        let mut found = self.call("Accessibility.queryAXTree", &query);
         let node = found["nodes"][0]["backendDOMNodeId"].take();
         assert!(!node.is_null(), "no {role} named {name:?}");
         node
@@ -152,21 +152,21 @@ impl Browser {
     /// Clicks in the middle of an element.
     pub fn click(&mut self, role: &str, name: &str) {
         let node = json!({"backendNodeId": self.named(role, name)});
-        self.call("DOM.scrollIntoViewIfNeeded", node.clone());
-        let quads = self.call("DOM.getContentQuads", node);
+        self.call("DOM.scrollIntoViewIfNeeded", &node);
+        let quads = self.call("DOM.getContentQuads", &node);
         let corner = |n: usize| quads["quads"][0][n].as_f64().unwrap();
         let (x, y) = (f64::midpoint(corner(0), corner(4)), f64::midpoint(corner(1), corner(5)));
         for kind in ["mousePressed", "mouseReleased"] {
             let params = json!({"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1});
-            self.call("Input.dispatchMouseEvent", params);
+            self.call("Input.dispatchMouseEvent", &params);
         }
     }
 
     /// Types into a text box.
     pub fn fill(&mut self, name: &str, text: &str) {
         let node = self.named("textbox", name);
-        self.call("DOM.focus", json!({"backendNodeId": node}));
-        self.call("Input.insertText", json!({"text": text}));
+        self.call("DOM.focus", &json!({"backendNodeId": node}));
+        self.call("Input.insertText", &json!({"text": text}));
     }
 
     /// Presses and releases a key.
@@ -174,7 +174,7 @@ impl Browser {
         for kind in ["keyDown", "keyUp"] {
             let text = if key == "Enter" { "\r" } else { "" };
             let params = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text});
-            self.call("Input.dispatchKeyEvent", params);
+            self.call("Input.dispatchKeyEvent", &params);
         }
     }
 
