@@ -150,7 +150,7 @@ pub(crate) mod tuning {
     pub(crate) const LISTEN_BACKLOG: i32 = 4096;
     /// How long a finished thread waits for another connection: longer than a page load takes,
     /// short enough that a burst's threads do not stay.
-    pub(crate) const POOL_IDLE: Duration = Duration::from_secs(10);
+    pub(crate) const POOL_IDLE: Duration = Duration::from_secs(5);
     /// First and longest pause after a failed accept: long enough not to spin while descriptors
     /// are out, short enough to be back at once when one is free.
     pub(crate) const ACCEPT_BACKOFF: (Duration, Duration) =

@@ -2,8 +2,10 @@
 
 mod support;
 
+mod attacks;
 mod echo;
 mod http;
+mod limits;
 mod page;
 mod program;
 mod protocol;

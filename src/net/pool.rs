@@ -19,7 +19,10 @@ pub(crate) struct Pool<J>(Arc<Inner<J>>);
 struct Inner<J> {
     serve: Box<dyn Fn(J) + Send + Sync>,
     state: Mutex<State<J>>,
-    changed: Condvar,
+    /// A job was handed over, or the pool was closed.
+    work: Condvar,
+    /// A thread has retired.
+    retired: Condvar,
 }
 
 struct State<J> {
@@ -45,7 +48,8 @@ impl<J: Send + 'static> Pool<J> {
         Pool(Arc::new(Inner {
             serve: Box::new(serve),
             state: Mutex::new(state),
-            changed: Condvar::new(),
+            work: Condvar::new(),
+            retired: Condvar::new(),
         }))
     }
 
@@ -57,7 +61,7 @@ impl<J: Send + 'static> Pool<J> {
         let mut state = self.0.lock();
         state.handed.push_back(job);
         if state.free >= state.handed.len() {
-            self.0.changed.notify_one();
+            self.0.work.notify_one();
             return Ok(());
         }
         let inner = Arc::clone(&self.0);
@@ -78,9 +82,9 @@ impl<J: Send + 'static> Pool<J> {
     pub(crate) fn join(self) {
         let mut state = self.0.lock();
         state.closed = true;
-        self.0.changed.notify_all();
+        self.0.work.notify_all();
         while !state.threads.is_empty() {
-            state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.0.retired.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let last = state.retired.take();
         drop(state);
@@ -101,26 +105,20 @@ impl<J> Inner<J> {
     /// The next job; none when the pool is closed or nothing came for a while, and then the
     /// calling thread is no longer one of the pool's.
     fn next(&self) -> Option<J> {
-        let mut state = self.lock();
-        loop {
-            if let Some(job) = state.handed.pop_front() {
-                state.free -= 1;
-                return Some(job);
-            }
-            if state.closed {
-                break;
-            }
-            let (woken, waited) =
-                self.changed.wait_timeout(state, POOL_IDLE).unwrap_or_else(PoisonError::into_inner);
-            state = woken;
-            if waited.timed_out() && state.handed.is_empty() {
-                break;
-            }
+        let is_idle = |state: &mut State<J>| state.handed.is_empty() && !state.closed;
+        let mut state = self
+            .work
+            .wait_timeout_while(self.lock(), POOL_IDLE, is_idle)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0;
+        if let Some(job) = state.handed.pop_front() {
+            state.free -= 1;
+            return Some(job);
         }
         state.free -= 1;
         let own = state.threads.remove(&thread::current().id());
         let predecessor = std::mem::replace(&mut state.retired, own);
-        self.changed.notify_all();
+        self.retired.notify_all();
         drop(state);
         join(predecessor);
         None

@@ -72,13 +72,20 @@ impl Client {
         }
     }
 
-    /// Reads on until the server's Close; its code, 1005 where it has none.
-    pub fn close_code(&mut self) -> u16 {
+    /// Reads on until the server's Close; its code and reason, 1005 where it has none.
+    pub fn close(&mut self) -> (u16, String) {
         loop {
             if let Message::Close(frame) = self.0.read().unwrap() {
-                return frame.map_or(1005, |frame| frame.code.into());
+                return frame.map_or((1005, String::new()), |frame| {
+                    (frame.code.into(), frame.reason.to_string())
+                });
             }
         }
+    }
+
+    /// The code alone.
+    pub fn close_code(&mut self) -> u16 {
+        self.close().0
     }
 
     /// Drives the closing handshake to its end. Panics when the server does not end it properly.

@@ -3,14 +3,30 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use super::client::PATIENCE;
 
 pub struct Program {
     child: Child,
     pub addresses: Vec<SocketAddr>,
     stderr: Option<ChildStderr>,
+}
+
+/// What a process has of its machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Vitals {
+    pub threads: usize,
+    pub descriptors: usize,
+    pub resident_kib: usize,
+}
+
+fn number_after(name: &str, status: &str) -> usize {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
 /// The binary, without anything from this environment that would configure it.
@@ -47,6 +63,40 @@ impl Program {
 
     pub fn address(&self) -> SocketAddr {
         self.addresses[0]
+    }
+
+    /// What the operating system counts of this process.
+    pub fn vitals(&self) -> Vitals {
+        let process = format!("/proc/{}", self.child.id());
+        let entries = |folder| std::fs::read_dir(format!("{process}/{folder}")).unwrap().count();
+        let status = std::fs::read_to_string(format!("{process}/status")).unwrap();
+        Vitals {
+            threads: entries("task"),
+            descriptors: entries("fd"),
+            resident_kib: number_after("VmRSS:", &status),
+        }
+    }
+
+    /// How often its threads have gone to sleep of their own accord.
+    pub fn sleeps(&self) -> usize {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        tasks
+            .map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).unwrap())
+            .map(|status| number_after("voluntary_ctxt_switches:", &status))
+            .sum()
+    }
+
+    /// Waits until threads and descriptors are back at what they were `before`.
+    pub fn wait_for_rest(&self, before: Vitals) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let now = self.vitals();
+            if now.threads <= before.threads && now.descriptors <= before.descriptors {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{before:?} before, {now:?} now");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     pub fn signal(&self, signal: Signal) {

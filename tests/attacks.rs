@@ -1,0 +1,262 @@
+//! Clients that mean harm. After each of them the server answers a fresh client, and has given
+//! back what the attack took.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tungstenite::Message;
+
+use crate::support::client::{
+    Client, FIN_BINARY, FIN_PING, FIN_TEXT, PATIENCE, Raw, frame, handshake,
+};
+use crate::support::program::{Program, Vitals, command};
+
+/// Growth of resident memory that an attack may leave behind: what malloc keeps for its threads.
+const KEPT_KIB: usize = 8 * 1024;
+
+/// Runs `attack` against a server of its own, and looks at what is left afterwards.
+fn survives(arguments: &[&str], attack: impl FnOnce(SocketAddr)) -> Program {
+    let program = Program::start(arguments);
+    let before = rested(&program);
+    attack(program.address());
+    program.wait_for_rest(before);
+    let after = rested(&program);
+    assert!(
+        after.resident_kib < before.resident_kib + KEPT_KIB,
+        "{before:?} before, {after:?} after"
+    );
+    program
+}
+
+/// The vitals after an answer to a fresh client, who has left.
+fn rested(program: &Program) -> Vitals {
+    let mut client = Client::open(program.address(), "/echo");
+    assert_eq!(client.ask("fresh"), Message::text("fresh"));
+    client.0.close(None).unwrap();
+    client.assert_closed();
+    program.vitals()
+}
+
+fn log_after(program: Program) -> String {
+    program.signal(nix::sys::signal::Signal::SIGTERM);
+    program.wait().1
+}
+
+#[test]
+fn slow_head() {
+    survives(&["--handshake-timeout", "300ms"], |address| {
+        let mut raw = Raw::connect(address);
+        raw.send("GET / HTTP/1.1\r\n");
+        // A byte now and then: each one in time, all of them never.
+        while raw.0.get_mut().write_all(b"x").is_ok() && raw.0.get_ref().peek(&mut [0]).is_err() {
+            std::thread::sleep(Duration::from_millis(5));
+            raw.0.get_ref().set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        }
+        raw.0.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_eq!(raw.response().status, 408);
+    });
+}
+
+#[test]
+fn slow_reader_with_a_full_window() {
+    let program = survives(&["--write-timeout", "300ms"], |address| {
+        let mut raw = Raw::connect(address);
+        raw.upgrade("/echo");
+        let message = frame(FIN_BINARY, &vec![0; 60_000]);
+        while raw.0.get_mut().write_all(&message).is_ok() {}
+    });
+    let log = log_after(program);
+    assert!(log.contains("/echo: dropped: the peer did not read (--write-timeout)"), "{log}");
+}
+
+#[test]
+fn peer_that_has_died() {
+    let program = survives(&["--ping-interval", "100ms", "--ping-timeout", "100ms"], |address| {
+        let mut raw = Raw::connect(address);
+        raw.upgrade("/echo");
+        raw.assert_ended(); // as its kernel sees it; it never answers
+    });
+    let log = log_after(program);
+    assert!(
+        log.contains("/echo: dropped: nothing was heard after a Ping (--ping-timeout)"),
+        "{log}"
+    );
+}
+
+#[test]
+fn connect_flood_with_few_descriptors() {
+    let mut limited = std::process::Command::new("sh");
+    limited.args(["-c", "ulimit -n 256; exec \"$0\" --listen 127.0.0.1:0 --handshake-timeout 1s"]);
+    limited.arg(command(&[]).get_program());
+    let program = Program::spawn(&mut limited, 1);
+    let before = rested(&program);
+    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    let mut flood = Vec::new();
+    for _ in 0..5000 {
+        // Beyond the backlog a connection is not even made.
+        flood.extend(TcpStream::connect_timeout(&program.address(), Duration::from_millis(20)));
+    }
+    assert!(flood.len() > 1000, "{} connections are no flood", flood.len());
+    drop(flood);
+    rested(&program);
+    program.wait_for_rest(before);
+    let log = log_after(program);
+    assert!(log.contains("--max-connections needs 1120 descriptors and the limit is 256"), "{log}");
+    assert!(log.contains("cannot accept connections, trying again"), "{log}");
+    assert!(log.lines().count() < 50, "the log was flooded:\n{log}");
+}
+
+#[test]
+fn ten_thousand_upgrades_with_an_early_reset() {
+    survives(&["-q"], |address| {
+        for number in 0..10_000 {
+            let mut stream = TcpStream::connect(address).unwrap();
+            let request = handshake("/echo");
+            // Cut anywhere: in the head, after it, in the middle of a frame.
+            let bytes = [request.as_bytes(), &frame(FIN_TEXT, b"hello")].concat();
+            let _ = stream.write_all(&bytes[..number % bytes.len()]);
+            SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+    });
+}
+
+#[test]
+fn fragmented_message_that_never_ends() {
+    survives(&["--max-message-size", "64KiB"], |address| {
+        let mut raw = Raw::connect(address);
+        raw.upgrade("/echo").send(frame(0x01, b""));
+        let fragments = frame(0x00, b"x").repeat(1000);
+        while raw.0.get_mut().write_all(&fragments).is_ok() {
+            raw.0.get_ref().set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+            if raw.0.get_ref().peek(&mut [0]).is_ok() {
+                break;
+            }
+        }
+        raw.0.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_eq!(raw.close_code(), 1009);
+    });
+}
+
+#[test]
+fn ping_flood_between_fragments() {
+    survives(&[], |address| {
+        let mut raw = Raw::connect(address);
+        raw.upgrade("/echo").send(frame(0x01, b"hel"));
+        let pings = frame(FIN_PING, &[b'p'; 125]).repeat(100);
+        for _ in 0..200 {
+            raw.send(&pings);
+            // tungstenite may answer only the last of several pings, as RFC 6455 (5.5.3) allows.
+            assert_eq!(raw.frame(), (0x8a, vec![b'p'; 125]));
+        }
+        raw.send(frame(0x80, b"lo"));
+        let reply = std::iter::repeat_with(|| raw.frame()).find(|(first, _)| *first != 0x8a);
+        assert_eq!(reply, Some((FIN_TEXT, b"hello".to_vec())));
+    });
+}
+
+#[test]
+fn ping_flood_from_a_peer_that_does_not_read() {
+    survives(&["--write-timeout", "300ms"], |address| {
+        let mut raw = Raw::connect(address);
+        raw.upgrade("/echo");
+        let pings = frame(FIN_PING, &[0; 125]).repeat(500);
+        while raw.0.get_mut().write_all(&pings).is_ok() {}
+    });
+}
+
+#[test]
+fn very_long_frame_that_is_only_announced() {
+    let program = Program::start(&["--max-message-size", "1GiB"]);
+    let before = rested(&program);
+    let mut peers: Vec<_> = (0..8).map(|_| Raw::connect(program.address())).collect();
+    for raw in &mut peers {
+        let mut header = vec![FIN_BINARY, 0xff];
+        header.extend((1u64 << 30).to_be_bytes());
+        header.extend([0; 4]);
+        raw.upgrade("/echo").send(header).send([7; 1000]);
+    }
+    let during = rested(&program);
+    assert!(
+        during.resident_kib < before.resident_kib + KEPT_KIB,
+        "{before:?} before, {during:?} during"
+    );
+    drop(peers);
+    program.wait_for_rest(before);
+}
+
+#[test]
+fn length_beyond_any_machine() {
+    survives(&[], |address| {
+        for length in [u64::MAX, 1 << 63, (1 << 63) - 1] {
+            let mut raw = Raw::connect(address);
+            let header = [&[FIN_BINARY, 0xff][..], &length.to_be_bytes(), &[0; 4]].concat();
+            raw.upgrade("/echo").send(header);
+            assert!([1002, 1009].contains(&raw.close_code()));
+        }
+    });
+}
+
+#[test]
+fn header_injection() {
+    survives(&[], |address| {
+        for field in [
+            "Sec-WebSocket-Protocol: a\rX-Injected: b",
+            "Sec-WebSocket-Protocol: a\0b",
+            "Sec-WebSocket-Protocol: a\u{7f}, b\u{e9}",
+            "Origin: http://h\rX-Injected: b",
+        ] {
+            let mut raw = Raw::connect(address);
+            let request = handshake("/echo").replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"));
+            let response = raw.send(request).response_to_head();
+            assert!(!response.head.to_lowercase().contains("injected:"), "{}", response.head);
+            assert!([101, 400].contains(&response.status), "{}", response.head);
+        }
+    });
+}
+
+#[test]
+fn keys_that_are_no_keys() {
+    survives(&[], |address| {
+        for key in ["", "AA==", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZSBsb25nZXI="] {
+            let request = handshake("/echo").replace("dGhlIHNhbXBsZSBub25jZQ==", key);
+            assert_eq!(Raw::connect(address).send(request).response().status, 400, "{key}");
+        }
+        let long = handshake("/echo").replace("dGhl", &"A".repeat(9000));
+        assert_eq!(Raw::connect(address).send(long).response().status, 400);
+    });
+}
+
+#[test]
+fn garbage_of_every_first_byte() {
+    survives(&[], |address| {
+        for byte in 0..=255 {
+            let mut raw = Raw::connect(address);
+            raw.send([byte, b'\n', b'\r', b'\n', b'\r', b'\n']);
+            raw.finish();
+            raw.assert_ended();
+        }
+    });
+}
+
+#[test]
+fn idle_sessions_sleep() {
+    let program = Program::start(&["--ping-interval", "0s"]);
+    let mut clients: Vec<_> = (0..100).map(|_| Client::open(program.address(), "/echo")).collect();
+    for client in &mut clients {
+        assert_eq!(client.ask("x"), Message::text("x"));
+    }
+    // The replies were sent before the sessions went to sleep: wait until all of them have.
+    let mut before = program.sleeps();
+    loop {
+        std::thread::sleep(Duration::from_millis(100));
+        let now = program.sleeps();
+        if now == before {
+            break;
+        }
+        before = now;
+    }
+    std::thread::sleep(Duration::from_secs(2)); // the time over which nobody is to wake
+    assert_eq!(program.sleeps() - before, 0);
+}

@@ -1,0 +1,191 @@
+//! Every limit, and what the client sees there.
+
+use std::io::Write;
+use std::time::Duration;
+
+use tungstenite::Message;
+use wsecho::{Config, Limits, Timeouts};
+
+use crate::support::client::{FIN_BINARY, FIN_TEXT, frame, handshake};
+use crate::support::server::TestServer;
+
+const SHORT: Duration = Duration::from_millis(150);
+
+fn limited(change: impl FnOnce(&mut Limits)) -> TestServer {
+    TestServer::with(|config: &mut Config| change(&mut config.limits))
+}
+
+fn timed(change: impl FnOnce(&mut Timeouts)) -> TestServer {
+    TestServer::with(|config: &mut Config| change(&mut config.timeouts))
+}
+
+#[test]
+fn a_head_that_does_not_arrive_in_time_gets_408() {
+    let server = timed(|timeouts| timeouts.handshake = SHORT);
+    for start in ["", "GET / HTTP/1.1\r\nHost: "] {
+        let mut raw = server.raw();
+        let response = raw.send(start).response();
+        assert_eq!((response.status, response.get("Connection")), (408, Some("close")));
+        raw.finish();
+        assert_eq!(raw.rest(), b"");
+    }
+}
+
+#[test]
+fn a_head_that_is_too_large_gets_431() {
+    let server = TestServer::start();
+    for fields in ["X: ".to_owned() + &"x".repeat(16 * 1024) + "\r\n", "X: y\r\n".repeat(101)] {
+        let mut raw = server.raw();
+        let response = raw.send(format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n")).response();
+        assert_eq!((response.status, response.get("Connection")), (431, Some("close")));
+    }
+}
+
+#[test]
+fn a_kept_connection_that_is_quiet_is_closed() {
+    let server = timed(|timeouts| timeouts.keep_alive = SHORT);
+    let mut raw = server.raw();
+    assert_eq!(raw.get("/healthz").status, 200);
+    assert_eq!(raw.rest(), b"");
+}
+
+#[test]
+fn a_connection_has_a_last_request() {
+    let server = limited(|limits| limits.max_requests = 2);
+    let mut raw = server.raw();
+    assert_eq!(raw.get("/healthz").get("Connection"), None);
+    assert_eq!(raw.get("/healthz").get("Connection"), Some("close"));
+    raw.finish();
+    assert_eq!(raw.rest(), b"");
+}
+
+#[test]
+fn when_every_session_is_taken_the_page_is_still_there() {
+    let server = limited(|limits| limits.max_connections = 2);
+    let mut sessions = [server.open("/echo"), server.open("/ws")];
+    let response = server.raw().send(handshake("/echo")).response();
+    assert_eq!((response.status, response.get("Retry-After")), (503, Some("5")));
+    assert!(response.body.contains("--max-connections"), "{}", response.body);
+    assert_eq!(server.raw().get("/").status, 200);
+    assert_eq!(server.raw().get("/healthz").status, 200);
+
+    sessions[0].0.close(None).unwrap();
+    sessions[0].assert_closed();
+    // The place is free once the server's thread is done with it, shortly after the client is.
+    while server.raw().send(handshake("/echo")).response_to_head().status == 503 {}
+    assert_eq!(sessions[1].ask("x").to_text().unwrap().split(' ').next(), Some("You"));
+}
+
+#[test]
+fn when_every_connection_is_taken_the_refusal_can_be_read() {
+    let server = limited(|limits| (limits.max_connections, limits.reserve) = (1, 1));
+    let (mut first, mut second) = (server.raw(), server.raw());
+    assert_eq!((first.get("/healthz").status, second.get("/healthz").status), (200, 200));
+    for _ in 0..50 {
+        let mut refused = server.raw();
+        let response = refused.response(); // without having asked anything
+        assert_eq!((response.status, response.get("Retry-After")), (503, Some("5")));
+        assert_eq!(refused.rest(), b"");
+    }
+    assert_eq!(first.get("/healthz").status, 200);
+}
+
+#[test]
+fn an_address_has_a_limit_of_its_own() {
+    let server = limited(|limits| limits.max_connections_per_ip = Some(2));
+    let (mut first, _second) = (server.open("/echo"), server.open("/echo"));
+    let response = server.raw().response();
+    assert_eq!((response.status, response.get("Retry-After")), (503, Some("5")));
+    assert!(response.body.contains("--max-connections-per-ip"), "{}", response.body);
+    assert_eq!(first.ask("x"), Message::text("x"));
+}
+
+#[test]
+fn a_quiet_peer_is_pinged_and_a_dead_one_is_dropped() {
+    let server = timed(|timeouts| (timeouts.ping_interval, timeouts.ping) = (Some(SHORT), SHORT));
+    let mut raw = server.raw();
+    raw.upgrade("/echo");
+    assert_eq!(raw.frame(), (0x89, vec![]));
+    assert_eq!(raw.rest(), b"", "a Close to a dead peer");
+}
+
+#[test]
+fn any_frame_is_a_sign_of_life() {
+    let server = timed(|timeouts| {
+        (timeouts.ping_interval, timeouts.ping) = (Some(SHORT), Duration::from_secs(3600));
+    });
+    let mut raw = server.raw();
+    raw.upgrade("/echo");
+    for sign in [frame(0x8a, b""), frame(FIN_TEXT, b"x"), frame(0x8a, b"unasked")] {
+        // Without the sign there is no second Ping, as the first one is still waited for.
+        let mut next = raw.frame();
+        while next.0 == FIN_TEXT {
+            next = raw.frame();
+        }
+        assert_eq!(next, (0x89, vec![]));
+        raw.send(sign);
+    }
+    assert_eq!(server.open("/echo").ask("x"), Message::text("x"));
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_dropped() {
+    let server = timed(|timeouts| timeouts.write = SHORT);
+    let mut raw = server.raw();
+    raw.upgrade("/echo");
+    let message = frame(FIN_BINARY, &vec![0; 60_000]);
+    // Ends with an error once the server has closed; without the limit it would block for ever.
+    while raw.0.get_mut().write_all(&message).is_ok() {}
+    assert_eq!(server.open("/echo").ask("x"), Message::text("x"));
+}
+
+#[test]
+fn an_idle_session_is_closed_with_1001_and_pongs_do_not_help() {
+    let server = timed(|timeouts| {
+        (timeouts.ping_interval, timeouts.idle) = (Some(SHORT / 4), Some(SHORT * 2));
+    });
+    let mut client = server.open("/echo"); // answers pings
+    assert_eq!(client.close(), (1001, "no data message within the idle timeout".to_owned()));
+    client.assert_closed();
+}
+
+#[test]
+fn a_session_that_has_lasted_long_enough_is_closed_with_1001() {
+    let server = timed(|timeouts| timeouts.max_duration = Some(SHORT));
+    let mut client = server.open("/echo");
+    assert_eq!(client.close_code(), 1001);
+    client.assert_closed();
+
+    let mut busy = server.open("/echo");
+    while busy.ask("x").is_text() {} // a Close ends it
+    busy.assert_closed();
+}
+
+#[test]
+fn a_peer_that_does_not_answer_a_close_is_dropped() {
+    let server = timed(|timeouts| (timeouts.max_duration, timeouts.close) = (Some(SHORT), SHORT));
+    let mut raw = server.raw();
+    raw.upgrade("/echo");
+    assert_eq!(raw.close_code(), 1001);
+    assert_eq!(raw.rest(), b"");
+}
+
+#[test]
+fn a_page_of_another_origin_gets_403_unless_it_is_allowed() {
+    let status = |server: &TestServer, origin: &str| {
+        let from = format!("\r\nOrigin: {origin}\r\n\r\n");
+        let mut raw = server.raw();
+        let response = raw.send(handshake("/echo").replace("\r\n\r\n", &from)).response_to_head();
+        (response.status, raw)
+    };
+    let server = TestServer::start();
+    let (refused, mut raw) = status(&server, "https://evil.example");
+    assert_eq!(refused, 403);
+    let body = String::from_utf8(raw.rest()).unwrap();
+    assert!(body.contains("https://evil.example") && body.contains("--allow-origin"), "{body}");
+    assert_eq!(status(&server, "https://h").0, 101);
+    assert_eq!(status(&server, "http://localhost:3000").0, 101);
+    let server =
+        TestServer::with(|config| config.allow_origin = vec!["https://evil.example".to_owned()]);
+    assert_eq!(status(&server, "https://evil.example").0, 101);
+}
