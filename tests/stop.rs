@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use tungstenite::Message;
 
+use crate::support::client::Client;
+use crate::support::program::Program;
 use crate::support::server::TestServer;
 
 #[test]
@@ -86,4 +89,49 @@ fn what_was_received_whole_is_answered_before_the_goodbye() {
         client.assert_closed();
     }
     server.join();
+}
+
+/// A session that keeps asking until the server closes; the replies that it got.
+fn ask_until_closed(mut client: Client) -> u64 {
+    for number in 0.. {
+        let question = Message::text(number.to_string());
+        match client.ask(question.clone()) {
+            Message::Close(Some(frame)) => {
+                assert_eq!(u16::from(frame.code), 1001);
+                client.assert_closed(); // panics on a reset, and on a cut frame
+                return number;
+            }
+            reply => assert_eq!(reply, question),
+        }
+    }
+    unreachable!("the server closes first")
+}
+
+#[test]
+fn five_hundred_busy_sessions_part_without_a_loss() {
+    const SESSIONS: usize = 500;
+    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    let program = Program::start(&[]);
+    let clients: Vec<_> = (0..SESSIONS).map(|_| Client::open(program.address(), "/echo")).collect();
+    let busy: Vec<_> =
+        clients.into_iter().map(|client| std::thread::spawn(|| ask_until_closed(client))).collect();
+    program.signal(Signal::SIGTERM);
+    let mut replies: Vec<u64> = busy.into_iter().map(|client| client.join().unwrap()).collect();
+    let (status, log) = program.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("every connection has ended"), "{log}");
+
+    // The server's own count: what it received it answered, and every answer has arrived.
+    let mut answers = Vec::new();
+    for line in log.lines().filter(|line| line.contains("it stops; ")) {
+        let counts = line.split("it stops; ").nth(1).unwrap();
+        let mut counts = counts.split(' ').filter_map(|word| word.parse::<u64>().ok());
+        let (received, answered) = (counts.next().unwrap(), counts.next().unwrap());
+        assert_eq!(received, answered, "{line}");
+        answers.push(answered);
+    }
+    replies.sort_unstable();
+    answers.sort_unstable();
+    assert_eq!(answers.len(), SESSIONS);
+    assert_eq!(answers, replies);
 }

@@ -1,0 +1,42 @@
+//! A server in somebody's tests leaves nothing behind. Alone in its process, since it counts what
+//! the process has.
+
+use std::net::TcpStream;
+
+use tungstenite::Message;
+use wsecho::{Config, Server};
+
+fn entries(folder: &str) -> usize {
+    std::fs::read_dir(folder).unwrap().count()
+}
+
+/// Descriptors and threads of this process.
+fn possessions() -> (usize, usize) {
+    (entries("/proc/self/fd"), entries("/proc/self/task"))
+}
+
+fn bind_run_stop() {
+    let config = Config { listen: vec![([127, 0, 0, 1], 0).into(); 2], ..Config::default() };
+    let server = Server::bind(config).unwrap();
+    let address = server.local_addrs()[1];
+    let stopper = server.stopper();
+    let running = std::thread::spawn(|| server.run());
+    let stream = TcpStream::connect(address).unwrap();
+    let (mut client, _) = tungstenite::client(format!("ws://{address}/ws"), stream).unwrap();
+    client.send(Message::text("hello")).unwrap();
+    assert!(client.read().unwrap().to_text().unwrap().starts_with("You sent: hello"));
+    stopper.stop();
+    assert!(client.read().unwrap().is_close());
+    assert!(matches!(client.read(), Err(tungstenite::Error::ConnectionClosed)));
+    running.join().unwrap().unwrap();
+}
+
+#[test]
+fn two_hundred_servers_leave_no_thread_and_no_descriptor() {
+    bind_run_stop(); // what is made once and kept is not counted
+    let before = possessions();
+    for round in 0..200 {
+        bind_run_stop();
+        assert_eq!(possessions(), before, "after round {round}");
+    }
+}
