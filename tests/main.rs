@@ -10,5 +10,6 @@ mod page;
 mod program;
 mod protocol;
 mod scripts;
+mod soak;
 mod stop;
 mod www;
