@@ -11,7 +11,9 @@ use bytesize::ByteSize;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use log::LevelFilter;
-use wsecho::{Clock, Config, LONG_TIME, Limits, TUTORIAL_REPLY, Template, Timeouts};
+use wsecho::{
+    Clock, Config, LONG_TIME, Limits, MAX_MESSAGE_SIZE_CEILING, TUTORIAL_REPLY, Template, Timeouts,
+};
 
 /// A WebSocket echo server and its browser page.
 ///
@@ -147,9 +149,12 @@ impl Options {
 
 impl LimitOptions {
     fn into_config(self) -> Result<(Limits, Timeouts), clap::Error> {
-        let max_message_size = usize::try_from(self.max_message_size.as_u64()).map_err(|_| {
-            usage("--max-message-size is more than this machine can address".to_owned())
-        })?;
+        let max_message_size = usize::try_from(self.max_message_size.as_u64())
+            .ok()
+            .filter(|size| *size <= MAX_MESSAGE_SIZE_CEILING)
+            .ok_or_else(|| {
+                usage(format!("--max-message-size is {} at most", size(MAX_MESSAGE_SIZE_CEILING)))
+            })?;
         let limits = Limits {
             max_connections: self.max_connections,
             max_connections_per_ip: Some(self.max_connections_per_ip).filter(|max| *max > 0),

@@ -80,9 +80,14 @@ pub struct Limits {
     /// Connections from one address, whatever they do. Default: no limit, because a proxy is one
     /// address. Beyond it: 503 with `Retry-After`.
     pub max_connections_per_ip: Option<usize>,
-    /// WebSocket message in bytes, whole or in fragments. Default 1 MiB. Beyond it: Close 1009.
+    /// WebSocket message in bytes, whole or in fragments. Default 1 MiB; see
+    /// [`MAX_MESSAGE_SIZE_CEILING`]. Beyond it: Close 1009.
     pub max_message_size: usize,
 }
+
+/// The largest [`Limits::max_message_size`] that makes sense, in bytes: 1 GiB. Address space for a
+/// frame is reserved when its header arrives, and a reservation that fails ends the process.
+pub const MAX_MESSAGE_SIZE_CEILING: usize = 1 << 30;
 
 impl Default for Limits {
     fn default() -> Self {

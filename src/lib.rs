@@ -51,7 +51,7 @@ mod ops;
 mod server;
 mod ws;
 
-pub use config::{Config, DEFAULT_PORT, Limits, Timeouts};
+pub use config::{Config, DEFAULT_PORT, Limits, MAX_MESSAGE_SIZE_CEILING, Timeouts};
 pub use ops::descriptors::raise_descriptor_limit;
 pub use server::{Error, Server, Stopper};
 pub use ws::clock::{Clock, LONG_TIME};

@@ -1,17 +1,20 @@
 //! Clients that mean harm. After each of them the server answers a fresh client, and has given
 //! back what the attack took.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use socket2::SockRef;
 use tungstenite::Message;
 
 use crate::support::client::{
     Client, FIN_BINARY, FIN_PING, FIN_TEXT, PATIENCE, Raw, frame, handshake,
 };
-use crate::support::program::{Program, Vitals, command};
+use crate::support::program::{Program, Vitals, command, tool};
 
 /// Growth of resident memory that an attack may leave behind: what malloc keeps for its threads.
 const KEPT_KIB: usize = 8 * 1024;
@@ -40,7 +43,7 @@ fn rested(program: &Program) -> Vitals {
 }
 
 fn log_after(program: Program) -> String {
-    program.signal(nix::sys::signal::Signal::SIGTERM);
+    program.signal(Signal::SIGTERM);
     program.wait().1
 }
 
@@ -86,8 +89,58 @@ fn peer_that_has_died() {
 }
 
 #[test]
+#[ignore = "needs websocat; scripts/test runs it"]
+fn process_that_was_stopped() {
+    let program = Program::start(&["--ping-interval", "100ms", "--ping-timeout", "100ms"]);
+    let before = rested(&program);
+    let mut websocat = Command::new(tool("websocat"))
+        .arg(format!("ws://{}/echo", program.address()))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    websocat.stdin.as_mut().unwrap().write_all(b"hello\n").unwrap();
+    let mut echo = String::new();
+    BufReader::new(websocat.stdout.as_mut().unwrap()).read_line(&mut echo).unwrap();
+    assert_eq!(echo, "hello\n");
+    kill(Pid::from_raw(i32::try_from(websocat.id()).unwrap()), Signal::SIGSTOP).unwrap();
+    program.wait_for_rest(before);
+    websocat.kill().unwrap();
+    websocat.wait().unwrap();
+    let log = log_after(program);
+    assert!(
+        log.contains("/echo: dropped: nothing was heard after a Ping (--ping-timeout)"),
+        "{log}"
+    );
+}
+
+#[test]
+fn machine_without_another_thread() {
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -v 300000; exec \"$0\" --listen 127.0.0.1:0"]);
+    limited.arg(command(&[]).get_program());
+    let program = Program::spawn(&mut limited, 1);
+    let before = rested(&program);
+    let mut first = Client::open(program.address(), "/echo");
+    let mut sessions = Vec::new();
+    let refusal = loop {
+        let mut raw = Raw::connect(program.address());
+        let response = raw.send(handshake("/echo")).response();
+        if response.status != 101 {
+            break response;
+        }
+        sessions.push(raw);
+    };
+    assert_eq!((refusal.status, refusal.get("Retry-After")), (503, Some("5")));
+    assert_eq!(first.ask("still there"), Message::text("still there"));
+    drop((first, sessions));
+    program.wait_for_rest(before);
+    rested(&program);
+}
+
+#[test]
 fn connect_flood_with_few_descriptors() {
-    let mut limited = std::process::Command::new("sh");
+    let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -n 256; exec \"$0\" --listen 127.0.0.1:0 --handshake-timeout 1s"]);
     limited.arg(command(&[]).get_program());
     let program = Program::spawn(&mut limited, 1);

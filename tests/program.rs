@@ -94,6 +94,7 @@ fn bad_usage_names_the_place() {
         (&["--reply", "{massage}"], "{massage}"),
         (&["--time-format", "[hour]:[minuet]"], "byte index 8"),
         (&["--max-message-size", "1 parsec"], "--max-message-size"),
+        (&["--max-message-size", "2GiB"], "1.0 GiB at most"),
         (&["--ping-timeout", "0s"], "--ping-timeout"),
         (&["--nonsense"], "--nonsense"),
     ] {

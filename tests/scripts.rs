@@ -1,13 +1,6 @@
 //! The scripts that a person types, against the real binary, with the real websocat.
 
-use std::process::{Command, Output};
-
-use crate::support::program::Program;
-
-fn script(name: &str, arguments: &[&str]) -> Output {
-    let path = format!("{}/scripts/{name}", env!("CARGO_MANIFEST_DIR"));
-    Command::new(path).args(arguments).output().unwrap()
-}
+use crate::support::program::{Program, script};
 
 #[test]
 #[ignore = "needs websocat and curl; scripts/test runs it"]

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -37,6 +37,17 @@ pub fn command(arguments: &[&str]) -> Command {
     }
     command.env_remove("PORT").args(arguments).stdin(Stdio::null());
     command
+}
+
+/// Runs one of the project's scripts to its end.
+pub fn script(name: &str, arguments: &[&str]) -> Output {
+    let path = format!("{}/scripts/{name}", env!("CARGO_MANIFEST_DIR"));
+    Command::new(path).args(arguments).output().unwrap()
+}
+
+/// The path of a tool that is not ours.
+pub fn tool(name: &str) -> String {
+    String::from_utf8(script("tool", &[name]).stdout).unwrap().trim().to_owned()
 }
 
 impl Program {
