@@ -51,8 +51,9 @@ mod ops;
 mod server;
 mod ws;
 
-pub use config::{Config, DEFAULT_PORT, Limits, MAX_MESSAGE_SIZE_CEILING, Timeouts};
+pub use config::{
+    Clock, Config, DEFAULT_PORT, LONG_TIME, Limits, MAX_MESSAGE_SIZE_CEILING, TUTORIAL_REPLY,
+    Template, TemplateError, Timeouts,
+};
 pub use ops::descriptors::raise_descriptor_limit;
 pub use server::{Error, Server, Stopper};
-pub use ws::clock::{Clock, LONG_TIME};
-pub use ws::reply::{TUTORIAL_REPLY, Template, TemplateError};

@@ -1,6 +1,6 @@
 //! One WebSocket, from the accepted upgrade to its end.
 
-pub(crate) mod clock;
 mod keepalive;
 pub(crate) mod reply;
 pub(crate) mod session;
+mod watch;

@@ -5,121 +5,12 @@
 //! Invariant: the reply holds the whole message; nothing is cut, and no character is split.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::str::FromStr;
 use std::time::SystemTime;
 
 use tungstenite::Message;
 
-use super::clock::{Clock, Watch};
-
-/// The tutorial's reply.
-pub const TUTORIAL_REPLY: &str = "You sent: {message} at {time}";
-
-/// A reply with places for the message and the time.
-///
-/// ```
-/// let template: wsecho::Template = "{time}: {message} {{sic}}".parse().unwrap();
-/// assert_eq!(template.render("hello", "noon"), "noon: hello {sic}");
-/// assert!("{massage}".parse::<wsecho::Template>().is_err());
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template(Vec<Part>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    Literal(String),
-    Message,
-    Time,
-}
-
-impl Template {
-    /// The reply to `message` at `time`.
-    pub fn render(&self, message: &str, time: &str) -> String {
-        let value = |part: &'_ Part| match part {
-            Part::Literal(text) => text.len(),
-            Part::Message => message.len(),
-            Part::Time => time.len(),
-        };
-        let mut reply = String::with_capacity(self.0.iter().map(value).sum());
-        for part in &self.0 {
-            reply.push_str(match part {
-                Part::Literal(text) => text,
-                Part::Message => message,
-                Part::Time => time,
-            });
-        }
-        reply
-    }
-}
-
-impl Default for Template {
-    fn default() -> Self {
-        TUTORIAL_REPLY.parse().expect("the tutorial's reply is a template")
-    }
-}
-
-impl FromStr for Template {
-    type Err = TemplateError;
-
-    fn from_str(text: &str) -> Result<Template, TemplateError> {
-        let mut parts = Vec::new();
-        let mut literal = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find(['{', '}']) {
-            literal.push_str(&rest[..at]);
-            let position = text.len() - rest.len() + at;
-            rest = &rest[at..];
-            if let Some(after) = rest.strip_prefix("{{").or_else(|| rest.strip_prefix("}}")) {
-                literal.push_str(&rest[..1]);
-                rest = after;
-                continue;
-            }
-            let (part, after) = place(rest, position)?;
-            if !literal.is_empty() {
-                parts.push(Part::Literal(std::mem::take(&mut literal)));
-            }
-            parts.push(part);
-            rest = after;
-        }
-        literal.push_str(rest);
-        if !literal.is_empty() {
-            parts.push(Part::Literal(literal));
-        }
-        Ok(Template(parts))
-    }
-}
-
-/// The place that `rest` starts with, and what follows it. `position` is for the error.
-fn place(rest: &str, position: usize) -> Result<(Part, &str), TemplateError> {
-    for (name, part) in [("{message}", Part::Message), ("{time}", Part::Time)] {
-        if let Some(after) = rest.strip_prefix(name) {
-            return Ok((part, after));
-        }
-    }
-    let found = rest.split_inclusive('}').next().unwrap_or(rest).to_owned();
-    Err(TemplateError { position, found })
-}
-
-/// A template with a brace that opens no known place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TemplateError {
-    position: usize,
-    found: String,
-}
-
-impl fmt::Display for TemplateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TemplateError { position, found } = self;
-        write!(
-            f,
-            "`{found}` at byte index {position} is neither {{message}} nor {{time}}; \
-             a brace of its own is written {{{{ or }}}}"
-        )
-    }
-}
-
-impl std::error::Error for TemplateError {}
+use super::watch::Watch;
+use crate::config::{Clock, Template};
 
 /// How one session answers.
 #[derive(Debug)]
@@ -152,7 +43,7 @@ impl Replier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ws::clock::LONG_TIME;
+    use crate::config::LONG_TIME;
     use std::time::{Duration, UNIX_EPOCH};
 
     fn tutorial() -> Replier {
@@ -200,34 +91,6 @@ mod tests {
         {
             assert_eq!(Replier::Verbatim.reply(message.clone(), afternoon()), None);
             assert_eq!(tutorial().reply(message, afternoon()), None);
-        }
-    }
-
-    #[test]
-    fn templates() {
-        for (template, expected) in [
-            ("{message}", "M"),
-            ("", ""),
-            ("no place", "no place"),
-            ("{{message}}", "{message}"),
-            ("{time}{message}{time}", "TMT"),
-            ("é{message}é", "éMé"),
-            ("{{{message}}}", "{M}"),
-        ] {
-            assert_eq!(template.parse::<Template>().unwrap().render("M", "T"), expected);
-        }
-    }
-
-    #[test]
-    fn a_bad_template_names_the_place() {
-        for (template, position, found) in [
-            ("{nmae}", 0, "{nmae}"),
-            ("ok {message} {", 13, "{"),
-            ("é}", 2, "}"),
-            ("{message", 0, "{message"),
-        ] {
-            let expected = TemplateError { position, found: found.to_owned() };
-            assert_eq!(template.parse::<Template>(), Err(expected));
         }
     }
 }

@@ -8,8 +8,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::ws::clock::Clock;
-use crate::ws::reply::Template;
+mod clock;
+mod template;
+
+pub use clock::{Clock, LONG_TIME};
+pub use template::{TUTORIAL_REPLY, Template, TemplateError};
 
 /// What a [`Server`](crate::Server) is to do.
 ///

@@ -19,7 +19,7 @@ pub const LONG_TIME: &str = "[hour repr:12 padding:none]:[minute]:[second] [peri
 pub struct Clock {
     format: OwnedFormatItem,
     offset_at: fn(OffsetDateTime) -> UtcOffset,
-    /// Whether one second has one text; a format with fractions of it has many.
+    /// Not so with fractions of a second in the format.
     steady: bool,
 }
 
@@ -56,6 +56,11 @@ impl Clock {
         Ok(clock)
     }
 
+    /// Whether the text stays the same for a whole second.
+    pub(crate) fn is_steady(&self) -> bool {
+        self.steady
+    }
+
     /// `now` as this clock shows it.
     pub fn text_at(&self, now: SystemTime) -> String {
         let utc = OffsetDateTime::from(now);
@@ -71,35 +76,9 @@ impl Default for Clock {
     }
 }
 
-/// A clock read by one session: the text is kept while its second lasts, because glibc looks up
-/// the offset under a lock of the whole process.
-#[derive(Debug)]
-pub(crate) struct Watch {
-    clock: Clock,
-    second: Option<u64>,
-    text: String,
-}
-
-impl Watch {
-    pub(crate) fn new(clock: Clock) -> Watch {
-        Watch { clock, second: None, text: String::new() }
-    }
-
-    /// `now` as the clock shows it.
-    pub(crate) fn text_at(&mut self, now: SystemTime) -> &str {
-        let second = now.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs());
-        if second.is_none() || second != self.second || !self.clock.steady {
-            self.text = self.clock.text_at(now);
-            self.second = second;
-        }
-        &self.text
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
     use time::macros::datetime;
 
     #[test]
@@ -126,33 +105,15 @@ mod tests {
 
     #[test]
     fn a_daylight_saving_change_is_seen_at_the_second_it_happens() {
-        let mut watch = Watch::new(Clock::with_offset(LONG_TIME, new_york).unwrap());
+        let clock = Clock::with_offset(LONG_TIME, new_york).unwrap();
         for (at, expected) in [
             (datetime!(2026-03-08 06:59:59 UTC), "1:59:59 AM"),
             (datetime!(2026-03-08 07:00:00 UTC), "3:00:00 AM"),
             (datetime!(2026-11-01 05:59:59 UTC), "1:59:59 AM"),
             (datetime!(2026-11-01 06:00:00 UTC), "1:00:00 AM"),
         ] {
-            assert_eq!(watch.text_at(at.into()), expected);
+            assert_eq!(clock.text_at(at.into()), expected);
         }
-    }
-
-    #[test]
-    fn the_text_is_kept_for_its_second_and_no_longer() {
-        let mut watch = Watch::new(Clock::utc("[second]").unwrap());
-        let at = UNIX_EPOCH + Duration::from_secs(59);
-        assert_eq!(watch.text_at(at), "59");
-        let kept = watch.text_at(at + Duration::from_millis(999)).as_ptr();
-        assert_eq!(watch.text_at(at).as_ptr(), kept);
-        assert_eq!(watch.text_at(at + Duration::from_secs(1)), "00");
-        assert_eq!(watch.text_at(at), "59", "a clock that is set back is believed");
-    }
-
-    #[test]
-    fn fractions_of_a_second_are_never_kept() {
-        let mut watch = Watch::new(Clock::utc("[second].[subsecond digits:3]").unwrap());
-        assert_eq!(watch.text_at(UNIX_EPOCH + Duration::from_millis(1)), "00.001");
-        assert_eq!(watch.text_at(UNIX_EPOCH + Duration::from_millis(2)), "00.002");
     }
 
     #[test]
