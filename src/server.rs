@@ -132,9 +132,12 @@ impl Server {
     pub fn run(self) -> Result<(), Error> {
         let Server { listeners, context } = self;
         let serving = Arc::clone(&context);
+        let admission = Admission::new(&context.config.limits);
         let doors = Doors {
-            admission: Admission::new(&context.config.limits),
-            pool: Pool::new(move |accepted| connection::serve(accepted, &serving)),
+            pool: Pool::new(admission.max_connections(), move |accepted| {
+                connection::serve(accepted, &serving);
+            }),
+            admission,
             refuser: Refuser::start().map_err(Error::Thread)?,
             stop: Arc::clone(&context.stop),
             closed: AtomicBool::new(false),

@@ -61,6 +61,11 @@ impl Admission {
         })
     }
 
+    /// The connections that there can be at one time.
+    pub(crate) fn max_connections(&self) -> usize {
+        self.max_connections
+    }
+
     /// A place for a connection from `ip`.
     pub(crate) fn connect(self: &Arc<Self>, ip: IpAddr) -> Result<ConnectionPermit, Full> {
         let mut counts = self.lock();

@@ -4,7 +4,8 @@
 //! waits a while for another connection, which is cheaper than a new thread.
 //! What it is not: a queue. A job is taken at once or given back: whoever waits behind a
 //! connection that lasts a day is never served.
-//! Invariant: after [`Pool::join`] no thread of the pool exists.
+//! Invariants: there are no more threads than there may be jobs (admission counts those). After
+//! [`Pool::join`] no thread of the pool exists.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,6 +19,7 @@ pub(crate) struct Pool<J>(Arc<Inner<J>>);
 
 struct Inner<J> {
     serve: Box<dyn Fn(J) + Send + Sync>,
+    max_threads: usize,
     state: Mutex<State<J>>,
     /// A job was handed over, or the pool was closed.
     work: Condvar,
@@ -26,7 +28,7 @@ struct Inner<J> {
 }
 
 struct State<J> {
-    /// Jobs handed to a thread that has not woken yet: never more than there are free threads.
+    /// Jobs handed to a thread that has not woken yet, or that is about to finish its last one.
     handed: VecDeque<J>,
     /// Threads without a job.
     free: usize,
@@ -37,7 +39,9 @@ struct State<J> {
 }
 
 impl<J: Send + 'static> Pool<J> {
-    pub(crate) fn new(serve: impl Fn(J) + Send + Sync + 'static) -> Pool<J> {
+    /// `max_threads` is the most jobs that the caller ever has at one time. A job counts as over
+    /// when it is dropped, so a thread that has reached the limit is about to be free.
+    pub(crate) fn new(max_threads: usize, serve: impl Fn(J) + Send + Sync + 'static) -> Pool<J> {
         let state = State {
             handed: VecDeque::new(),
             free: 0,
@@ -47,6 +51,7 @@ impl<J: Send + 'static> Pool<J> {
         };
         Pool(Arc::new(Inner {
             serve: Box::new(serve),
+            max_threads,
             state: Mutex::new(state),
             work: Condvar::new(),
             retired: Condvar::new(),
@@ -60,7 +65,7 @@ impl<J: Send + 'static> Pool<J> {
     pub(crate) fn run(&self, job: J) -> Result<(), J> {
         let mut state = self.0.lock();
         state.handed.push_back(job);
-        if state.free >= state.handed.len() {
+        if state.free >= state.handed.len() || state.threads.len() >= self.0.max_threads {
             self.0.work.notify_one();
             return Ok(());
         }
@@ -145,7 +150,7 @@ mod tests {
     #[test]
     fn a_finished_thread_serves_the_next_job() {
         let (done, ids) = mpsc::channel();
-        let pool = Pool::new(move |()| done.send(thread::current().id()).unwrap());
+        let pool = Pool::new(8, move |()| done.send(thread::current().id()).unwrap());
         pool.run(()).unwrap();
         let first = ids.recv().unwrap();
         while pool.0.lock().free == 0 {
@@ -160,7 +165,7 @@ mod tests {
     fn jobs_run_side_by_side() {
         let meet = Arc::new(std::sync::Barrier::new(8));
         let at = Arc::clone(&meet);
-        let pool = Pool::new(move |()| {
+        let pool = Pool::new(8, move |()| {
             at.wait();
         });
         for _ in 0..8 {
@@ -172,7 +177,7 @@ mod tests {
     #[test]
     fn a_panic_ends_its_job_alone() {
         let (done, results) = mpsc::channel();
-        let pool = Pool::new(move |job: u8| {
+        let pool = Pool::new(8, move |job: u8| {
             assert_ne!(job, 0, "this panic is part of the test");
             done.send(job).unwrap();
         });
@@ -184,12 +189,24 @@ mod tests {
 
     #[test]
     fn join_leaves_no_thread_and_no_reference() {
-        let pool = Pool::new(|()| {});
+        let pool = Pool::new(8, |()| {});
         for _ in 0..4 {
             pool.run(()).unwrap();
         }
         let inner = Arc::downgrade(&pool.0);
         pool.join();
         assert!(inner.upgrade().is_none());
+    }
+
+    #[test]
+    fn a_job_at_the_limit_is_taken_by_the_thread_that_finishes() {
+        let (done, ids) = mpsc::channel();
+        let pool = Pool::new(1, move |()| done.send(thread::current().id()).unwrap());
+        for _ in 0..100 {
+            pool.run(()).unwrap();
+        }
+        let first = ids.recv().unwrap();
+        assert!((1..100).all(|_| ids.recv().unwrap() == first));
+        pool.join();
     }
 }
