@@ -14,7 +14,7 @@ use tungstenite::Message;
 use crate::support::client::{
     Client, FIN_BINARY, FIN_PING, FIN_TEXT, PATIENCE, Raw, frame, handshake,
 };
-use crate::support::program::{Program, Vitals, command, tool};
+use crate::support::program::{Program, command, tool};
 
 /// Growth of resident memory that an attack may leave behind: what malloc keeps for its threads.
 const KEPT_KIB: usize = 8 * 1024;
@@ -22,24 +22,15 @@ const KEPT_KIB: usize = 8 * 1024;
 /// Runs `attack` against a server of its own, and looks at what is left afterwards.
 fn survives(arguments: &[&str], attack: impl FnOnce(SocketAddr)) -> Program {
     let program = Program::start(arguments);
-    let before = rested(&program);
+    let before = program.rested();
     attack(program.address());
     program.wait_for_rest(before);
-    let after = rested(&program);
+    let after = program.rested();
     assert!(
         after.resident_kib < before.resident_kib + KEPT_KIB,
         "{before:?} before, {after:?} after"
     );
     program
-}
-
-/// The vitals after an answer to a fresh client, who has left.
-fn rested(program: &Program) -> Vitals {
-    let mut client = Client::open(program.address(), "/echo");
-    assert_eq!(client.ask("fresh"), Message::text("fresh"));
-    client.0.close(None).unwrap();
-    client.assert_closed();
-    program.vitals()
 }
 
 fn log_after(program: Program) -> String {
@@ -92,7 +83,7 @@ fn peer_that_has_died() {
 #[ignore = "needs websocat; scripts/test runs it"]
 fn process_that_was_stopped() {
     let program = Program::start(&["--ping-interval", "100ms", "--ping-timeout", "100ms"]);
-    let before = rested(&program);
+    let before = program.rested();
     let mut websocat = Command::new(tool("websocat"))
         .arg(format!("ws://{}/echo", program.address()))
         .stdin(Stdio::piped())
@@ -120,7 +111,7 @@ fn machine_without_another_thread() {
     limited.args(["-c", "ulimit -v 300000; exec \"$0\" --listen 127.0.0.1:0"]);
     limited.arg(command(&[]).get_program());
     let program = Program::spawn(&mut limited, 1);
-    let before = rested(&program);
+    let before = program.rested();
     let mut first = Client::open(program.address(), "/echo");
     let mut sessions = Vec::new();
     let refusal = loop {
@@ -135,7 +126,7 @@ fn machine_without_another_thread() {
     assert_eq!(first.ask("still there"), Message::text("still there"));
     drop((first, sessions));
     program.wait_for_rest(before);
-    rested(&program);
+    program.rested();
 }
 
 #[test]
@@ -144,7 +135,7 @@ fn connect_flood_with_few_descriptors() {
     limited.args(["-c", "ulimit -n 256; exec \"$0\" --listen 127.0.0.1:0 --handshake-timeout 1s"]);
     limited.arg(command(&[]).get_program());
     let program = Program::spawn(&mut limited, 1);
-    let before = rested(&program);
+    let before = program.rested();
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
     let mut flood = Vec::new();
     for _ in 0..5000 {
@@ -153,7 +144,7 @@ fn connect_flood_with_few_descriptors() {
     }
     assert!(flood.len() > 1000, "{} connections are no flood", flood.len());
     drop(flood);
-    rested(&program);
+    program.rested();
     program.wait_for_rest(before);
     let log = log_after(program);
     assert!(log.contains("--max-connections needs 1120 descriptors and the limit is 256"), "{log}");
@@ -222,7 +213,7 @@ fn ping_flood_from_a_peer_that_does_not_read() {
 #[test]
 fn very_long_frame_that_is_only_announced() {
     let program = Program::start(&["--max-message-size", "1GiB"]);
-    let before = rested(&program);
+    let before = program.rested();
     let mut peers: Vec<_> = (0..8).map(|_| Raw::connect(program.address())).collect();
     for raw in &mut peers {
         let mut header = vec![FIN_BINARY, 0xff];
@@ -230,7 +221,7 @@ fn very_long_frame_that_is_only_announced() {
         header.extend([0; 4]);
         raw.upgrade("/echo").send(header).send([7; 1000]);
     }
-    let during = rested(&program);
+    let during = program.rested();
     assert!(
         during.resident_kib < before.resident_kib + KEPT_KIB,
         "{before:?} before, {during:?} during"

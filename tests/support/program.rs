@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tungstenite::Message;
 
-use super::client::PATIENCE;
+use super::client::{Client, PATIENCE};
 
 pub struct Program {
     child: Child,
@@ -86,6 +87,15 @@ impl Program {
             descriptors: entries("fd"),
             resident_kib: number_after("VmRSS:", &status),
         }
+    }
+
+    /// The vitals after an answer to a fresh client, who has left.
+    pub fn rested(&self) -> Vitals {
+        let mut client = Client::open(self.address(), "/echo");
+        assert_eq!(client.ask("fresh"), Message::text("fresh"));
+        client.0.close(None).unwrap();
+        client.assert_closed();
+        self.vitals()
     }
 
     /// How often its threads have gone to sleep of their own accord.
