@@ -15,18 +15,21 @@ use std::time::Instant;
 use log::{debug, info};
 
 use crate::config::Config;
-use crate::config::tuning::{HEAD_READ, LINGER_TIME, RETRY_AFTER_SECS};
+use crate::config::tuning::{HEAD_READ, LINGER_TIME};
 use crate::http::head::{Head, HeadError};
 use crate::http::page::Site;
 use crate::http::response::Response;
 use crate::http::route::{ENDPOINT_LIST, Endpoint, Route, route};
-use crate::http::{origin, upgrade};
-use crate::net::admission::{ConnectionPermit, Full, SessionPermit};
+use crate::http::{origin, refusal, upgrade};
+use crate::net::admission::{ConnectionPermit, SessionPermit};
 use crate::net::linger::linger;
 use crate::net::shutdown::Stop;
 use crate::net::socket::{Patience, Socket, Transport};
 use crate::ws::reply::Replier;
 use crate::ws::session;
+
+/// What a client is told while the server stops.
+const STOPPING: &str = "the server is shutting down";
 
 /// What all connections of a server share.
 #[derive(Debug)]
@@ -97,7 +100,7 @@ impl Connection<'_> {
             let head = match self.next_head(number == 1) {
                 Ok(head) => head,
                 Err(error) => {
-                    self.refuse_head(error);
+                    self.refuse_head(&error);
                     return None;
                 }
             };
@@ -162,19 +165,8 @@ impl Connection<'_> {
     }
 
     /// Answers what was not a request, where there is somebody to answer.
-    fn refuse_head(&mut self, error: HeadError) {
-        let response = match error {
-            HeadError::Timeout => Response::text(
-                408,
-                "The request head did not arrive in time (--handshake-timeout).\n",
-            ),
-            HeadError::TooLarge => Response::text(431, "The request head is too large.\n"),
-            HeadError::Version => Response::text(505, "This server speaks HTTP/1.1.\n"),
-            HeadError::Malformed(what) => {
-                Response::text(400, format!("This is not an HTTP request: {what}.\n"))
-            }
-            HeadError::Left => return,
-        };
+    fn refuse_head(&mut self, error: &HeadError) {
+        let Some(response) = refusal::no_request(error) else { return };
         debug!("{}: no request: {}", self.peer, response.status);
         if response.write(&mut self.socket, false, false).is_ok() {
             linger(&mut self.socket, LINGER_TIME);
@@ -183,7 +175,9 @@ impl Connection<'_> {
 
     fn decide(&self, head: &Head) -> Step {
         match route(head) {
-            Route::Health if self.context.stop.requested() => Step::Refuse(stopping()),
+            Route::Health if self.context.stop.requested() => {
+                Step::Refuse(refusal::unavailable(STOPPING))
+            }
             Route::Health => Step::Respond(Response::text(200, "ok\n")),
             Route::Page(path) => Step::Respond(
                 self.context.site.get(&path).unwrap_or_else(|| Response::text(404, ENDPOINT_LIST)),
@@ -199,19 +193,14 @@ impl Connection<'_> {
         let origin = head.get("Origin");
         let host = head.get("Host").unwrap_or_default();
         if !origin::allows(origin, host, self.local, &self.context.config.allow_origin) {
-            return Err(Response::text(
-                403,
-                format!(
-                    "A page from {} may not open a WebSocket on {host}; the server's operator can allow it with --allow-origin.\n",
-                    origin.unwrap_or_default(),
-                ),
-            ));
+            return Err(refusal::forbidden(origin.unwrap_or_default(), host));
         }
         let response = upgrade::accept(head)?;
         if self.context.stop.requested() {
-            return Err(stopping());
+            return Err(refusal::unavailable(STOPPING));
         }
-        let permit = self.permit.session().map_err(full)?;
+        let permit =
+            self.permit.session().map_err(|full| refusal::unavailable(&full.to_string()))?;
         Ok(Step::Upgrade(response, Upgrade { endpoint, path: head.path.clone(), _permit: permit }))
     }
 
@@ -237,26 +226,4 @@ impl Connection<'_> {
             started.elapsed().as_secs_f64()
         );
     }
-}
-
-/// The refusal of a server with no place left.
-pub(crate) fn full(full: Full) -> Response {
-    let what = match full {
-        Full::Connections | Full::Sessions => "Every place is taken (--max-connections)",
-        Full::Address => {
-            "Your address has as many connections as it may have (--max-connections-per-ip)"
-        }
-    };
-    unavailable(what)
-}
-
-/// The refusal of a server that is about to end.
-fn stopping() -> Response {
-    unavailable("The server is shutting down")
-}
-
-/// A 503 that says why, and when to come back.
-pub(crate) fn unavailable(why: &str) -> Response {
-    Response::text(503, format!("{why}; try again in {RETRY_AFTER_SECS} seconds.\n"))
-        .with("Retry-After", RETRY_AFTER_SECS.to_string())
 }

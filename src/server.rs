@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::config::tuning::ACCEPT_BACKOFF;
 use crate::connection::{self, Accepted, Context};
 use crate::http::page::Site;
+use crate::http::refusal;
 use crate::http::response::Response;
 use crate::net::admission::Admission;
 use crate::net::listen::listen;
@@ -200,21 +201,17 @@ impl Doors {
 
     /// Gives a connection its place and its thread, or its refusal.
     fn admit(&self, stream: TcpStream, peer: SocketAddr, refusals: &mut Throttle) {
-        let (stream, why, response) = match self.admission.connect(peer.ip()) {
+        let (stream, why) = match self.admission.connect(peer.ip()) {
             Ok(permit) => match self.pool.run(Accepted { stream, peer, permit }) {
                 Ok(()) => return,
-                Err(back) => (
-                    back.stream,
-                    "no thread could be made",
-                    connection::unavailable("The machine has no thread left"),
-                ),
+                Err(back) => (back.stream, "no thread could be made".to_owned()),
             },
-            Err(full) => (stream, full.option(), connection::full(full)),
+            Err(full) => (stream, full.to_string()),
         };
         if let Some(more) = refusals.pass(Instant::now()) {
             warn!("{peer}: refused: {why} ({more} more since the last line)");
         }
-        self.refuser.refuse(stream, rendered(response));
+        self.refuser.refuse(stream, rendered(refusal::unavailable(&why)));
     }
 
     /// Waits before the next accept; not beyond a stop, and a little even then.

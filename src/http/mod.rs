@@ -3,6 +3,7 @@
 pub(crate) mod head;
 pub(crate) mod origin;
 pub(crate) mod page;
+pub(crate) mod refusal;
 pub(crate) mod response;
 pub(crate) mod route;
 pub(crate) mod upgrade;

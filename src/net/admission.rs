@@ -1,10 +1,11 @@
 //! Who gets in: counted places, handed out as permits.
 //!
 //! What it is: the count of connections (in all and by address) and of sessions.
-//! What it is not: the refusal itself; whoever is told [`Full`] words it.
+//! What it is not: the refusal itself; whoever is told [`Full`] gives it.
 //! Invariant: a permit gives its place back when it is dropped, however its connection ends.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -40,13 +41,15 @@ pub(crate) enum Full {
     Address,
 }
 
-impl Full {
-    /// The option that would allow more.
-    pub(crate) fn option(self) -> &'static str {
-        match self {
-            Full::Connections | Full::Sessions => "--max-connections",
-            Full::Address => "--max-connections-per-ip",
-        }
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Full::Connections => "every connection is taken (--max-connections)",
+            Full::Sessions => "every session is taken (--max-connections)",
+            Full::Address => {
+                "this address has as many connections as it may (--max-connections-per-ip)"
+            }
+        })
     }
 }
 
