@@ -124,3 +124,61 @@ impl Drop for Listed {
         self.stop.lock().live.remove(&self.id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    /// A connected pair of streams.
+    fn pair() -> (Arc<TcpStream>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let stream = listener.accept().unwrap().0;
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        (Arc::new(stream), peer)
+    }
+
+    fn read(stream: &TcpStream) -> Option<usize> {
+        (&*stream).read(&mut [0]).ok()
+    }
+
+    #[test]
+    fn a_wait_that_is_on_ends_with_the_stop() {
+        let (stop, (stream, _peer)) = (Arc::<Stop>::default(), pair());
+        let listed = stop.list(&stream);
+        listed.set_waiting(true);
+        let waiting = std::thread::spawn(move || read(&stream));
+        stop.request();
+        assert_eq!(waiting.join().unwrap(), Some(0));
+    }
+
+    #[test]
+    fn a_wait_that_begins_after_the_stop_ends_at_once() {
+        let (stop, (stream, _peer)) = (Arc::<Stop>::default(), pair());
+        let listed = stop.list(&stream);
+        stop.request();
+        listed.set_waiting(true);
+        assert_eq!(read(&stream), Some(0));
+    }
+
+    #[test]
+    fn who_does_not_wait_is_left_alone_until_the_cut() {
+        let (stop, (stream, mut peer)) = (Arc::<Stop>::default(), pair());
+        let _listed = stop.list(&stream);
+        stop.request();
+        std::io::Write::write_all(&mut peer, b"x").unwrap();
+        assert_eq!(read(&stream), Some(1));
+        stop.cut();
+        assert_eq!(read(&stream), Some(0));
+    }
+
+    #[test]
+    fn the_list_keeps_no_connection_open() {
+        let (stop, (stream, mut peer)) = (Arc::<Stop>::default(), pair());
+        let _listed = stop.list(&stream);
+        drop(stream);
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+    }
+}

@@ -1,0 +1,122 @@
+//! wsecho beside its peers, in rotation, in one run on one machine. `scripts/bench` builds and
+//! starts it.
+//!
+//! The steady figure is the server's CPU time per message, by the operating system's account;
+//! wall-clock figures are in the JSON for who wants them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
+mod load;
+mod report;
+mod scenario;
+mod server;
+mod wire;
+
+/// Measures wsecho and its peers, and prints a table.
+#[derive(Parser)]
+struct Options {
+    /// The wsecho to measure.
+    #[arg(long)]
+    wsecho: PathBuf,
+    /// The folder of the peers.
+    #[arg(long)]
+    peers: PathBuf,
+    /// Where to write results.json and results.svg.
+    #[arg(long)]
+    out: PathBuf,
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Seconds for each cell of the table in each round.
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Only scenarios whose name contains this.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Only servers whose name contains this; raw TCP always, as the measure.
+    #[arg(long, default_value = "")]
+    server: String,
+}
+
+struct Peer {
+    name: &'static str,
+    program: PathBuf,
+    arguments: &'static [&'static str],
+    websocket: bool,
+}
+
+const WSECHO: [&str; 6] =
+    ["--quiet", "--listen", "127.0.0.1:0", "--max-connections", "20000", "--max-message-size=2MiB"];
+
+fn peers(options: &Options) -> Vec<Peer> {
+    let peer = |name, program: &str, websocket| Peer {
+        name,
+        program: options.peers.join(program),
+        arguments: &[],
+        websocket,
+    };
+    let wsecho = Peer {
+        name: "wsecho",
+        program: options.wsecho.clone(),
+        arguments: &WSECHO,
+        websocket: true,
+    };
+    let all = vec![
+        peer("raw TCP threads", "raw", false),
+        wsecho,
+        peer("tungstenite, obvious", "obvious", true),
+        peer("tokio-tungstenite", "tokio_tungstenite", true),
+        peer("fastwebsockets", "fastwebsockets", true),
+    ];
+    all.into_iter().filter(|peer| !peer.websocket || peer.name.contains(&options.server)).collect()
+}
+
+/// Puts this thread on the first processor, or on all of them.
+fn pin(pinned: bool) {
+    let mut set = CpuSet::new();
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    for processor in 0..if pinned { 1 } else { processors.max(2) } {
+        let _ = set.set(processor);
+    }
+    let _ = sched_setaffinity(Pid::from_raw(0), &set);
+}
+
+fn main() -> std::io::Result<()> {
+    let options = Options::parse();
+    rlimit::increase_nofile_limit(u64::MAX)?;
+    let peers = peers(&options);
+    let duration = Duration::from_secs_f64(options.seconds);
+    let mut rounds = vec![vec![Vec::new(); scenario::ALL.len()]; peers.len()];
+    for round in 1..=options.rounds {
+        for (column, scenario) in scenario::ALL.iter().enumerate() {
+            if !scenario.name.contains(&options.only) {
+                continue;
+            }
+            for (row, peer) in peers.iter().enumerate() {
+                eprint!(
+                    "\rround {round}/{}: {}, {}\x1b[K",
+                    options.rounds, scenario.name, peer.name
+                );
+                pin(false);
+                let server = server::Server::start(&peer.program, peer.arguments, scenario.pinned);
+                pin(scenario.pinned);
+                match scenario::measure(scenario, &server, peer.websocket, duration) {
+                    Ok(figures) => rounds[row][column].push(figures),
+                    Err(error) => eprintln!("\n{}, {}: {error}", peer.name, scenario.name),
+                }
+            }
+        }
+    }
+    eprintln!();
+    let cells =
+        rounds.into_iter().map(|row| row.into_iter().map(report::median).collect()).collect();
+    let report = report::Report { servers: peers.iter().map(|peer| peer.name).collect(), cells };
+    print!("{}", report.markdown());
+    std::fs::create_dir_all(&options.out)?;
+    std::fs::write(options.out.join("results.json"), format!("{:#}\n", report.json()))?;
+    std::fs::write(options.out.join("results.svg"), report.svg())
+}

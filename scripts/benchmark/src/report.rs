@@ -1,0 +1,119 @@
+//! The table, as Markdown, as JSON, and as a chart.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::scenario::{ALL, Figures, Kind};
+
+/// The median round of each cell, by server and scenario; none where it was not measured.
+pub struct Report {
+    pub servers: Vec<&'static str>,
+    pub cells: Vec<Vec<Option<Figures>>>,
+}
+
+/// The median by cost.
+pub fn median(mut rounds: Vec<Figures>) -> Option<Figures> {
+    rounds.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+    rounds.get(rounds.len() / 2).copied()
+}
+
+impl Report {
+    /// Cost of each cell, with its ratio to the first server's.
+    pub fn markdown(&self) -> String {
+        let mut table = String::from("| server CPU per message, µs (ratio to raw TCP) |");
+        for scenario in &ALL {
+            let unit = if matches!(scenario.kind, Kind::Idle(_)) { ", KiB each" } else { "" };
+            let _ = write!(table, " {}{unit} |", scenario.name);
+        }
+        table += "\n|---|";
+        table += &"---|".repeat(ALL.len());
+        for (server, cells) in self.servers.iter().zip(&self.cells) {
+            let _ = write!(table, "\n| {server} |");
+            for (column, cell) in cells.iter().enumerate() {
+                let base = self.cells[0][column].map(|base| base.cost);
+                let _ = match (cell, base) {
+                    (Some(cell), Some(base)) if base > 0.0 => {
+                        write!(table, " {} ({:.2}) |", rounded(cell.cost), cell.cost / base)
+                    }
+                    (Some(cell), _) => write!(table, " {} |", rounded(cell.cost)),
+                    (None, _) => write!(table, " – |"),
+                };
+            }
+        }
+        table + "\n"
+    }
+
+    pub fn json(&self) -> Value {
+        let cell = |cell: &Option<Figures>| {
+            cell.map(|figures| {
+                json!({
+                    "cost": figures.cost,
+                    "per_second": figures.per_second,
+                    "p50_p99_p999_us": figures.latency_us,
+                    "resident_kib": figures.usage.resident_kib,
+                    "page_tables_kib": figures.usage.page_tables_kib,
+                    "threads": figures.usage.threads,
+                })
+            })
+        };
+        let rows = self.servers.iter().zip(&self.cells).map(|(server, cells)| {
+            let named = ALL
+                .iter()
+                .zip(cells)
+                .map(|(scenario, figures)| (scenario.name.to_owned(), json!(cell(figures))));
+            ((*server).to_owned(), Value::Object(named.collect()))
+        });
+        Value::Object(rows.collect())
+    }
+
+    /// A group of bars for each scenario, in ratios to the first server.
+    pub fn svg(&self) -> String {
+        const COLOURS: [&str; 6] =
+            ["#8a8f98", "#0b6e75", "#c98a2b", "#7a5ea8", "#4a7fc1", "#b0554a"];
+        const SCALE: f64 = 60.0; // pixels for a ratio of one
+        const LONGEST: f64 = 6.0; // a bar beyond this ratio is cut, its figure is not
+        let group = 24 + 16 * self.servers.len();
+        let height = 60 + group * ALL.len();
+        let mut svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"720\" height=\"{height}\" \
+             font-family=\"system-ui, sans-serif\" font-size=\"12\">\n\
+             <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
+             <text x=\"12\" y=\"24\" font-size=\"15\">Cost beside raw TCP in threads (1.00); less is better</text>\n"
+        );
+        for (column, scenario) in ALL.iter().enumerate() {
+            let top = 48 + group * column;
+            let _ = writeln!(
+                svg,
+                "<text x=\"12\" y=\"{}\" font-weight=\"600\">{}</text>",
+                top + 12,
+                scenario.name
+            );
+            let Some(base) = self.cells[0][column].filter(|base| base.cost > 0.0) else { continue };
+            for (row, server) in self.servers.iter().enumerate() {
+                let Some(cell) = self.cells[row][column] else { continue };
+                let (ratio, y) = (cell.cost / base.cost, top + 18 + 16 * row);
+                let width = SCALE * ratio.min(LONGEST);
+                let _ = writeln!(
+                    svg,
+                    "<text x=\"150\" y=\"{}\" text-anchor=\"end\">{server}</text>\
+                     <rect x=\"160\" y=\"{y}\" width=\"{width:.1}\" height=\"12\" fill=\"{}\"/>\
+                     <text x=\"{:.1}\" y=\"{}\">{ratio:.2}</text>",
+                    y + 10,
+                    COLOURS[row % COLOURS.len()],
+                    166.0 + width,
+                    y + 10,
+                );
+            }
+        }
+        svg + "</svg>\n"
+    }
+}
+
+fn rounded(value: f64) -> String {
+    match value {
+        0.0..10.0 => format!("{value:.2}"),
+        10.0..100.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}

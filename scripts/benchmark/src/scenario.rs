@@ -1,0 +1,125 @@
+//! What is measured.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::load;
+use crate::server::{Server, Usage};
+use crate::wire::{self, Exchange};
+
+/// One column of the table.
+pub struct Scenario {
+    pub name: &'static str,
+    pub kind: Kind,
+    /// Server and load on one processor: the only steady view of few connections.
+    pub pinned: bool,
+}
+
+pub enum Kind {
+    /// Connections, messages in flight on each, bytes a message.
+    Echo(usize, usize, usize),
+    /// Connect, echo, close, one after another.
+    Visits,
+    /// Standing connections that do nothing.
+    Idle(usize),
+}
+
+/// Every scenario, in the order of the table.
+pub const ALL: [Scenario; 9] = [
+    Scenario { name: "1 conn, pinned", kind: Kind::Echo(1, 1, 64), pinned: true },
+    Scenario { name: "64 conns, pinned", kind: Kind::Echo(64, 1, 64), pinned: true },
+    Scenario { name: "64 conns", kind: Kind::Echo(64, 1, 64), pinned: false },
+    Scenario { name: "1000 conns", kind: Kind::Echo(1000, 1, 64), pinned: false },
+    Scenario { name: "10 × 64 in flight", kind: Kind::Echo(10, 64, 64), pinned: false },
+    Scenario { name: "4 × 64 KiB", kind: Kind::Echo(4, 1, 64 * 1024), pinned: false },
+    Scenario { name: "2 × 1 MiB", kind: Kind::Echo(2, 1, 1024 * 1024), pinned: false },
+    Scenario { name: "connect, echo, close", kind: Kind::Visits, pinned: false },
+    Scenario { name: "idle, 10,000", kind: Kind::Idle(10_000), pinned: false },
+];
+
+/// One cell of the table, of one round.
+#[derive(Clone, Copy)]
+pub struct Figures {
+    /// Server CPU per message or visit, in microseconds; for idle connections resident KiB each.
+    pub cost: f64,
+    pub per_second: f64,
+    pub latency_us: Option<[f64; 3]>,
+    pub usage: Usage,
+}
+
+/// Measures one scenario against one server.
+pub fn measure(
+    scenario: &Scenario,
+    server: &Server,
+    websocket: bool,
+    duration: Duration,
+) -> std::io::Result<Figures> {
+    match scenario.kind {
+        Kind::Echo(connections, in_flight, size) => {
+            echo(server, websocket, connections, in_flight, size, duration)
+        }
+        Kind::Visits => visits(server, websocket, duration),
+        Kind::Idle(connections) => idle(server, websocket, connections),
+    }
+}
+
+fn echo(
+    server: &Server,
+    websocket: bool,
+    connections: usize,
+    in_flight: usize,
+    size: usize,
+    duration: Duration,
+) -> std::io::Result<Figures> {
+    let exchange = Exchange::new(size, websocket);
+    let streams = load::connect(server.address, websocket, connections)?;
+    let mut usages = Vec::new();
+    let times = (duration / 4, duration);
+    let outcome = load::run(streams, &exchange, in_flight, times, || usages.push(server.usage()))?;
+    let [before, after] = usages[..] else { panic!("measured twice") };
+    let cpu = after.cpu.saturating_sub(before.cpu);
+    let quantile = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1000.0;
+    Ok(Figures {
+        cost: cpu.as_secs_f64() * 1e6 / outcome.messages.max(1) as f64,
+        per_second: outcome.messages as f64 / outcome.seconds,
+        latency_us: Some([quantile(0.5), quantile(0.99), quantile(0.999)]),
+        usage: after,
+    })
+}
+
+fn visits(server: &Server, websocket: bool, duration: Duration) -> std::io::Result<Figures> {
+    let exchange = Exchange::new(64, websocket);
+    let visit_for = |address: SocketAddr, duration| -> std::io::Result<u64> {
+        let (start, mut count) = (std::time::Instant::now(), 0);
+        while start.elapsed() < duration {
+            wire::visit(address, websocket, &exchange)?;
+            count += 1;
+        }
+        Ok(count)
+    };
+    visit_for(server.address, duration / 4)?;
+    let before = server.usage();
+    let count = visit_for(server.address, duration)?;
+    let after = server.usage();
+    let cpu = after.cpu.saturating_sub(before.cpu);
+    Ok(Figures {
+        cost: cpu.as_secs_f64() * 1e6 / count.max(1) as f64,
+        per_second: count as f64 / duration.as_secs_f64(),
+        latency_us: None,
+        usage: after,
+    })
+}
+
+fn idle(server: &Server, websocket: bool, connections: usize) -> std::io::Result<Figures> {
+    let before = server.usage();
+    let streams = load::connect(server.address, websocket, connections)?;
+    let after = server.usage();
+    drop(streams);
+    let grown = after.resident_kib.saturating_sub(before.resident_kib);
+    Ok(Figures {
+        cost: grown as f64 / connections as f64,
+        per_second: 0.0,
+        latency_us: None,
+        usage: after,
+    })
+}

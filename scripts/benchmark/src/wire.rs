@@ -1,0 +1,81 @@
+//! What goes over the wire: the same bytes for every WebSocket server, made once.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+/// A request to become a WebSocket on `/echo`; the key is that of RFC 6455.
+const HANDSHAKE: &str = "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+const BINARY: u8 = 0x82;
+const MASKED: u8 = 0x80;
+const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// A message and the reply that is right.
+pub struct Exchange {
+    pub request: Vec<u8>,
+    pub reply: Vec<u8>,
+}
+
+impl Exchange {
+    /// A binary message of `size` bytes. Without WebSocket the frame itself comes back.
+    pub fn new(size: usize, websocket: bool) -> Exchange {
+        let payload: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
+        let masked: Vec<u8> =
+            payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+        let request = [header(size, MASKED), MASK.to_vec(), masked].concat();
+        let reply = if websocket { [header(size, 0), payload].concat() } else { request.clone() };
+        Exchange { request, reply }
+    }
+}
+
+fn header(size: usize, masked: u8) -> Vec<u8> {
+    let mut header = vec![BINARY];
+    match size {
+        0..126 => header.push(masked | size as u8),
+        126..65536 => {
+            header.push(masked | 126);
+            header.extend((size as u16).to_be_bytes());
+        }
+        _ => {
+            header.push(masked | 127);
+            header.extend((size as u64).to_be_bytes());
+        }
+    }
+    header
+}
+
+/// An open connection: a WebSocket, or plain TCP.
+pub fn connect(address: SocketAddr, websocket: bool) -> std::io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    if websocket {
+        stream.write_all(HANDSHAKE.as_bytes())?;
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte)?;
+            head.push(byte[0]);
+        }
+        assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+    }
+    Ok(stream)
+}
+
+/// Connect, one echo, and the end; with the closing handshake where there is one.
+pub fn visit(address: SocketAddr, websocket: bool, exchange: &Exchange) -> std::io::Result<()> {
+    let mut stream = connect(address, websocket)?;
+    stream.write_all(&exchange.request)?;
+    let mut reply = vec![0; exchange.reply.len()];
+    stream.read_exact(&mut reply)?;
+    assert!(reply == exchange.reply, "a reply was altered");
+    if websocket {
+        stream.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8])?;
+        stream.read_exact(&mut [0; 4])?;
+    } else {
+        stream.shutdown(std::net::Shutdown::Write)?;
+    }
+    // Both ways are over when the server has closed.
+    assert_eq!(stream.read(&mut [0])?, 0);
+    Ok(())
+}
