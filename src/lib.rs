@@ -45,6 +45,9 @@
 
 mod config;
 mod connection;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod net;
 mod ops;

@@ -1,0 +1,80 @@
+//! What a server may write, by RFC 6455 and not by tungstenite.
+//!
+//! What it is: a second opinion, strict and short.
+//! What it is not: a client; it knows no fragments and no extensions, as this server sends none.
+
+/// A frame that a server sent.
+#[derive(Debug)]
+pub(super) enum Frame<'a> {
+    Text(&'a str),
+    Binary(&'a [u8]),
+    Ping,
+    Pong,
+    /// Its code; none when it is empty.
+    Close(Option<u16>),
+}
+
+/// The frames that `bytes` are; panics when they are anything else.
+pub(super) fn parse(mut bytes: &[u8]) -> Vec<Frame<'_>> {
+    let mut frames = Vec::new();
+    while !bytes.is_empty() {
+        let (frame, rest) = first(bytes);
+        frames.push(frame);
+        bytes = rest;
+    }
+    frames
+}
+
+fn first(bytes: &[u8]) -> (Frame<'_>, &[u8]) {
+    let (&[start, second], rest) = bytes.split_first_chunk().expect("half a frame header");
+    assert!(start & 0x70 == 0, "reserved bits: {start:#x}");
+    assert!(start & 0x80 != 0, "a fragment");
+    assert!(second & 0x80 == 0, "masked");
+    let (length, rest) = length(second, rest);
+    let (payload, rest) = rest.split_at_checked(length).expect("half a payload");
+    let frame = match start & 0x0f {
+        1 => Frame::Text(std::str::from_utf8(payload).expect("text that is not UTF-8")),
+        2 => Frame::Binary(payload),
+        8 => Frame::Close(close_code(payload)),
+        9 => Frame::Ping,
+        10 => Frame::Pong,
+        other => panic!("opcode {other}"),
+    };
+    let is_control = start & 0x08 != 0;
+    assert!(!is_control || length <= 125, "a control frame of {length} bytes");
+    (frame, rest)
+}
+
+/// The payload's length, in as few bytes as it can be written.
+fn length(second: u8, rest: &[u8]) -> (usize, &[u8]) {
+    match second {
+        126 => {
+            let (length, rest) = rest.split_first_chunk().expect("half a length");
+            let length = u16::from_be_bytes(*length);
+            assert!(length > 125, "{length} in two bytes");
+            (length.into(), rest)
+        }
+        127 => {
+            let (length, rest) = rest.split_first_chunk().expect("half a length");
+            let length = u64::from_be_bytes(*length);
+            assert!(length > u16::MAX.into(), "{length} in eight bytes");
+            (usize::try_from(length).unwrap(), rest)
+        }
+        _ => (second.into(), rest),
+    }
+}
+
+fn close_code(payload: &[u8]) -> Option<u16> {
+    if payload.is_empty() {
+        return None;
+    }
+    let (code, reason) = payload.split_first_chunk().expect("half a close code");
+    let code = u16::from_be_bytes(*code);
+    // RFC 6455, section 7.4, and the codes that IANA has added to it.
+    assert!(
+        matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999),
+        "{code} must not be sent in a Close"
+    );
+    std::str::from_utf8(reason).expect("a reason that is not UTF-8");
+    Some(code)
+}

@@ -1,0 +1,137 @@
+//! A peer whose every byte, pause and failure is in the input.
+//!
+//! What it is: the memory-backed stream under a session or a head.
+//! What it is not: a socket; it never waits, so that no result depends on time.
+//! Invariant: a read returns bytes, finds nothing once, or has reached the end for good.
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use crate::net::socket::{Patience, Transport};
+
+/// Reads after the end that are still no endless loop: tungstenite's, and the one that lingers.
+const READS_AFTER_END: usize = 4;
+
+/// How the input arrives, and what becomes of the output.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Manner {
+    /// The most that one read returns; 0 is no limit.
+    pub(super) piece: u8,
+    /// Whether each piece is preceded by a read that finds nothing.
+    pub(super) pauses: bool,
+    /// After how many bytes the server is told to stop; 0 is never.
+    pub(super) stop_after: usize,
+    /// How many bytes the peer takes before it takes no more; 0 is all.
+    pub(super) takes: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Peer<'a> {
+    manner: Manner,
+    input: &'a [u8],
+    read: usize,
+    reads_after_end: usize,
+    paused: bool,
+    stopping: bool,
+    finished: bool,
+    output: &'a mut Output,
+}
+
+/// What the peer received.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Output {
+    pub(super) bytes: Vec<u8>,
+    /// Whether it was offered more than it takes.
+    pub(super) refused: bool,
+    pub(super) pauses: usize,
+}
+
+impl<'a> Peer<'a> {
+    /// `early` bytes of the input have been read already.
+    pub(super) fn new(
+        input: &'a [u8],
+        early: usize,
+        manner: Manner,
+        output: &'a mut Output,
+    ) -> Self {
+        Peer {
+            manner,
+            input,
+            read: early,
+            reads_after_end: 0,
+            paused: false,
+            stopping: false,
+            finished: false,
+            output,
+        }
+    }
+
+    /// Whether this read finds nothing.
+    fn is_silent(&mut self) -> bool {
+        let Manner { pauses, stop_after, .. } = self.manner;
+        if !self.stopping && stop_after > 0 && self.read >= stop_after.min(self.input.len()) {
+            self.stopping = true;
+            return true;
+        }
+        // While it stops, a session waits a little after each read that finds nothing.
+        self.paused = pauses && !self.stopping && !self.paused;
+        self.output.pauses += usize::from(self.paused);
+        self.paused
+    }
+
+    /// How much the next read may return.
+    fn portion(&self) -> usize {
+        let Manner { piece, stop_after, .. } = self.manner;
+        let mut portion = self.input.len() - self.read;
+        if piece > 0 {
+            portion = portion.min(piece.into());
+        }
+        if !self.stopping && stop_after > 0 {
+            portion = portion.min(stop_after - self.read);
+        }
+        portion
+    }
+}
+
+impl Read for Peer<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_silent() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let length = self.portion().min(buffer.len());
+        buffer[..length].copy_from_slice(&self.input[self.read..][..length]);
+        self.read += length;
+        self.reads_after_end += usize::from(length == 0);
+        assert!(self.reads_after_end <= READS_AFTER_END, "reads on and on after the end");
+        Ok(length)
+    }
+}
+
+impl Write for Peer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        assert!(!self.finished, "wrote after the end of its side");
+        let Output { bytes: taken, refused, .. } = self.output;
+        if *refused || self.manner.takes > 0 && taken.len() + bytes.len() > self.manner.takes {
+            *refused = true;
+            return Err(ErrorKind::TimedOut.into());
+        }
+        taken.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Transport for Peer<'_> {
+    fn set_patience(&mut self, _: Patience) {}
+
+    fn stopping(&self) -> bool {
+        self.stopping
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.finished = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! A session fed with anything.
+
+use std::time::Duration;
+
+use super::frames::{self, Frame};
+use super::peer::{Manner, Output, Peer};
+use crate::config::{Config, Limits, Timeouts};
+use crate::config::Clock;
+use crate::ws::keepalive::Expired;
+use crate::config::Template;
+use crate::ws::reply::Replier;
+use crate::ws::session::{Cause, Report, run};
+
+/// Long enough that no machine is too slow.
+const NEVER: Duration = Duration::from_secs(60 * 60);
+/// A frame's header and the tutorial's words around a message.
+const REPLY_OVERHEAD: usize = 10 + "You sent:  at noon".len();
+/// A Close with the longest reason.
+const CLOSE_SIZE: usize = 2 + 125;
+
+/// How one session is run.
+#[derive(Debug, Clone, Copy)]
+struct Scene<'a> {
+    input: &'a [u8],
+    /// Bytes that arrived together with the handshake.
+    early: usize,
+    manner: Manner,
+    tutorial: bool,
+    /// Every silence is due a Ping.
+    pings: bool,
+    /// Every session has been idle for too long.
+    idle: bool,
+    max_message_size: usize,
+}
+
+impl<'a> Scene<'a> {
+    /// From six bytes and what the peer sends; none when there are not as many.
+    fn parse(bytes: &'a [u8]) -> Option<Scene<'a>> {
+        let (&[how, size, piece, early, stop_after, takes], input) = bytes.split_first_chunk()?;
+        let stop_after = usize::from(stop_after);
+        let mut early = usize::from(early).min(input.len());
+        if stop_after > 0 {
+            early = early.min(stop_after);
+        }
+        let is = |bit: u8| how & bit != 0;
+        Some(Scene {
+            input,
+            early,
+            manner: Manner { piece, pauses: is(2), stop_after, takes: takes.into() },
+            tutorial: is(1),
+            pings: is(4),
+            idle: is(8),
+            max_message_size: 1 << (size % 17),
+        })
+    }
+
+    fn run(&self) -> (Report, Output) {
+        let config = Config {
+            limits: Limits { max_message_size: self.max_message_size, ..Limits::default() },
+            timeouts: Timeouts {
+                ping_interval: self.pings.then_some(Duration::ZERO),
+                ping: NEVER,
+                idle: self.idle.then_some(Duration::ZERO),
+                close: NEVER,
+                ..Timeouts::default()
+            },
+            ..Config::default()
+        };
+        let replier = if self.tutorial {
+            Replier::tutorial(Template::default(), Clock::utc("noon").unwrap())
+        } else {
+            Replier::Verbatim
+        };
+        let mut output = Output::default();
+        let peer = Peer::new(self.input, self.early, self.manner, &mut output);
+        let report = run(peer, self.input[..self.early].to_vec(), replier, &config);
+        (report, output)
+    }
+
+    /// The most that a peer may be sent for its input.
+    fn output_limit(&self, messages: usize, pauses: usize) -> usize {
+        let pings = if self.pings { 2 * pauses } else { 0 };
+        // A reply to the tutorial may turn each bad byte into the three of U+FFFD. Everything else
+        // is an echo, and a server's frame is shorter than a client's.
+        let replies = if self.tutorial {
+            3 * self.input.len() + messages * REPLY_OVERHEAD
+        } else {
+            self.input.len()
+        };
+        replies + pings + CLOSE_SIZE
+    }
+}
+
+/// Whatever a peer sends, and however it arrives: the session ends, without a panic; it writes whole
+/// and valid frames, bounded by what it was sent; every message is answered, and the goodbye is the
+/// one that the cause demands.
+///
+/// # Panics
+/// When that does not hold.
+pub fn session(bytes: &[u8]) {
+    let Some(scene) = Scene::parse(bytes) else { return };
+    let (report, output) = scene.run();
+    let sent = frames::parse(&output.bytes);
+    check_frames(&scene, &sent);
+    check_counts(&scene, &report, &output, &sent);
+    check_goodbye(&report.cause, output.refused, &sent);
+    // When nothing is due at a silence, it must not matter how the bytes are cut.
+    if !scene.pings && !scene.idle {
+        let manner = Manner { piece: 0, pauses: false, ..scene.manner };
+        let (_, at_once) = Scene { early: 0, manner, ..scene }.run();
+        assert_eq!(output.bytes, at_once.bytes, "pieces change the answer");
+    }
+}
+
+fn check_frames(scene: &Scene, sent: &[Frame]) {
+    let limit = scene.max_message_size;
+    for frame in sent {
+        match frame {
+            Frame::Text(text) if scene.tutorial => {
+                assert!(text.starts_with("You sent: ") && text.ends_with(" at noon"), "{text:?}");
+                assert!(text.len() <= 3 * limit + REPLY_OVERHEAD, "a reply over the limit");
+            }
+            Frame::Binary(_) if scene.tutorial => panic!("the tutorial answered with binary"),
+            Frame::Text(text) => assert!(text.len() <= limit, "text over the limit"),
+            Frame::Binary(bytes) => assert!(bytes.len() <= limit, "binary over the limit"),
+            Frame::Ping => assert!(scene.pings, "a Ping that is not due"),
+            Frame::Pong | Frame::Close(_) => {}
+        }
+    }
+}
+
+fn check_counts(scene: &Scene, report: &Report, output: &Output, sent: &[Frame]) {
+    let replies = sent.iter().filter(|f| matches!(f, Frame::Text(_) | Frame::Binary(_))).count();
+    let received = usize::try_from(report.received).unwrap();
+    assert_eq!(replies as u64, report.answered, "replies that nobody counted");
+    if !output.refused {
+        assert_eq!(report.received, report.answered, "a message without a reply");
+    }
+    let limit = scene.output_limit(received, output.pauses);
+    assert!(output.bytes.len() <= limit, "{} bytes out, over {limit}", output.bytes.len());
+}
+
+/// One Close at most, with nothing after it, and with the code that the cause demands.
+fn check_goodbye(cause: &Cause, refused: bool, sent: &[Frame]) {
+    let closes = sent.iter().filter(|frame| matches!(frame, Frame::Close(_))).count();
+    let code = match sent.last() {
+        Some(Frame::Close(code)) => Some(*code),
+        _ => None,
+    };
+    assert_eq!(closes, usize::from(code.is_some()), "a Close that is not the last frame");
+    let expected = match cause {
+        Cause::PeerClosed(frame) => Some(frame.as_ref().map(|frame| frame.code.into())),
+        Cause::Violation(frame) => Some(Some(frame.code.into())),
+        Cause::Stop | Cause::Expired(Expired::Idle) => Some(Some(1001)),
+        Cause::PeerLeft => None,
+        Cause::WriteTimeout if refused => None,
+        other => panic!("no cause to end: {other}"),
+    };
+    // Who does not read cannot be told.
+    if !refused || code.is_some() {
+        assert_eq!(code, expected, "{cause}");
+    }
+}
