@@ -239,9 +239,12 @@ impl<T: Transport> Session<'_, T> {
 
     /// Ends the session as its cause demands.
     fn part(&mut self, cause: &Cause, timeout: Duration) {
-        let frame = cause.close_frame();
-        if frame.is_some() && self.ws.close(frame).is_err() {
-            return;
+        if let Some(frame) = cause.close_frame() {
+            // A Pong that is due goes first; tungstenite alone would send it after the Close.
+            let told = self.ws.flush().and_then(|()| self.ws.close(Some(frame)));
+            if told.is_err() {
+                return;
+            }
         }
         match cause {
             // What follows a broken frame cannot be parsed.
