@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::frames::{self, Frame};
 use super::peer::{Manner, Output, Peer};
-use crate::config::{Config, Limits, Timeouts};
 use crate::config::Clock;
-use crate::ws::keepalive::Expired;
 use crate::config::Template;
+use crate::config::{Config, Limits, Timeouts};
+use crate::ws::keepalive::Expired;
 use crate::ws::reply::Replier;
 use crate::ws::session::{Cause, Report, run};
 

@@ -1,7 +1,7 @@
 //! fastwebsockets on tokio, on all processors. The handshake is answered by hand: only what comes
 //! after it is compared.
 
-use fastwebsockets::{OpCode, Role, WebSocket, WebSocketError};
+use fastwebsockets::{Frame, OpCode, Role, WebSocket, WebSocketError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -33,7 +33,10 @@ async fn serve(mut stream: TcpStream) -> Result<(), WebSocketError> {
         let frame = socket.read_frame().await?;
         match frame.opcode {
             OpCode::Close => return Ok(()),
-            OpCode::Text | OpCode::Binary => socket.write_frame(frame).await?,
+            OpCode::Text | OpCode::Binary => {
+                let reply = Frame::new(true, frame.opcode, None, frame.payload);
+                socket.write_frame(reply).await?;
+            }
             _ => {}
         }
     }
