@@ -182,6 +182,9 @@ pub(crate) mod tuning {
     /// tungstenite fills all of its read buffer with zeros before each read, so this much of
     /// every session is resident.
     pub(crate) const SESSION_READ_BUFFER: usize = 4096;
+    /// One read while a peer sends more at a time than the session's read buffer holds: 64 KiB in
+    /// pieces of 4 KiB would cost 16 system calls.
+    pub(crate) const READ_AHEAD: usize = 64 * 1024;
     /// Replies collected before they are written although the next read would not block yet.
     pub(crate) const WRITE_BUFFER: usize = 16 * 1024;
     /// While stopping: between two looks for the peer's Close. Its arrival cannot be waited for,

@@ -12,11 +12,12 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::shutdown::{Listed, Stop};
-use crate::config::tuning::WRITE_BUFFER;
+use crate::config::tuning::{READ_AHEAD, WRITE_BUFFER};
 
 /// How long a read may wait.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,6 +68,47 @@ pub(crate) struct Socket {
     kernel_timeout: Option<Duration>,
     /// Written, not sent.
     pending: Vec<u8>,
+    ahead: ReadAhead,
+}
+
+/// Bytes read before they were asked for. Only while reads come back full: a quiet connection has
+/// no buffer of its own.
+#[derive(Debug, Default)]
+struct ReadAhead {
+    buffer: Vec<u8>,
+    /// What of the buffer has been read from the stream, and not been asked for.
+    unread: Range<usize>,
+    /// Whether the last read was as large as it could be, so that more is likely.
+    is_due: bool,
+}
+
+impl ReadAhead {
+    /// Reads from `stream`; into the buffer first when that is due.
+    fn read(&mut self, mut stream: &TcpStream, buf: &mut [u8]) -> io::Result<usize> {
+        if !self.is_due {
+            let length = stream.read(buf)?;
+            self.is_due = length == buf.len();
+            return Ok(length);
+        }
+        self.buffer.resize(READ_AHEAD, 0);
+        let read = stream.read(&mut self.buffer);
+        self.unread = 0..*read.as_ref().unwrap_or(&0);
+        self.is_due = self.unread.len() > buf.len();
+        let taken = self.take(buf);
+        read.map(|_| taken)
+    }
+
+    /// Takes from what has been read ahead. The buffer is given back when the burst is over.
+    fn take(&mut self, buf: &mut [u8]) -> usize {
+        let length = self.unread.len().min(buf.len());
+        let taken = self.unread.start..self.unread.start + length;
+        buf[..length].copy_from_slice(&self.buffer[taken]);
+        self.unread.start += length;
+        if self.unread.is_empty() && !self.is_due {
+            self.buffer = Vec::new();
+        }
+        length
+    }
 }
 
 impl Socket {
@@ -84,6 +126,7 @@ impl Socket {
             patience: Patience::default(),
             kernel_timeout: None,
             pending: Vec::new(),
+            ahead: ReadAhead::default(),
         })
     }
 
@@ -123,10 +166,13 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if !self.ahead.unread.is_empty() {
+            return Ok(self.ahead.take(buf));
+        }
         self.send_pending()?;
         loop {
             self.apply_patience()?;
-            match (&*self.stream).read(buf) {
+            match self.ahead.read(&self.stream, buf) {
                 // A peer that left has answered our goodbye with a reset.
                 Ok(0) if self.is_interrupted() => {
                     let error = self.stream.take_error()?;
@@ -201,5 +247,34 @@ mod tests {
         ] {
             assert_eq!(Patience { quiet, until }.left(|| now), left);
         }
+    }
+
+    #[test]
+    fn reading_ahead_keeps_every_byte_and_gives_the_buffer_back() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let stream = listener.accept().unwrap().0;
+        let sent: Vec<u8> = (0..300_000).map(|n| u8::try_from(n % 251).unwrap()).collect();
+        let expected = sent.clone();
+        let sending = std::thread::spawn(move || peer.write_all(&sent).map(|()| peer).unwrap());
+
+        let (mut ahead, mut received, mut buf) = (ReadAhead::default(), Vec::new(), [0; 1000]);
+        let mut was_used = false;
+        while received.len() < expected.len() {
+            let length = if ahead.unread.is_empty() {
+                ahead.read(&stream, &mut buf).unwrap()
+            } else {
+                ahead.take(&mut buf)
+            };
+            received.extend_from_slice(&buf[..length]);
+            was_used |= !ahead.buffer.is_empty();
+        }
+        assert!(received == expected && was_used);
+
+        let _peer = sending.join().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        ahead.is_due = true;
+        assert_eq!(ahead.read(&stream, &mut buf).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert!(ahead.buffer.is_empty() && !ahead.is_due);
     }
 }
