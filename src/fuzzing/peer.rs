@@ -5,6 +5,7 @@
 //! Invariant: a read returns bytes, finds nothing once, or has reached the end for good.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::time::Instant;
 
 use crate::net::socket::{Patience, Transport};
 
@@ -128,6 +129,10 @@ impl Transport for Peer<'_> {
 
     fn stopping(&self) -> bool {
         self.stopping
+    }
+
+    fn last_heard(&self) -> Instant {
+        Instant::now()
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -49,6 +49,9 @@ pub(crate) trait Transport: Read + Write {
     fn set_patience(&mut self, patience: Patience);
     /// Whether the server is stopping. Reads that find nothing then return at once.
     fn stopping(&self) -> bool;
+    /// When bytes last arrived: one time for all the messages of a burst, as asking for the time
+    /// would cost as much as answering one of them.
+    fn last_heard(&self) -> Instant;
     /// Ends the sending side: the peer sees the end of the stream. From now on a stop interrupts
     /// nothing, as the end is near.
     fn finish(&mut self) -> io::Result<()>;
@@ -66,6 +69,7 @@ pub(crate) struct Socket {
     patience: Patience,
     /// The read timeout that the kernel has; setting it costs a system call.
     kernel_timeout: Option<Duration>,
+    last_heard: Instant,
     /// Written, not sent.
     pending: Vec<u8>,
     ahead: ReadAhead,
@@ -125,6 +129,7 @@ impl Socket {
             waiting: false,
             patience: Patience::default(),
             kernel_timeout: None,
+            last_heard: Instant::now(),
             pending: Vec::new(),
             ahead: ReadAhead::default(),
         })
@@ -179,7 +184,10 @@ impl Read for Socket {
                     return Err(error.unwrap_or(io::ErrorKind::WouldBlock.into()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => return read,
+                read => {
+                    self.last_heard = Instant::now();
+                    return read;
+                }
             }
         }
     }
@@ -210,6 +218,10 @@ impl Transport for Socket {
 
     fn stopping(&self) -> bool {
         self.stop.requested()
+    }
+
+    fn last_heard(&self) -> Instant {
+        self.last_heard
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -192,13 +192,13 @@ impl<T: Transport> Session<'_, T> {
 
     /// A frame arrived: note the life, answer a message.
     fn hear(&mut self, message: Message) -> Result<(), Cause> {
-        let now = Instant::now();
+        let now = self.ws.get_ref().last_heard();
         let is_data = message.is_text() || message.is_binary();
         if self.keepalive.heard(is_data, now) {
             self.set_patience();
         }
         self.received += u64::from(is_data);
-        if let Some(reply) = self.replier.reply(message, SystemTime::now()) {
+        if let Some(reply) = self.replier.reply(message, SystemTime::now) {
             self.ws.write(reply)?;
             self.answered += 1;
         }
