@@ -1,6 +1,6 @@
 //! A session fed with anything.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::frames::{self, Frame};
 use super::peer::{Manner, Output, Peer};
@@ -11,8 +11,8 @@ use crate::ws::keepalive::Expired;
 use crate::ws::reply::Replier;
 use crate::ws::session::{Cause, Report, run};
 
-/// Long enough that no machine is too slow.
-const NEVER: Duration = Duration::from_secs(60 * 60);
+/// Long enough that no machine is too slow; a session that lasts as long waits for nothing.
+const NEVER: Duration = Duration::from_secs(10);
 /// A frame's header and the tutorial's words around a message.
 const REPLY_OVERHEAD: usize = 10 + "You sent:  at noon".len();
 /// A Close with the longest reason.
@@ -73,7 +73,9 @@ impl<'a> Scene<'a> {
         };
         let mut output = Output::default();
         let peer = Peer::new(self.input, self.early, self.manner, &mut output);
+        let started = Instant::now();
         let report = run(peer, self.input[..self.early].to_vec(), replier, &config);
+        assert!(started.elapsed() < NEVER, "a session without an end");
         (report, output)
     }
 
