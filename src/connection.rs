@@ -180,12 +180,27 @@ impl Connection<'_> {
             }
             Route::Health => Step::Respond(Response::text(200, "ok\n")),
             Route::Page(path) => Step::Respond(
-                self.context.site.get(&path).unwrap_or_else(|| Response::text(404, ENDPOINT_LIST)),
+                self.context
+                    .site
+                    .get(&path, head)
+                    .unwrap_or_else(|| Response::text(404, ENDPOINT_LIST)),
             ),
+            Route::UpgradeRequired(response) => {
+                Step::Respond(self.unavailable().unwrap_or(response))
+            }
             Route::WebSocket(endpoint) => self.upgrade(head, endpoint).unwrap_or_else(Step::Refuse),
             Route::Refusal(response) => Step::Respond(response),
             Route::End(response) => Step::Refuse(response),
         }
+    }
+
+    /// Why a handshake would fail just now, for the page that asks over HTTP: a browser hides the
+    /// response to a failed handshake from the page that made it.
+    fn unavailable(&self) -> Option<Response> {
+        if self.context.stop.requested() {
+            return Some(stopping());
+        }
+        self.permit.session().err().map(full)
     }
 
     /// Checks a handshake, and takes a place for its session.

@@ -1,34 +1,908 @@
-// The tutorial's page: open, send, stop, and a history of what was said.
+// The page of wsecho: open a WebSocket, send, stop, and see what was said, how fast, and what went
+// wrong. With `?kiosk` the same page is one text box that looks after its connection by itself.
+//
+// What comes from the network is only ever put into text nodes; the page's policy
+// (require-trusted-types-for) would stop anything else.
 
-const message = document.querySelector("#message");
-const history = document.querySelector("#history");
+/** @typedef {{from: "sent"|"received"|"event", at: number, data: string|Uint8Array, size: number,
+ *   view: "text"|"hex"|"json", row?: HTMLLIElement}} Entry */
 
-/** Adds a line to the history. As text: what came from the network is never markup. */
-function show(line) {
-  const item = document.createElement("li");
-  item.textContent = line;
-  history.append(item);
-  item.scrollIntoView({ block: "nearest" });
+const DEFAULT_PATH = "/WebSocketGenericHandler.ashx";
+const OFFERED_PATHS = [DEFAULT_PATH, "/ws", "/echo"];
+const STATES = ["CONNECTING", "OPEN", "CLOSING", "CLOSED"];
+
+/** The history keeps this many entries and bytes, so that a page can stay open for months. */
+const KEPT_ENTRIES = 1000;
+const KEPT_BYTES = 16 * 1024 * 1024;
+/** A row shows this much of a message; Copy and Save have all of it. */
+const SHOWN_CHARACTERS = 2000;
+const SHOWN_BYTES = 512;
+/** Round trips in the plot. */
+const PLOTTED = 100;
+/** More messages than this without an answer: whoever listens is no echo, and nothing is timed. */
+const MAX_UNANSWERED = 100_000;
+const MAX_FILE = 16 * 1024 * 1024;
+/** A repetition pauses while more than this waits to be sent, or after this long, for the frame. */
+const MAX_BUFFERED = 256 * 1024;
+const MAX_BURST_MS = 6;
+const RECALLED = 50;
+/** A link carries the last message up to this length. */
+const MAX_LINKED = 500;
+const ANNOUNCE_EVERY_MS = 1000;
+const ASK_TIMEOUT_MS = 5000;
+
+const root = document.documentElement;
+const parameters = new URLSearchParams(location.search);
+const isKiosk = parameters.has("kiosk");
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** The elements of the page by their id. */
+const page = Object.fromEntries([...document.querySelectorAll("[id]")].map((element) => [element.id, element]));
+
+// ---------------------------------------------------------------------------------------------
+// Words
+
+const clock = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23",
+});
+const integer = new Intl.NumberFormat("en");
+
+/** @param {number} n */
+function bytes(n) {
+  if (n < 1024) return `${n} B`;
+  const power = Math.min(4, Math.floor(Math.log2(n) / 10));
+  return `${(n / 1024 ** power).toFixed(1)} ${["B", "KiB", "MiB", "GiB", "TiB"][power]}`;
 }
 
-const url = new URL("/WebSocketGenericHandler.ashx", location.href);
-url.protocol = url.protocol.replace("http", "ws");
-const socket = new WebSocket(url);
+/** @param {number|undefined} ms */
+function milliseconds(ms) {
+  if (ms === undefined) return "–";
+  return ms < 100 ? `${ms.toFixed(1)} ms` : `${integer.format(Math.round(ms))} ms`;
+}
 
-socket.addEventListener("open", () => show("Connection Opened with the Echo server."));
-socket.addEventListener("message", (event) => show(event.data));
-socket.addEventListener("error", () => show("Unexpected Error."));
-socket.addEventListener("close", (event) => show(`Connection Closed (${event.code}).`));
+/** Eight bytes a line: offset, hexadecimal, ASCII. */
+function hexDump(data) {
+  const lines = [];
+  for (let at = 0; at < Math.min(data.length, SHOWN_BYTES); at += 8) {
+    const line = [...data.subarray(at, Math.min(at + 8, SHOWN_BYTES))];
+    const digits = line.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+    const ascii = line.map((byte) => (byte > 31 && byte < 127 ? String.fromCharCode(byte) : "·")).join("");
+    lines.push(`${at.toString(16).padStart(4, "0")}  ${digits.padEnd(23)}  ${ascii}`);
+  }
+  return lines.join("\n") + rest(data.length - SHOWN_BYTES, "bytes");
+}
 
-document.querySelector("#form").addEventListener("submit", (event) => {
+function shortened(text) {
+  return text.slice(0, SHOWN_CHARACTERS) + rest(text.length - SHOWN_CHARACTERS, "characters");
+}
+
+function rest(count, what) {
+  return count > 0 ? `\n… and ${integer.format(count)} ${what}; Copy and Save have all.` : "";
+}
+
+/** The bytes that a person wrote: `48 65`, `4865`, `0x48, 0x65`. */
+function parseHex(text) {
+  const digits = text.replace(/0x|[\s,:;]/gi, "");
+  if (/[^0-9a-f]/i.test(digits)) throw new Error("Bytes are written with 0 to 9 and a to f, such as 48 65 6c.");
+  if (digits.length % 2) throw new Error("A byte has two digits; one is missing.");
+  return Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+}
+
+/** What RFC 6455 and its registry mean by a code. */
+function meaning(code) {
+  const known = {
+    1000: "normal closure", 1001: "going away", 1002: "protocol error", 1003: "data of this type is not accepted",
+    1005: "no code was given", 1006: "lost without a closing handshake", 1007: "the data is not what its type says",
+    1008: "against the policy", 1009: "the message is too big", 1010: "an extension is missing",
+    1011: "internal error", 1012: "the service restarts", 1013: "try again later", 1014: "bad gateway",
+    1015: "TLS failed",
+  };
+  if (known[code]) return known[code];
+  return code >= 4000 ? "private to the application" : code >= 3000 ? "of a library or framework" : "unassigned";
+}
+
+// ---------------------------------------------------------------------------------------------
+// History: entries come as they come, rows are made once for each frame
+
+/** @type {Entry[]} */
+const entries = [];
+/** @type {WeakMap<Element, Entry>} */
+const entryOf = new WeakMap();
+let keptBytes = 0;
+let dropped = 0;
+let following = true;
+let frame = 0;
+
+/** Adds to the history. The kiosk has none to show, and keeps none. */
+function add(from, data, size = 0) {
+  if (isKiosk) return;
+  entries.push({ from, at: Date.now(), data, size, view: typeof data === "string" ? "text" : "hex" });
+  keptBytes += size;
+  while (entries.length > KEPT_ENTRIES || (keptBytes > KEPT_BYTES && entries.length > 1)) {
+    keptBytes -= entries.shift().size;
+    dropped += 1;
+  }
+  renderSoon();
+}
+
+function note(text) {
+  add("event", text);
+}
+
+function renderSoon() {
+  frame ||= requestAnimationFrame(render);
+}
+
+function render() {
+  frame = 0;
+  renderHistory();
+  renderNumbers();
+}
+
+function renderHistory() {
+  let old = entries.length;
+  while (old > 0 && !entries[old - 1].row) old -= 1;
+  for (let surplus = page.history.childElementCount - old; surplus > 0; surplus -= 1) {
+    removeRow(page.history.firstElementChild);
+  }
+  page.history.append(...entries.slice(old).map(makeRow));
+  page.dropped.textContent = dropped ? `${integer.format(dropped)} older dropped` : "";
+  if (following) page.history.scrollTop = page.history.scrollHeight;
+}
+
+/** @param {Entry} entry */
+function makeRow(entry) {
+  const row = document.createElement("li");
+  row.dataset.from = entry.from;
+  row.tabIndex = -1;
+  const arrow = { sent: "↑", received: "↓", event: "·" }[entry.from];
+  row.append(
+    cell("span", "arrow", arrow),
+    cell("time", "", clock.format(entry.at)),
+    cell("span", "size", entry.from === "event" ? "" : bytes(entry.size)),
+    cell("span", "what", shown(entry)),
+  );
+  row.firstChild.title = entry.from;
+  entry.row = row;
+  entryOf.set(row, entry);
+  return row;
+}
+
+function cell(tag, name, text) {
+  const element = document.createElement(tag);
+  element.className = name;
+  element.textContent = text;
+  return element;
+}
+
+/** What a row shows of its message. @param {Entry} entry */
+function shown({ data, view, size, from }) {
+  if (view === "hex") return hexDump(typeof data === "string" ? encoder.encode(data) : data);
+  if (view === "json") return shortened(JSON.stringify(JSON.parse(asText(data)), null, 2));
+  return size === 0 && from !== "event" ? "(empty)" : shortened(asText(data));
+}
+
+function asText(data) {
+  return typeof data === "string" ? data : decoder.decode(data);
+}
+
+function removeRow(row) {
+  if (row.contains(page.tools)) putToolsAway();
+  row.remove();
+}
+
+function clear() {
+  entries.length = 0;
+  keptBytes = dropped = 0;
+  resetNumbers();
+  putToolsAway();
+  page.history.replaceChildren();
+  renderSoon();
+}
+
+/** The history as JSON lines: text as it is, bytes as Base64. */
+function save() {
+  const lines = entries.map(({ from, at, data, size }) => {
+    const content = typeof data === "string" ? { text: data } : { base64: base64(data) };
+    return JSON.stringify({ time: new Date(at).toISOString(), from, size, ...content }) + "\n";
+  });
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob(lines, { type: "application/jsonl" }));
+  link.download = `wsecho-${new Date().toISOString().replace(/[:.]/g, "-")}.jsonl`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+function base64(data) {
+  let binary = "";
+  for (let at = 0; at < data.length; at += 8192) binary += String.fromCharCode(...data.subarray(at, at + 8192));
+  return btoa(binary);
+}
+
+// One set of tools for all rows: three buttons in each of a thousand would be three thousand stops
+// on the way of the Tab key.
+
+function choose(row) {
+  const entry = entryOf.get(row);
+  if (row.contains(page.tools) || !entry) return;
+  putToolsAway();
+  row.classList.add("chosen");
+  row.append(page.tools);
+  page.tools.hidden = false;
+  page["as-json"].hidden = !isJson(entry);
+  page["as-hex"].hidden = entry.from === "event";
+  showPressed(entry);
+}
+
+function putToolsAway() {
+  page.tools.closest("li")?.classList.remove("chosen");
+  page.tools.hidden = true;
+  page.log.append(page.tools);
+}
+
+function isJson({ data, from }) {
+  const text = from === "event" ? "" : asText(data);
+  if (!/^\s*[[{]/.test(text)) return false;
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function showPressed({ view }) {
+  page["as-hex"].ariaPressed = String(view === "hex");
+  page["as-json"].ariaPressed = String(view === "json");
+}
+
+function chosen() {
+  return entryOf.get(page.tools.closest("li"));
+}
+
+/** Shows the chosen message in this view, or as text again. */
+function toggleView(view) {
+  const entry = chosen();
+  entry.view = entry.view === view ? "text" : view;
+  entry.row.querySelector(".what").textContent = shown(entry);
+  showPressed(entry);
+}
+
+async function copy() {
+  const { data, view } = chosen();
+  const text = typeof data === "string" || view === "text" ? asText(data) : data.toHex?.() ?? toHex(data);
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    copyBySelection(text); // no clipboard on plain HTTP, but for this machine itself
+  }
+  say("Copied.");
+}
+
+function toHex(data) {
+  return Array.from(data, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function copyBySelection(text) {
+  const box = document.createElement("textarea");
+  box.value = text;
+  document.body.append(box);
+  box.select();
+  document.execCommand("copy");
+  box.remove();
+  page.copy.focus();
+}
+
+function moveInHistory(event) {
+  const rows = page.history.children;
+  const row = event.target.closest("li");
+  const to = {
+    ArrowUp: row ? row.previousElementSibling : rows[rows.length - 1],
+    ArrowDown: row ? row.nextElementSibling : rows[0],
+    Home: rows[0],
+    End: rows[rows.length - 1],
+  }[event.key];
+  if (!to) return;
   event.preventDefault();
-  if (socket.readyState !== WebSocket.OPEN) {
-    show("The underlying connection is closed.");
+  to.focus();
+}
+
+function noticeScroll() {
+  const { scrollTop, clientHeight, scrollHeight } = page.history;
+  following = scrollHeight - scrollTop - clientHeight < 24;
+  page.newest.hidden = following;
+}
+
+function follow() {
+  following = true;
+  page.newest.hidden = true;
+  renderSoon();
+}
+
+// ---------------------------------------------------------------------------------------------
+// Numbers: counts, and round trips from each message to the next answer in order
+
+const counts = { sent: 0, sentBytes: 0, received: 0, receivedBytes: 0 };
+/** When each message without an answer was sent; answers come in order. */
+let unanswered = [];
+let answered = 0;
+let timed = true;
+/** The last round trips in milliseconds. @type {number[]} */
+let roundTrips = [];
+
+function countSent(size) {
+  counts.sent += 1;
+  counts.sentBytes += size;
+  unanswered.push(performance.now());
+  if (unanswered.length - answered > MAX_UNANSWERED) timed = false;
+  if (!timed) unanswered.length = answered = 0;
+}
+
+function countReceived(size) {
+  counts.received += 1;
+  counts.receivedBytes += size;
+  if (answered >= unanswered.length) return;
+  roundTrips.push(performance.now() - unanswered[answered]);
+  if (roundTrips.length > PLOTTED) roundTrips.shift();
+  answered += 1;
+  if (answered === unanswered.length) unanswered.length = answered = 0;
+  else if (answered > MAX_UNANSWERED) unanswered = unanswered.slice(answered), answered = 0;
+}
+
+/** What was not answered on one connection never is on another. */
+function forgetUnanswered() {
+  unanswered = [];
+  answered = 0;
+  timed = true;
+}
+
+function resetNumbers() {
+  for (const name of Object.keys(counts)) counts[name] = 0;
+  roundTrips = [];
+}
+
+function renderNumbers() {
+  page.sent.textContent = integer.format(counts.sent);
+  page["sent-bytes"].textContent = bytes(counts.sentBytes);
+  page.received.textContent = integer.format(counts.received);
+  page["received-bytes"].textContent = bytes(counts.receivedBytes);
+  const sorted = [...roundTrips].sort((a, b) => a - b);
+  const quantile = (q) => sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)];
+  page["rtt-last"].textContent = milliseconds(roundTrips.at(-1));
+  page["rtt-median"].textContent = milliseconds(quantile(0.5));
+  page["rtt-p99"].textContent = milliseconds(quantile(0.99));
+  plot(quantile(0.5), sorted.at(-1));
+}
+
+/** A bar for each round trip, the newest on the right; the dashed line is the median. */
+function plot(median, longest) {
+  const height = (ms) => 40 * (1 - ms / (longest || 1));
+  const bars = roundTrips.map((ms, n) => `M${PLOTTED - roundTrips.length + n + 0.5} 40V${Math.min(39.4, height(ms)).toFixed(2)}`);
+  page["plot-bars"].setAttribute("d", bars.join(""));
+  for (const end of ["y1", "y2"]) page["plot-median"].setAttribute(end, height(median ?? 0));
+  if (!bars.length) return;
+  page["plot-scale"].textContent = `the last ${bars.length}; highest ${milliseconds(longest)}, dashed the median`;
+  page.plot.ariaLabel = `Round trips, ${page["plot-scale"].textContent}`;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Connection
+
+/** @type {WebSocket|null} */
+let socket = null;
+/** Whether this page asked for the end. */
+let stopped = false;
+/** Texts of the link, to be sent once there is a connection. */
+let linked = parameters.getAll("send");
+
+/** The address as a URL; http and https are taken as ws and wss, a path as one of this server. */
+function addressed() {
+  const url = new URL(page.address.value.trim() || DEFAULT_PATH, location.href);
+  url.protocol = url.protocol.replace(/^http/, "ws");
+  url.hash = "";
+  return url;
+}
+
+/** Opens a WebSocket to the address in the form; one that is open is left. */
+function connect() {
+  leave();
+  stopped = false;
+  let url;
+  try {
+    url = addressed();
+    socket = new WebSocket(url, page.subprotocols.value.split(/[\s,]+/).filter(Boolean));
+  } catch (error) {
+    showState();
+    return complain("This cannot be opened.", error.message);
+  }
+  socket.binaryType = "arraybuffer";
+  const opened = { url, once: false };
+  listen("open", (event) => hearOpen(event, opened));
+  listen("message", hear);
+  listen("close", (event) => hearClose(event, opened));
+  kiosk.connecting();
+  showState();
+  linkSoon();
+}
+
+/** Listens to the socket of now; what one that was left still has to say is of no interest. */
+function listen(name, heard) {
+  const current = socket;
+  current.addEventListener(name, (event) => socket === current && heard(event));
+}
+
+/** Lets go of the socket without waiting for its closing handshake. */
+function leave() {
+  const left = socket;
+  socket = null;
+  forgetUnanswered();
+  left?.close(1000);
+}
+
+function stop() {
+  if (!socket || socket.readyState > WebSocket.OPEN) return;
+  stopped = true;
+  socket.close(1000);
+  showState();
+}
+
+function isOpen() {
+  return socket?.readyState === WebSocket.OPEN;
+}
+
+function hearOpen(_, opened) {
+  opened.once = true;
+  page.notice.hidden = true;
+  say("");
+  note("Connection Opened with the Echo server.");
+  showState(socket.protocol && `subprotocol ${socket.protocol}`);
+  for (const text of linked.splice(0)) transmit(text, text);
+  kiosk.opened();
+}
+
+function hear({ data }) {
+  const isText = typeof data === "string";
+  const message = isText ? data : new Uint8Array(data);
+  const size = isText ? encoder.encode(data).length : data.byteLength;
+  countReceived(size);
+  add("received", message, size);
+  announce(message);
+  kiosk.heard();
+  renderSoon();
+}
+
+function hearClose({ code, reason }, { url, once }) {
+  forgetUnanswered();
+  const who = stopped ? "by this page" : code === 1006 ? "by the server or the network" : "by the server";
+  const why = `${code} ${meaning(code)}, ${who}${reason && `: “${reason}”`}`;
+  showState(once || stopped ? why : "");
+  kiosk.lost(code);
+  if (once || stopped) {
+    note(`Connection Closed: ${why}.`);
+    if (!stopped && code !== 1000) complain("Connection Closed.", `${why}.`);
     return;
   }
-  socket.send(message.value);
-  message.value = "";
-  message.focus();
-});
+  note("Unexpected Error.");
+  complain("Unexpected Error.", "Asking the server why …");
+  explain(url, socket);
+}
 
-document.querySelector("#stop").addEventListener("click", () => socket.close());
+function showState(detail = "") {
+  const state = STATES[socket?.readyState ?? WebSocket.CLOSED];
+  root.dataset.state = state;
+  page["state-word"].textContent = state;
+  page["state-detail"].textContent = detail;
+  page.stop.ariaDisabled = String(state === "CLOSED" || state === "CLOSING");
+}
+
+/** Tells assistive technology, and the visitor of the kiosk, the newest message. */
+function announce(message) {
+  newest = message;
+  announcing ||= setTimeout(() => {
+    announcing = 0;
+    page["last-text"].textContent = shortened(asText(newest));
+  }, isKiosk ? 0 : ANNOUNCE_EVERY_MS);
+}
+let newest = "";
+let announcing = 0;
+
+// ---------------------------------------------------------------------------------------------
+// What went wrong
+
+/** Shows a trouble until the next connection is open. */
+function complain(title, text, answer = "") {
+  page["notice-title"].textContent = title;
+  page["notice-text"].textContent = text;
+  page["notice-answer"].textContent = answer;
+  page["notice-answer"].hidden = !answer;
+  page.notice.hidden = false;
+  kiosk.why = text;
+  kiosk.show();
+}
+
+/** A browser hides from the page why a handshake failed, so the page asks again over HTTP. */
+async function explain(url, failed) {
+  const [text, answer] = await reason(url);
+  if (socket !== failed) return;
+  note(text);
+  complain("Unexpected Error.", text, answer);
+}
+
+/** Why no WebSocket opens there: our words, and the server's. */
+async function reason(url) {
+  const plain = new URL(url);
+  plain.protocol = url.protocol.replace(/^ws/, "http");
+  if (plain.origin !== location.origin) {
+    if (!navigator.onLine) return ["This device is offline."];
+    return ["The browser hides the reason, as this page comes from another server than that address. Its console may know more."];
+  }
+  try {
+    const response = await fetch(plain, { cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(ASK_TIMEOUT_MS) });
+    const isText = response.headers.get("Content-Type")?.startsWith("text/plain");
+    return [judge(response.status), isText ? shortened(await response.text()).trim() : ""];
+  } catch {
+    return [navigator.onLine ? "The server cannot be reached." : "This device is offline."];
+  }
+}
+
+function judge(status) {
+  const known = {
+    404: "The server is there, but has nothing at this path.",
+    426: "The server speaks WebSocket here, but this handshake did not get through. A proxy in between may drop it.",
+    503: "The server is there, but takes no WebSocket now.",
+  };
+  return known[status] ?? `The server is there, but refused the WebSocket; asked over HTTP, it answers with status ${status || "of a redirect"}.`;
+}
+
+function showOffline() {
+  complain("Offline.", "This device is offline.");
+}
+
+/** Says something about what was just done, next to where it was done. */
+function say(text) {
+  page.said.textContent = text;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Sending
+
+/** What was sent before, for the Up key; `at` is where the keys have led. */
+const recall = { texts: [], at: 0, draft: "" };
+let lastText = "";
+
+/** Sends a message; returns whether it went. `typed`: what a person wrote to make it. */
+function transmit(data, typed) {
+  if (!isOpen()) {
+    say("The underlying connection is closed.");
+    return false;
+  }
+  socket.send(data);
+  const size = typeof data === "string" ? encoder.encode(data).length : data.length;
+  countSent(size);
+  add("sent", data, size);
+  renderSoon();
+  if (typed) remember(typed);
+  return true;
+}
+
+function remember(typed) {
+  if (recall.texts.at(-1) !== typed) recall.texts.push(typed);
+  if (recall.texts.length > RECALLED) recall.texts.shift();
+  recall.at = recall.texts.length;
+  lastText = page.hex.checked ? "" : typed;
+  linkSoon();
+}
+
+/** The message in the box; none, and a word about it, when it is not to be read. */
+function composed() {
+  try {
+    return page.hex.checked ? parseHex(page.message.value) : page.message.value;
+  } catch (error) {
+    say(error.message);
+    return undefined;
+  }
+}
+
+function send() {
+  const data = composed();
+  if (data === undefined) return;
+  say("");
+  if (!transmit(data, page.message.value)) return kiosk.keep();
+  kiosk.asked(page.message.value);
+  page.message.value = "";
+  page.message.focus();
+  follow();
+}
+
+function hearKey(event) {
+  if (event.isComposing) return;
+  if (event.key === "Enter" && !event.shiftKey) {
+    event.preventDefault();
+    send();
+  } else if (event.key === "ArrowUp" && !before("\n")) {
+    recallBy(-1, event);
+  } else if (event.key === "ArrowDown" && recall.at < recall.texts.length) {
+    recallBy(1, event);
+  }
+}
+
+/** Whether `text` is before the caret. */
+function before(text) {
+  return page.message.value.slice(0, page.message.selectionStart).includes(text);
+}
+
+function recallBy(step, event) {
+  const to = recall.at + step;
+  if (isKiosk || to < 0 || to > recall.texts.length) return;
+  event.preventDefault();
+  if (recall.at === recall.texts.length) recall.draft = page.message.value;
+  recall.at = to;
+  page.message.value = recall.texts[to] ?? recall.draft;
+}
+
+async function sendFiles(files) {
+  for (const file of files) {
+    if (file.size > MAX_FILE) {
+      say(`${file.name} is larger than ${bytes(MAX_FILE)}.`);
+    } else {
+      transmit(new Uint8Array(await file.arrayBuffer()));
+    }
+  }
+  page.file.value = ""; // or the same file could not be chosen again
+}
+
+/** A running repetition. @type {{data: string|Uint8Array, times: number, every: number, done: number, since: number, timer: number}|null} */
+let repetition = null;
+
+function toggleRepeat() {
+  if (repetition) return endRepeat();
+  const data = composed();
+  if (data === undefined) return;
+  say("");
+  const times = page.times.value === "" ? Infinity : Number(page.times.value);
+  repetition = { data, times, every: Number(page.every.value), done: 0, since: performance.now(), timer: 0 };
+  page.repeat.textContent = "Stop repeating";
+  repeatDue();
+}
+
+/** Sends what is due, as far as the connection and the frame can take it. */
+function repeatDue() {
+  const now = performance.now();
+  const { data, times, every, since } = repetition;
+  const due = every > 0 ? Math.min(times, Math.floor((now - since) / every) + 1) : times;
+  while (repetition.done < due && performance.now() - now < MAX_BURST_MS) {
+    if (isOpen() && socket.bufferedAmount > MAX_BUFFERED) break;
+    if (!transmit(data)) return endRepeat();
+    repetition.done += 1;
+  }
+  if (!(repetition.done < times)) return endRepeat(); // also for what is no number
+  repetition.timer = setTimeout(repeatDue, every > 0 ? since + repetition.done * every - performance.now() : 0);
+}
+
+function endRepeat() {
+  clearTimeout(repetition.timer);
+  repetition = null;
+  page.repeat.textContent = "Repeat";
+}
+
+// ---------------------------------------------------------------------------------------------
+// Kiosk: nobody is there to press Connect
+
+const FIRST_RETRY_MS = 500;
+const LONGEST_RETRY_MS = 30_000;
+const CONNECT_TIMEOUT_MS = 10_000;
+const REPLY_TIMEOUT_MS = 10_000;
+/** A connection that held this long was a good one. */
+const STEADY_MS = 5000;
+/** Timers of a hidden page come once a minute; a longer gap is a machine that was asleep. */
+const TICK_MS = 5000;
+const ASLEEP_MS = 150_000;
+/** Ends that say nothing against the message: it is sent again. */
+const INNOCENT_CODES = [1001, 1006, 1012, 1013];
+
+const kiosk = {
+  failures: 0,
+  timer: 0,
+  steady: 0,
+  why: "",
+  retry: "",
+  /** Whether the text in the box is to be sent as soon as it can be. */
+  waiting: false,
+  /** The text that has no reply yet. */
+  unanswered: "",
+
+  connecting() {
+    if (!isKiosk) return;
+    this.after(CONNECT_TIMEOUT_MS, () => this.abandon());
+  },
+
+  opened() {
+    if (!isKiosk) return;
+    clearTimeout(this.timer);
+    this.why = this.retry = "";
+    this.show();
+    this.steady = setTimeout(() => (this.failures = 0), STEADY_MS);
+    if (this.waiting) {
+      this.waiting = false;
+      send();
+    }
+  },
+
+  heard() {
+    if (!isKiosk) return;
+    clearTimeout(this.timer);
+    this.failures = 0;
+    this.unanswered = "";
+  },
+
+  asked(text) {
+    if (!isKiosk) return;
+    this.unanswered = text;
+    this.after(REPLY_TIMEOUT_MS, () => this.abandon());
+  },
+
+  /** Send was pressed, and could not be done. */
+  keep() {
+    if (!isKiosk) return;
+    this.waiting = true;
+    say("The underlying connection is closed. Your text is kept, and sent when it is back.");
+  },
+
+  lost(code) {
+    if (!isKiosk) return;
+    clearTimeout(this.steady);
+    if (this.unanswered && !page.message.value && INNOCENT_CODES.includes(code)) {
+      page.message.value = this.unanswered;
+      this.waiting = true;
+    }
+    this.unanswered = "";
+    this.retryLater();
+  },
+
+  /** Half to all of a time that doubles: many kiosks must not come back in one moment. */
+  retryLater() {
+    const longest = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.failures);
+    const delay = longest * (0.5 + Math.random() / 2);
+    this.failures += 1;
+    this.retry = `Attempt ${this.failures} in ${(delay / 1000).toFixed(1)} s.`;
+    this.show();
+    this.after(delay, connect);
+  },
+
+  /** There is one thing to wait for at a time. */
+  after(delay, act) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(act, delay);
+  },
+
+  /** The connection does not answer: it is given up without asking it. */
+  abandon() {
+    leave();
+    showState();
+    this.why = "The server does not answer.";
+    this.lost(1006);
+  },
+
+  /** Something may have changed: no more waiting. */
+  wake() {
+    if (isKiosk && !document.hidden && root.dataset.state === "CLOSED") connect();
+  },
+
+  show() {
+    if (isKiosk && !isOpen()) page["state-detail"].textContent = `${this.why} ${this.retry}`.trim();
+  },
+
+  start() {
+    let ticked = Date.now();
+    setInterval(() => {
+      const asleep = Date.now() - ticked > ASLEEP_MS;
+      ticked = Date.now();
+      if (asleep) connect();
+    }, TICK_MS);
+    addEventListener("visibilitychange", () => this.wake());
+    addEventListener("pageshow", () => this.wake());
+    addEventListener("contextmenu", (event) => event.target === page.message || event.preventDefault());
+  },
+};
+
+// ---------------------------------------------------------------------------------------------
+// Link: the address bar says what it takes to be here again
+
+let linking = 0;
+
+/** Browsers refuse an address that changes too often. */
+function linkSoon() {
+  if (!isKiosk) linking ||= setTimeout(link, 500);
+}
+
+function link() {
+  linking = 0;
+  const query = new URLSearchParams();
+  const url = addressed();
+  const path = url.host === location.host ? url.pathname + url.search : url.href;
+  if (path !== DEFAULT_PATH) query.set("url", path);
+  if (page.subprotocols.value.trim()) query.set("subprotocols", page.subprotocols.value.trim());
+  if (lastText && lastText.length <= MAX_LINKED) query.set("send", lastText);
+  history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Start
+
+function fillIn() {
+  const wanted = parameters.get("url") ?? DEFAULT_PATH;
+  page.address.value = wanted;
+  try {
+    page.address.value = addressed().href;
+  } catch {
+    // It stays as it is, and connecting says what is wrong with it.
+  }
+  page.subprotocols.value = parameters.get("subprotocols") ?? "";
+  for (const path of OFFERED_PATHS) {
+    const option = document.createElement("option");
+    option.value = new URL(path, location.href).href.replace(/^http/, "ws");
+    page.addresses.append(option);
+  }
+}
+
+/** A link alone must not make its reader talk to another server in this page's name. */
+function mayConnectUnasked() {
+  try {
+    return addressed().host === location.host;
+  } catch {
+    return true;
+  }
+}
+
+function wire() {
+  const on = (element, name, act) => element.addEventListener(name, act);
+  const onSubmit = (form, act) => on(form, "submit", (event) => { event.preventDefault(); act(); });
+  onSubmit(page.connect, connect);
+  onSubmit(page.compose, send);
+  on(page.stop, "click", stop);
+  on(page.message, "keydown", hearKey);
+  on(page.repeat, "click", toggleRepeat);
+  on(page.pick, "click", () => page.file.click());
+  on(page.file, "change", () => sendFiles([...page.file.files]));
+  on(page.save, "click", save);
+  on(page.clear, "click", clear);
+  on(page["as-hex"], "click", () => toggleView("hex"));
+  on(page["as-json"], "click", () => toggleView("json"));
+  on(page.copy, "click", copy);
+  on(page.newest, "click", follow);
+  on(page.history, "scroll", noticeScroll);
+  on(page.history, "keydown", moveInHistory);
+  for (const name of ["click", "focusin", "pointerover"]) {
+    on(page.history, name, (event) => event.target.closest("li") && choose(event.target.closest("li")));
+  }
+  new ResizeObserver(renderSoon).observe(page.history); // what was in view stays so
+  on(window, "offline", showOffline);
+  on(window, "online", online);
+  if (!isKiosk) wireDrop(on);
+}
+
+function wireDrop(on) {
+  const dropping = (is) => document.body.classList.toggle("dropping", is);
+  on(window, "dragover", (event) => { event.preventDefault(); dropping(true); });
+  on(window, "dragleave", (event) => event.relatedTarget || dropping(false));
+  on(window, "drop", (event) => {
+    event.preventDefault();
+    dropping(false);
+    sendFiles([...event.dataTransfer.files]);
+  });
+}
+
+function online() {
+  page.notice.hidden = true;
+  if (isKiosk) connect(); // one that seems open may be of the network before
+}
+
+root.dataset.mode = isKiosk ? "kiosk" : "tester";
+fillIn();
+wire();
+if (isKiosk) kiosk.start();
+if (mayConnectUnasked()) connect();
+else note("This link leads to another server. Press Connect to open it.");
+page.message.focus();
+renderSoon();

@@ -1,6 +1,8 @@
 //! One HTTP request: read its head, decide, answer.
 
+pub(crate) mod embedded;
 pub(crate) mod head;
+pub(crate) mod negotiate;
 pub(crate) mod origin;
 pub(crate) mod page;
 pub(crate) mod refusal;

@@ -7,9 +7,13 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use percent_encoding::percent_decode_str;
 
+use super::embedded;
+use super::head::Head;
+use super::negotiate::is_current;
 use super::response::Response;
 
 /// Where pages come from.
@@ -19,14 +23,6 @@ pub(crate) enum Site {
     /// A folder, its path resolved.
     Folder(PathBuf),
 }
-
-/// Path, content type and bytes of each embedded file.
-const EMBEDDED: [(&str, &str, &[u8]); 4] = [
-    ("/", "text/html; charset=utf-8", include_bytes!("../../www/index.html")),
-    ("/client.js", "text/javascript; charset=utf-8", include_bytes!("../../www/client.js")),
-    ("/style.css", "text/css; charset=utf-8", include_bytes!("../../www/style.css")),
-    ("/favicon.svg", "image/svg+xml", include_bytes!("../../www/favicon.svg")),
-];
 
 /// Content types by file extension; what is not listed is bytes.
 const CONTENT_TYPES: [(&str, &str); 16] = [
@@ -59,19 +55,32 @@ impl Site {
         folder.canonicalize().map(Site::Folder)
     }
 
-    /// The file that a request path names; none when there is none to be had.
-    pub(crate) fn get(&self, path: &str) -> Option<Response> {
+    /// The file that a request path names, or the news that the client has it already; none when
+    /// there is none to be had.
+    pub(crate) fn get(&self, path: &str, head: &Head) -> Option<Response> {
         match self {
-            Site::Embedded => EMBEDDED
-                .iter()
-                .find(|(name, _, _)| *name == path)
-                .map(|(_, content_type, bytes)| Response::embedded(bytes, content_type)),
-            Site::Folder(root) => {
-                let file = resolve(root, path)?;
-                Response::file(File::open(&file).ok()?, content_type(&file)).ok()
-            }
+            Site::Embedded => embedded::get(path, head),
+            Site::Folder(root) => from_folder(&resolve(root, path)?, head).ok(),
         }
     }
+}
+
+/// A file of the user's own, with what it takes to be asked for again cheaply and nothing else:
+/// a policy would be the user's to make.
+fn from_folder(path: &Path, head: &Head) -> io::Result<Response> {
+    let file = File::open(path)?;
+    let etag = etag(&file)?;
+    let response = Response::file(file, content_type(path))?
+        .with("Cache-Control", "no-cache")
+        .with("ETag", etag.clone());
+    Ok(if is_current(head, &etag) { response.not_modified() } else { response })
+}
+
+/// Weak, since a file may change twice within one tick of its clock and keep its length.
+fn etag(file: &File) -> io::Result<String> {
+    let metadata = file.metadata()?;
+    let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(format!("W/\"{:x}-{:x}\"", metadata.len(), modified.as_nanos()))
 }
 
 /// The regular file under `root` that `path` names; `index.html` where it names a folder.

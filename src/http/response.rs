@@ -52,6 +52,13 @@ impl Response {
             .with("Server", "wsecho")
     }
 
+    /// The same without its body, for a client that has it. Its length stays: RFC 9110 wants a 304
+    /// to have that of the 200, or none.
+    pub(crate) fn not_modified(mut self) -> Response {
+        self.status = 304;
+        self
+    }
+
     /// Adds a field.
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Response {
         self.fields.push((name, value.into()));
@@ -155,6 +162,14 @@ mod tests {
         assert!(closed.starts_with("HTTP/1.1 200 OK\r\nConnection: close\r\n"), "{closed}");
         let upgrade = written(Response::text(426, ""), false, true);
         assert!(upgrade.contains("Connection: Upgrade\r\nUpgrade: websocket\r\n"), "{upgrade}");
+    }
+
+    #[test]
+    fn a_304_has_no_body() {
+        let response = Response::embedded(b"known", "text/plain").with("ETag", "\"1\"");
+        let text = written(response.not_modified(), false, true);
+        assert!(text.starts_with("HTTP/1.1 304 Not Modified\r\n"), "{text}");
+        assert!(text.contains("\r\nETag: \"1\"\r\n") && text.ends_with("\r\n\r\n"), "{text}");
     }
 
     #[test]

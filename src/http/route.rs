@@ -17,6 +17,8 @@ pub(crate) enum Route {
     Page(String),
     /// A WebSocket; the handshake is still to be checked.
     WebSocket(Endpoint),
+    /// Plain HTTP where WebSocket is spoken: this response, unless a handshake would fail as well.
+    UpgradeRequired(Response),
     /// This response; the connection can be kept.
     Refusal(Response),
     /// This response, and the end: what follows the head cannot be trusted.
@@ -73,7 +75,7 @@ pub(crate) fn route(head: &Head) -> Route {
     match (head.path.as_str(), endpoint) {
         ("/healthz", _) => Route::Health,
         ("/", _) | (_, None) => Route::Page(head.path.clone()),
-        (path, Some(_)) => Route::Refusal(Response::text(
+        (path, Some(_)) => Route::UpgradeRequired(Response::text(
             426,
             format!(
                 "{path} speaks WebSocket, and this is plain HTTP. Open / in a browser, or connect with ws://.\n"
@@ -141,7 +143,9 @@ mod tests {
 
     fn status(request: &str) -> u16 {
         match routed(request) {
-            Route::Refusal(response) | Route::End(response) => response.status,
+            Route::Refusal(response) | Route::UpgradeRequired(response) | Route::End(response) => {
+                response.status
+            }
             Route::Health | Route::Page(_) | Route::WebSocket(_) => 200,
         }
     }
@@ -164,7 +168,10 @@ mod tests {
             assert!(matches!(routed("/"), Route::Page(path) if path == "/"));
             assert!(matches!(routed("/client.js?v=1"), Route::Page(path) if path == "/client.js"));
             for path in ["/ws", "/echo", "/WebSocketHandler.ashx"] {
-                assert!(matches!(routed(path), Route::Refusal(r) if r.status == 426), "{path}");
+                assert!(
+                    matches!(routed(path), Route::UpgradeRequired(r) if r.status == 426),
+                    "{path}"
+                );
             }
         }
     }
