@@ -3,7 +3,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -12,7 +14,7 @@ use tungstenite::{Message, WebSocket};
 use super::client::PATIENCE;
 
 /// Keeps Chromium to itself: no window, no updates, no requests of its own.
-const FLAGS: [&str; 14] = [
+const FLAGS: [&str; 15] = [
     "--headless",
     "--no-sandbox", // as root, in containers and in CI, it does not start with one
     "--disable-gpu",
@@ -20,6 +22,7 @@ const FLAGS: [&str; 14] = [
     "--disable-dev-shm-usage",
     "--disable-background-networking",
     "--disable-component-update",
+    "--disable-features=BackForwardCache", // going back is to load the page from the HTTP cache
     "--disable-default-apps",
     "--disable-extensions",
     "--disable-sync",
@@ -118,7 +121,12 @@ impl Browser {
 
     /// Waits until an expression is true.
     pub fn wait(&mut self, expression: &str) {
-        let deadline = std::time::Instant::now() + PATIENCE;
+        self.wait_for(expression, PATIENCE);
+    }
+
+    /// Waits until an expression is true, with a patience of the caller's.
+    pub fn wait_for(&mut self, expression: &str, patience: Duration) {
+        let deadline = Instant::now() + patience;
         // A pause inside the page, so that one look does not cost a round trip.
         let look = format!(
             "new Promise(done => {{ const until = Date.now() + 500; (function look() {{ \
@@ -127,7 +135,7 @@ impl Browser {
         );
         while self.eval(&look) != json!(true) {
             assert!(
-                std::time::Instant::now() < deadline,
+                Instant::now() < deadline,
                 "never true: {expression}; the page shows:\n{}",
                 self.eval("document.body.innerText").as_str().unwrap_or_default()
             );
@@ -164,9 +172,68 @@ impl Browser {
 
     /// Types into a text box.
     pub fn fill(&mut self, name: &str, text: &str) {
-        let node = self.named("textbox", name);
-        self.call("DOM.focus", &json!({"backendNodeId": node}));
+        self.focus("textbox", name);
         self.call("Input.insertText", &json!({"text": text}));
+    }
+
+    /// Types into a text box, or one with a list, over what it holds.
+    pub fn replace(&mut self, role: &str, name: &str, text: &str) {
+        self.focus(role, name);
+        self.eval("document.activeElement.select()");
+        self.call("Input.insertText", &json!({"text": text}));
+    }
+
+    fn focus(&mut self, role: &str, name: &str) {
+        let node = self.named(role, name);
+        self.call("DOM.focus", &json!({"backendNodeId": node}));
+    }
+
+    /// Chooses a file in the page's file input, as the dialog would that cannot be driven.
+    pub fn choose_file(&mut self, file: &Path) {
+        let input = self.call(
+            "Runtime.evaluate",
+            &json!({"expression": "document.querySelector('[type=file]')"}),
+        );
+        let params = json!({"objectId": input["result"]["objectId"], "files": [file]});
+        self.call("DOM.setFileInputFiles", &params);
+    }
+
+    /// The text of an element.
+    pub fn text(&mut self, selector: &str) -> String {
+        let text = self.eval(&format!("document.querySelector({}).innerText", json!(selector)));
+        text.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Gives the page a window of this size, in CSS pixels.
+    pub fn resize(&mut self, width: u32, height: u32) {
+        let params =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.call("Emulation.setDeviceMetricsOverride", &params);
+    }
+
+    /// Says that the visitor prefers `light` or `dark`.
+    pub fn prefer(&mut self, scheme: &str) {
+        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        self.call("Emulation.setEmulatedMedia", &json!({"features": features}));
+    }
+
+    /// Takes the network away, or gives it back.
+    pub fn offline(&mut self, offline: bool) {
+        let params = json!({"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
+        self.call("Network.emulateNetworkConditions", &params);
+    }
+
+    /// Every address that the page has asked for, over HTTP and WebSocket.
+    pub fn requests(&mut self) -> Vec<String> {
+        self.eval("0"); // whatever happened before has been reported by the time of the answer
+        let url = |event: &Value| match event["method"].as_str() {
+            Some("Network.requestWillBeSent") => {
+                event["params"]["request"]["url"].as_str().map(str::to_owned)
+            }
+            Some("Network.webSocketCreated") => event["params"]["url"].as_str().map(str::to_owned),
+            _ => None,
+        };
+        self.events.iter().filter_map(url).collect()
     }
 
     /// Presses and releases a key.
@@ -183,7 +250,11 @@ impl Browser {
         self.eval("0"); // whatever happened before has been reported by the time of the answer
         let is_complaint = |event: &&Value| match event["method"].as_str() {
             Some("Runtime.exceptionThrown") => true,
-            Some("Log.entryAdded") => event["params"]["entry"]["level"] == "error",
+            // What the network has to say about a failure is no complaint about the page.
+            Some("Log.entryAdded") => {
+                let entry = &event["params"]["entry"];
+                entry["level"] == "error" && entry["source"] != "network"
+            }
             Some("Runtime.consoleAPICalled") => event["params"]["type"] == "error",
             _ => false,
         };

@@ -31,6 +31,11 @@ impl TestServer {
         }
     }
 
+    /// The default configuration, on this address; port 0 takes any free one.
+    pub fn at(address: SocketAddr) -> TestServer {
+        TestServer::with(|config| config.listen = vec![address])
+    }
+
     /// A connection on which nothing has been said yet.
     pub fn raw(&self) -> Raw {
         Raw::connect(self.address)

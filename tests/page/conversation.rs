@@ -1,0 +1,144 @@
+//! Open, send, stop.
+
+use std::fs;
+
+use super::{open, typed, wait_for_row, wait_for_state};
+use crate::support::server::TestServer;
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn from_load_to_a_reply_to_stop() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "");
+    browser.wait_for_text("Connection Opened with the Echo server.");
+    wait_for_state(&mut browser, "OPEN");
+
+    browser.fill("Message", "hello <b>you</b>");
+    browser.click("button", "Send");
+    browser.wait(
+        "/You sent: hello <b>you<\\/b> at \\d+:\\d\\d:\\d\\d [AP]M/.test(document.querySelector('#history').innerText)",
+    );
+    assert_eq!(typed(&mut browser), "");
+
+    browser.fill("Message", "by the Enter key");
+    browser.press("Enter", 13);
+    wait_for_row(&mut browser, "received", "You sent: by the Enter key at ");
+
+    browser.click("button", "Stop");
+    wait_for_state(&mut browser, "CLOSED");
+    wait_for_row(&mut browser, "event", "Connection Closed: 1000 normal closure, by this page.");
+    browser.fill("Message", "too late");
+    browser.click("button", "Send");
+    browser.wait_for_text("The underlying connection is closed.");
+    assert_eq!(typed(&mut browser), "too late");
+
+    browser.click("button", "Connect");
+    wait_for_state(&mut browser, "OPEN");
+    browser.click("button", "Send");
+    wait_for_row(&mut browser, "received", "You sent: too late at ");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn markup_from_the_network_stays_text() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "?url=/echo");
+    wait_for_state(&mut browser, "OPEN");
+    let markup = "<img src=x onerror=document.title='harm'><script>document.title='harm'</script>";
+    browser.fill("Message", markup);
+    browser.press("Enter", 13);
+    wait_for_row(&mut browser, "received", markup);
+    browser.wait("document.querySelector('#last-text').innerText.startsWith('<img')");
+    assert_eq!(browser.eval("document.querySelectorAll('main img, main script').length"), 0);
+    assert_eq!(browser.eval("document.title"), "WebSocket echo");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn bytes_are_written_as_hex_or_taken_from_a_file() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "?url=/echo");
+    wait_for_state(&mut browser, "OPEN");
+
+    browser.click("checkbox", "as hex bytes");
+    browser.fill("Message", "00 ff 4");
+    browser.click("button", "Send");
+    browser.wait_for_text("A byte has two digits; one is missing.");
+    assert_eq!(typed(&mut browser), "00 ff 4");
+    browser.fill("Message", "8");
+    browser.click("button", "Send");
+    wait_for_row(&mut browser, "received", "00 ff 48");
+    wait_for_row(&mut browser, "received", "3 B");
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bytes");
+    fs::write(&file, (0..=255).collect::<Vec<u8>>()).unwrap();
+    browser.choose_file(&file);
+    wait_for_row(&mut browser, "received", "256 B");
+    wait_for_row(&mut browser, "received", "f8 f9 fa fb fc fd fe ff");
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn the_up_key_recalls_what_was_sent() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "?url=/echo&send=first");
+    wait_for_row(&mut browser, "received", "first");
+    browser.fill("Message", "second");
+    browser.press("Enter", 13);
+    wait_for_row(&mut browser, "received", "second");
+
+    browser.fill("Message", "draft");
+    for (key, code, expected) in [
+        ("ArrowUp", 38, "second"),
+        ("ArrowUp", 38, "first"),
+        ("ArrowUp", 38, "first"),
+        ("ArrowDown", 40, "second"),
+        ("ArrowDown", 40, "draft"),
+    ] {
+        browser.press(key, code);
+        assert_eq!(typed(&mut browser), expected, "{key}");
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn a_message_is_repeated_until_its_number_or_until_stopped() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "?url=/echo");
+    wait_for_state(&mut browser, "OPEN");
+    browser.fill("Message", "again");
+    browser.replace("textbox", "Repeat", "7");
+    browser.replace("textbox", "times, every ms", "1");
+    browser.click("button", "Repeat");
+    browser.wait("document.querySelector('#received').innerText === '7'");
+    browser.wait("document.querySelector('#repeat').innerText === 'Repeat'");
+    assert_eq!(browser.text("#sent"), "7");
+    assert_eq!(browser.text("#received-bytes"), "35 B");
+
+    browser.replace("textbox", "Repeat", "");
+    browser.click("button", "Repeat");
+    browser.wait("+document.querySelector('#received').innerText > 20");
+    browser.click("button", "Stop repeating");
+    browser.wait("document.querySelector('#sent').innerText === document.querySelector('#received').innerText");
+    browser.wait("document.querySelector('#repeat').innerText === 'Repeat'");
+    assert!(browser.text("#rtt-p99").ends_with(" ms"));
+    assert!(
+        browser
+            .eval("document.querySelector('#plot-bars').getAttribute('d').length")
+            .as_u64()
+            .unwrap()
+            > 100
+    );
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn the_chosen_subprotocol_is_shown() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "?subprotocols=chat,superchat");
+    wait_for_state(&mut browser, "OPEN");
+    browser.wait_for_text("subprotocol chat");
+}

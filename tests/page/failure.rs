@@ -1,0 +1,80 @@
+//! When it fails, the page says why.
+
+use super::{open, typed, wait_for_row, wait_for_state};
+use crate::support::server::TestServer;
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn a_server_that_stops_and_one_that_is_gone() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "");
+    wait_for_state(&mut browser, "OPEN");
+
+    drop(server);
+    wait_for_state(&mut browser, "CLOSED");
+    browser.wait_for_text("1001 going away, by the server");
+    browser.fill("Message", "kept");
+    browser.click("button", "Send");
+    browser.wait_for_text("The underlying connection is closed.");
+    assert_eq!(typed(&mut browser), "kept");
+
+    browser.click("button", "Connect");
+    browser.wait_for_text("Unexpected Error.");
+    browser.wait_for_text("The server cannot be reached.");
+    wait_for_state(&mut browser, "CLOSED");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn a_path_without_websocket_is_explained_by_the_server() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "?url=/nothing");
+    wait_for_row(&mut browser, "event", "Unexpected Error.");
+    browser.wait_for_text("The server is there, but has nothing at this path.");
+    assert!(browser.text("#notice-answer").contains("WebSocket: answers with the same message"));
+
+    browser.replace("combobox", "Address", "/echo");
+    browser.press("Enter", 13);
+    wait_for_state(&mut browser, "OPEN");
+    assert_eq!(browser.eval("document.querySelector('#notice').hidden"), true);
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn a_full_server_is_explained_by_itself() {
+    let server = TestServer::with(|config| config.limits.max_connections = 1);
+    let _taken = server.open("/echo");
+    let mut browser = open(&server, "");
+    browser.wait_for_text("The server is there, but takes no WebSocket now.");
+    browser.wait_for_text("Every place is taken (--max-connections); try again in 5 seconds.");
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn another_origin_and_what_is_no_address() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "");
+    wait_for_state(&mut browser, "OPEN");
+    let address = format!("ws://localhost:{}/nothing", server.address.port());
+    browser.replace("combobox", "Address", &address);
+    browser.press("Enter", 13);
+    browser.wait_for_text("The browser hides the reason");
+
+    browser.replace("combobox", "Address", "ftp://example.org/");
+    browser.press("Enter", 13);
+    browser.wait_for_text("This cannot be opened.");
+    wait_for_state(&mut browser, "CLOSED");
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn offline_is_shown() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "");
+    wait_for_state(&mut browser, "OPEN");
+    browser.offline(true);
+    browser.wait_for_text("This device is offline.");
+    browser.offline(false);
+    browser.wait("document.querySelector('#notice').hidden");
+}

@@ -1,0 +1,94 @@
+//! The page's files over HTTP: compressed, not sent twice, and strict.
+
+use std::fs;
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+
+use crate::support::server::TestServer;
+
+const PATHS: [&str; 4] = ["/", "/client.js", "/style.css", "/favicon.svg"];
+
+#[test]
+fn gzip_is_the_same_file_in_fewer_bytes() {
+    let server = TestServer::start();
+    let mut raw = server.raw();
+    let mut total = 0;
+    for path in PATHS {
+        let plain = raw.get(path);
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip, br\r\n\r\n");
+        let head = raw.send(request).response_to_head();
+        let length = head.get("Content-Length").unwrap().parse().unwrap();
+        let mut unzipped = String::new();
+        GzDecoder::new(raw.bytes(length).as_slice()).read_to_string(&mut unzipped).unwrap();
+        assert_eq!(unzipped, plain.body, "{path}");
+        assert_eq!(head.get("Content-Encoding"), Some("gzip"), "{path}");
+        assert_eq!(plain.get("Content-Encoding"), None, "{path}");
+        for response in [&head, &plain] {
+            assert_eq!(response.get("Vary"), Some("Accept-Encoding"), "{path}");
+        }
+        assert_ne!(head.get("ETag"), plain.get("ETag"), "{path}");
+        total += length;
+    }
+    assert!(total < 16 * 1024, "the page has grown to {total} bytes");
+}
+
+#[test]
+fn what_a_browser_has_is_not_sent_again() {
+    let server = TestServer::start();
+    let mut raw = server.raw();
+    for path in PATHS {
+        for encoding in ["gzip", "identity"] {
+            let mut ask = |tag: &str| {
+                raw.send(format!(
+                    "GET {path} HTTP/1.1\r\nHost: h\r\nAccept-Encoding: {encoding}\r\nIf-None-Match: {tag}\r\n\r\n"
+                ))
+                .response_to_head()
+            };
+            let known = ask("*");
+            assert_eq!(known.status, 304, "{path}");
+            let tag = known.get("ETag").unwrap();
+            assert_eq!(ask(tag).status, 304, "{path}");
+            assert!(known.get("Content-Security-Policy").is_some(), "{path}");
+        }
+        let changed = format!("GET {path} HTTP/1.1\r\nHost: h\r\nIf-None-Match: \"old\"\r\n\r\n");
+        assert_eq!(raw.send(changed).response().status, 200, "{path}");
+    }
+}
+
+#[test]
+fn the_rules_of_the_page_are_strict() {
+    let server = TestServer::start();
+    let mut raw = server.raw();
+    for path in PATHS {
+        let response = raw.get(path);
+        let policy = response.get("Content-Security-Policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(response.get("X-Content-Type-Options"), Some("nosniff"));
+        assert_eq!(response.get("Referrer-Policy"), Some("no-referrer"));
+        assert!(response.get("Permissions-Policy").unwrap().contains("camera=()"));
+        let cached = if path == "/favicon.svg" { "max-age=86400" } else { "no-cache" };
+        assert_eq!(response.get("Cache-Control"), Some(cached), "{path}");
+    }
+}
+
+#[test]
+fn a_page_of_ones_own_is_revalidated_and_has_no_policy_of_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("index.html");
+    fs::write(&file, "one").unwrap();
+    let server = TestServer::with(|config| config.www = Some(folder.path().to_owned()));
+    let mut raw = server.raw();
+    let first = raw.get("/");
+    assert_eq!(first.get("Cache-Control"), Some("no-cache"));
+    assert_eq!(first.get("Content-Security-Policy"), None);
+    let again = format!(
+        "GET / HTTP/1.1\r\nHost: h\r\nIf-None-Match: {}\r\n\r\n",
+        first.get("ETag").unwrap()
+    );
+    assert_eq!(raw.send(&again).response_to_head().status, 304);
+    fs::write(&file, "three").unwrap();
+    assert_eq!(raw.send(&again).response().body, "three");
+}

@@ -1,0 +1,109 @@
+//! The history: what is kept, what is shown, and that much of it does not hurt.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{open, wait_for_row, wait_for_state};
+use crate::support::client::PATIENCE;
+use crate::support::server::TestServer;
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn a_hundred_thousand_messages_do_not_freeze_it() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "?url=/echo");
+    wait_for_state(&mut browser, "OPEN");
+    browser.call("Network.disable", &json!({})); // or each frame would be reported here
+    browser.eval(
+        "{ let last = performance.now(); window.longest = 0; (function look(now) { \
+         longest = Math.max(longest, now - last); last = now; requestAnimationFrame(look); })(last) }",
+    );
+    browser.fill("Message", "many");
+    browser.replace("textbox", "Repeat", "100000");
+    browser.replace("textbox", "times, every ms", "0");
+    browser.click("button", "Repeat");
+    browser.wait_for("document.querySelector('#received').innerText === '100,000'", PATIENCE * 3);
+
+    assert_eq!(browser.text("#sent"), "100,000");
+    assert_eq!(browser.eval("document.querySelectorAll('#history li').length"), 1000);
+    // One for each direction, and the opening.
+    assert_eq!(browser.text("#dropped"), "199,001 older dropped");
+    let longest = Duration::from_secs_f64(browser.eval("longest").as_f64().unwrap() / 1000.0);
+    assert!(longest < Duration::from_secs(1), "a frame took {longest:?}");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn a_message_is_shown_as_json_and_as_hex_on_demand() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "?url=/echo&send={\"a\":[1]}");
+    wait_for_row(&mut browser, "received", "{\"a\":[1]}");
+    browser.eval("document.querySelector('#history [data-from=received]').click()");
+    browser.click("button", "JSON");
+    browser.wait("document.querySelector('[data-from=received] .what').textContent === '{\\n  \"a\": [\\n    1\\n  ]\\n}'");
+    browser.click("button", "Hex");
+    wait_for_row(&mut browser, "received", "0000  7b 22 61 22 3a 5b 31 5d  {\"a\":[1]");
+    browser.click("button", "Hex");
+    wait_for_row(&mut browser, "received", "{\"a\":[1]}");
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn the_newest_is_in_view_unless_the_reader_looks_back() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "?url=/echo");
+    wait_for_state(&mut browser, "OPEN");
+    let burst = "document.querySelector('#times').value = 50; document.querySelector('#every').value = 0; \
+                 document.querySelector('#repeat').click()";
+    let at_end = "history_.scrollHeight - history_.scrollTop - history_.clientHeight < 2";
+    browser.eval("window.history_ = document.querySelector('#history'); 0");
+    browser.eval(burst);
+    browser.wait("document.querySelector('#received').innerText === '50'");
+    browser.wait(at_end);
+
+    browser.eval("history_.scrollTop = 40");
+    browser.wait("!document.querySelector('#newest').hidden");
+    browser.eval(burst);
+    browser.wait("document.querySelector('#received').innerText === '100' && history_.children.length === 201");
+    assert_eq!(browser.eval("history_.scrollTop"), 40);
+
+    browser.click("button", "Newest ↓");
+    browser.wait(at_end);
+    browser.wait("document.querySelector('#newest').hidden");
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn it_is_saved_as_json_lines_and_cleared() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "?url=/echo&send=one");
+    wait_for_row(&mut browser, "received", "one");
+    let folder = tempfile::tempdir().unwrap();
+    let params = json!({"behavior": "allow", "downloadPath": folder.path()});
+    browser.call("Page.setDownloadBehavior", &params);
+    browser.click("button", "Save");
+    let deadline = Instant::now() + PATIENCE;
+    // The browser writes under another name until the file is complete.
+    let saved = loop {
+        let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let complete =
+            |path: &PathBuf| path.extension().is_some_and(|extension| extension == "jsonl");
+        if let Some(path) = files.into_iter().find(complete) {
+            break std::fs::read_to_string(path).unwrap();
+        }
+        assert!(Instant::now() < deadline, "nothing was saved");
+        browser.eval("new Promise(done => setTimeout(done, 20))");
+    };
+    let lines: Vec<Value> = saved.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said = |line: &Value| (line["from"].clone(), line["text"].clone(), line["size"].clone());
+    assert_eq!(lines.len(), 3, "{saved}");
+    assert_eq!(said(&lines[1]), (json!("sent"), json!("one"), json!(3)));
+    assert_eq!(said(&lines[2]), (json!("received"), json!("one"), json!(3)));
+
+    browser.click("button", "Clear");
+    browser.wait("document.querySelectorAll('#history li').length === 0");
+    browser.wait("document.querySelector('#received').innerText === '0'");
+}

@@ -1,0 +1,115 @@
+//! `?kiosk`: nobody is there to press Connect.
+
+use std::net::SocketAddr;
+
+use super::{open, typed, wait_for_state};
+use crate::support::server::TestServer;
+
+/// A loopback address of the test's own, where one may be had: a server that comes back is to find
+/// its port, which on 127.0.0.1 another test could have been given meanwhile.
+fn own_address(number: u8) -> SocketAddr {
+    let last = if cfg!(target_os = "linux") { [number, 1] } else { [0, 1] };
+    ([127, 0, last[0], last[1]], 0).into()
+}
+
+const ATTEMPT: &str =
+    "+(document.querySelector('#state-detail').innerText.match(/Attempt (\\d+) in/)?.[1] ?? 0)";
+
+/// Number and delay in seconds of `… Attempt 3 in 1.4 s.`
+fn shown_attempt(detail: &str) -> (i32, f64) {
+    let (_, attempt) = detail.split_once("Attempt ").unwrap();
+    let (number, delay) = attempt.split_once(" in ").unwrap();
+    (number.parse().unwrap(), delay.trim_end_matches(" s.").parse().unwrap())
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn it_reconnects_and_sends_what_was_kept() {
+    let server = TestServer::at(own_address(11));
+    let address = server.address;
+    let mut browser = open(&server, "?kiosk");
+    wait_for_state(&mut browser, "OPEN");
+    browser.fill("Message", "first");
+    browser.click("button", "Send");
+    browser
+        .wait("document.querySelector('#last-text').innerText.startsWith('You sent: first at ')");
+
+    drop(server);
+    wait_for_state(&mut browser, "CLOSED");
+    browser.fill("Message", "kept");
+    browser.click("button", "Send");
+    browser.wait_for_text("The underlying connection is closed.");
+    assert_eq!(typed(&mut browser), "kept");
+    browser.wait("document.querySelector('#state-detail').innerText.includes('The server cannot be reached.')");
+    browser.wait(&format!("{ATTEMPT} >= 3"));
+
+    let _back = TestServer::at(address);
+    browser.wait("document.querySelector('#last-text').innerText.startsWith('You sent: kept at ')");
+    wait_for_state(&mut browser, "OPEN");
+    assert_eq!(typed(&mut browser), "");
+    assert_eq!(browser.text("#said"), "");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn it_waits_longer_each_time_and_wakes_at_once() {
+    let server = TestServer::at(own_address(12));
+    let mut browser = open(&server, "?kiosk");
+    wait_for_state(&mut browser, "OPEN");
+    drop(server);
+    // The delays as they are shown: each is half to all of 0.5, 1, 2 and 4 seconds.
+    for attempt in 1..=4 {
+        browser.wait(&format!("{ATTEMPT} >= {attempt}"));
+        let detail = browser.text("#state-detail");
+        let (attempt, delay) = shown_attempt(&detail);
+        let longest = 0.25 * 2_f64.powi(attempt);
+        assert!(delay >= longest / 2.0 - 0.05 && delay <= longest + 0.05, "{detail}");
+    }
+    // The next attempt is two seconds away at least.
+    let took = browser.eval(&format!(
+        "new Promise(done => {{ const start = performance.now(); \
+         dispatchEvent(new Event('visibilitychange')); \
+         (function look() {{ {ATTEMPT} >= 5 ? done(performance.now() - start) : setTimeout(look, 5) }})() }})"
+    ));
+    assert!(took.as_f64().unwrap() < 1500.0, "awake after {took} ms");
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn a_page_from_the_cache_finds_the_server_when_it_starts() {
+    let server = TestServer::at(own_address(13));
+    let address = server.address;
+    let mut browser = open(&server, "?kiosk");
+    wait_for_state(&mut browser, "OPEN");
+    browser.open("data:text/html,elsewhere");
+    drop(server);
+    browser.eval("history.back()");
+    browser.wait("location.protocol === 'http:' && document.querySelector('#state-word')");
+    browser.wait(&format!("{ATTEMPT} >= 1"));
+    let _started = TestServer::at(address);
+    wait_for_state(&mut browser, "OPEN");
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn nothing_scrolls_and_everything_can_be_hit() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "?kiosk");
+    wait_for_state(&mut browser, "OPEN");
+    browser.fill("Message", &"many words ".repeat(300));
+    browser.click("button", "Send");
+    browser.wait("document.querySelector('#last-text').innerText.includes('many words')");
+    for (width, height) in [(320, 480), (390, 844), (1024, 768), (1920, 1080)] {
+        browser.resize(width, height);
+        browser.eval("scrollTo(100, 100)");
+        assert_eq!(browser.eval("[scrollX, scrollY].join()"), "0,0", "{width} x {height}");
+        let small = browser.eval(
+            "[...document.querySelectorAll('button, textarea, input')].filter(e => e.checkVisibility())\
+             .map(e => [e.id, e.getBoundingClientRect()])\
+             .filter(([, r]) => r.height < 48 || r.width < 48 || r.bottom > innerHeight || r.right > innerWidth)\
+             .map(([id]) => id).join()",
+        );
+        assert_eq!(small, "", "{width} x {height}");
+    }
+}

@@ -1,0 +1,126 @@
+//! What everybody must be able to do: see it, reach it, and trust that it stays at home.
+
+use serde_json::{Value, json};
+
+use super::{open, wait_for_row, wait_for_state};
+use crate::support::browser::Browser;
+use crate::support::server::TestServer;
+
+/// The rules of axe-core that the page breaks, with the elements that break them.
+fn violations(browser: &mut Browser) -> Vec<String> {
+    let path =
+        std::env::var("WSECHO_AXE").expect("WSECHO_AXE is not set; scripts/tool axe prints it");
+    let axe = std::fs::read_to_string(path).unwrap();
+    // Through the DevTools protocol, which the page's own policy does not concern.
+    browser.call("Runtime.evaluate", &json!({"expression": axe}));
+    let found = browser.eval(
+        "axe.run().then(({violations}) => violations.map(v => \
+         v.id + ': ' + v.nodes.map(n => n.html + ' ' + n.failureSummary).join('; ')))",
+    );
+    let Value::Array(found) = found else { panic!("no answer from axe: {found}") };
+    found.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+#[ignore = "needs Chromium and axe-core; scripts/test runs it"]
+fn axe_finds_no_violation() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "?url=/echo&send={\"a\":1}");
+    wait_for_row(&mut browser, "received", "{\"a\":1}");
+    browser.eval("document.querySelector('#history [data-from=received]').click()");
+    for scheme in ["light", "dark"] {
+        browser.prefer(scheme);
+        assert_eq!(violations(&mut browser), Vec::<String>::new(), "open, {scheme}");
+    }
+    browser.open(&format!("http://{}/?url=/nothing", server.address));
+    browser.wait("!document.querySelector('#notice-answer').hidden");
+    browser.click("button", "Send");
+    for scheme in ["light", "dark"] {
+        browser.prefer(scheme);
+        assert_eq!(violations(&mut browser), Vec::<String>::new(), "failed, {scheme}");
+    }
+    browser.open(&format!("http://{}/?kiosk", server.address));
+    wait_for_state(&mut browser, "OPEN");
+    for scheme in ["light", "dark"] {
+        browser.prefer(scheme);
+        assert_eq!(violations(&mut browser), Vec::<String>::new(), "kiosk, {scheme}");
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn nothing_is_wider_than_the_window() {
+    let server = TestServer::start();
+    let long = "x".repeat(400);
+    for query in [format!("?url=/echo&send={long}"), format!("?url=/{long}"), "?kiosk".to_owned()] {
+        let mut browser = open(&server, &query);
+        browser.wait("['OPEN', 'CLOSED'].includes(document.documentElement.dataset.state)");
+        // The smallest phone, a common one, 200 % zoom of a small window, a desktop.
+        for (width, height) in [(320, 568), (390, 844), (500, 320), (1280, 800)] {
+            browser.resize(width, height);
+            let wider = browser.eval(
+                "[...document.querySelectorAll('body *')].filter(e => e.checkVisibility() && !e.closest('#last, datalist') \
+                 && e.getBoundingClientRect().right > innerWidth + 0.5).map(e => e.id || e.tagName).join()",
+            );
+            assert_eq!(wider, "", "{query} at {width} x {height}");
+            let scrolls =
+                "document.documentElement.scrollWidth > document.documentElement.clientWidth";
+            assert_eq!(browser.eval(scrolls), false, "{query} at {width} x {height}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn no_request_leaves_the_origin_and_no_rule_is_broken() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "?url=/nothing&send=x");
+    browser.wait_for_text("has nothing at this path");
+    browser.replace("combobox", "Address", "/echo");
+    browser.press("Enter", 13);
+    wait_for_row(&mut browser, "received", "x");
+    let origins = [format!("http://{}/", server.address), format!("ws://{}/", server.address)];
+    let requests = browser.requests();
+    assert!(requests.len() >= 6, "{requests:?}");
+    for url in requests {
+        assert!(origins.iter().any(|origin| url.starts_with(origin)), "{url}");
+    }
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn every_control_is_reached_by_the_tab_key() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "?url=/echo&send=x");
+    wait_for_row(&mut browser, "received", "x");
+    let mut reached = Vec::new();
+    for _ in 0..20 {
+        browser.press("Tab", 9);
+        reached.push(browser.eval("document.activeElement.id").as_str().unwrap().to_owned());
+    }
+    for id in [
+        "address",
+        "subprotocols",
+        "open",
+        "stop",
+        "save",
+        "clear",
+        "history",
+        "message",
+        "send",
+        "hex",
+        "pick",
+        "times",
+        "every",
+        "repeat",
+    ] {
+        assert!(reached.iter().any(|found| found == id), "{id} is not among {reached:?}");
+    }
+    // In the history the arrow keys lead from message to message, and Tab to what can be done.
+    browser.eval("document.querySelector('#history').focus()");
+    browser.press("ArrowUp", 38);
+    assert_eq!(browser.eval("document.activeElement.dataset.from"), "received");
+    browser.press("Tab", 9);
+    assert_eq!(browser.eval("document.activeElement.id"), "as-hex");
+}

@@ -1,0 +1,36 @@
+//! The page: its files over HTTP, and itself in a real browser.
+
+mod conversation;
+mod failure;
+mod files;
+mod history;
+mod kiosk;
+mod link;
+mod looks;
+
+use crate::support::browser::Browser;
+use crate::support::server::TestServer;
+
+/// A browser with the page of `server`, opened with this query.
+fn open(server: &TestServer, query: &str) -> Browser {
+    let mut browser = Browser::launch();
+    browser.open(&format!("http://{}/{query}", server.address));
+    browser
+}
+
+/// Waits until the page shows this state.
+fn wait_for_state(browser: &mut Browser, state: &str) {
+    browser.wait(&format!("document.querySelector('#state-word').innerText === '{state}'"));
+}
+
+/// Waits until a row of the history, from `sent`, `received` or `event`, has this text.
+fn wait_for_row(browser: &mut Browser, from: &str, text: &str) {
+    browser.wait(&format!(
+        "[...document.querySelectorAll('#history [data-from={from}]')].some(row => row.innerText.includes({text:?}))"
+    ));
+}
+
+/// What is typed in the message box.
+fn typed(browser: &mut Browser) -> String {
+    browser.eval("document.querySelector('#message').value").as_str().unwrap().to_owned()
+}
