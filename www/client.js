@@ -19,6 +19,8 @@ const SHOWN_CHARACTERS = 2000;
 const SHOWN_BYTES = 512;
 /** Round trips in the plot. */
 const PLOTTED = 100;
+/** A few bars are not spread thinner than this many would be. */
+const FEWEST_SLOTS = 25;
 /** More messages than this without an answer: whoever listens is no echo, and nothing is timed. */
 const MAX_UNANSWERED = 100_000;
 const MAX_FILE = 16 * 1024 * 1024;
@@ -40,8 +42,7 @@ const decoder = new TextDecoder();
 /** The elements of the page by their id. */
 const page = Object.fromEntries([...document.querySelectorAll("[id]")].map((element) => [element.id, element]));
 
-// ---------------------------------------------------------------------------------------------
-// Words
+// --- Words
 
 const clock = new Intl.DateTimeFormat(undefined, {
   hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23",
@@ -102,8 +103,7 @@ function meaning(code) {
   return code >= 4000 ? "private to the application" : code >= 3000 ? "of a library or framework" : "unassigned";
 }
 
-// ---------------------------------------------------------------------------------------------
-// History: entries come as they come, rows are made once for each frame
+// --- History: entries come as they come, rows are made once for each frame
 
 /** @type {Entry[]} */
 const entries = [];
@@ -113,6 +113,7 @@ let keptBytes = 0;
 let dropped = 0;
 let following = true;
 let frame = 0;
+let restUntil = 0;
 
 /** Adds to the history. The kiosk has none to show, and keeps none. */
 function add(from, data, size = 0) {
@@ -134,10 +135,15 @@ function renderSoon() {
   frame ||= requestAnimationFrame(render);
 }
 
-function render() {
+/** In a flood, rows that are gone before they can be read must not take the time of the messages:
+ * after each rendering the page rests four times as long as it took. */
+function render(now) {
   frame = 0;
+  if (now < restUntil) return renderSoon();
   renderHistory();
   renderNumbers();
+  const end = performance.now();
+  restUntil = end + 4 * (end - now);
 }
 
 function renderHistory() {
@@ -320,8 +326,7 @@ function follow() {
   renderSoon();
 }
 
-// ---------------------------------------------------------------------------------------------
-// Numbers: counts, and round trips from each message to the next answer in order
+// --- Numbers: counts, and round trips from each message to the next answer in order
 
 const counts = { sent: 0, sentBytes: 0, received: 0, receivedBytes: 0 };
 /** When each message without an answer was sent; answers come in order. */
@@ -378,16 +383,18 @@ function renderNumbers() {
 /** A bar for each round trip, the newest on the right; the dashed line is the median. */
 function plot(median, longest) {
   const height = (ms) => 40 * (1 - ms / (longest || 1));
-  const bars = roundTrips.map((ms, n) => `M${PLOTTED - roundTrips.length + n + 0.5} 40V${Math.min(39.4, height(ms)).toFixed(2)}`);
+  const slot = 100 / Math.max(FEWEST_SLOTS, roundTrips.length);
+  const left = (n) => (100 - (roundTrips.length - n - 0.5) * slot).toFixed(2);
+  const bars = roundTrips.map((ms, n) => `M${left(n)} 40V${Math.min(39.4, height(ms)).toFixed(2)}`);
   page["plot-bars"].setAttribute("d", bars.join(""));
+  page["plot-bars"].setAttribute("stroke-width", 0.7 * slot);
   for (const end of ["y1", "y2"]) page["plot-median"].setAttribute(end, height(median ?? 0));
   if (!bars.length) return;
-  page["plot-scale"].textContent = `the last ${bars.length}; highest ${milliseconds(longest)}, dashed the median`;
+  page["plot-scale"].textContent = `${bars.length} newest; highest ${milliseconds(longest)}, dashed: median`;
   page.plot.ariaLabel = `Round trips, ${page["plot-scale"].textContent}`;
 }
 
-// ---------------------------------------------------------------------------------------------
-// Connection
+// --- Connection
 
 /** @type {WebSocket|null} */
 let socket = null;
@@ -507,8 +514,7 @@ function announce(message) {
 let newest = "";
 let announcing = 0;
 
-// ---------------------------------------------------------------------------------------------
-// What went wrong
+// --- What went wrong
 
 /** Shows a trouble until the next connection is open. */
 function complain(title, text, answer = "") {
@@ -564,8 +570,7 @@ function say(text) {
   page.said.textContent = text;
 }
 
-// ---------------------------------------------------------------------------------------------
-// Sending
+// --- Sending
 
 /** What was sent before, for the Up key; `at` is where the keys have led. */
 const recall = { texts: [], at: 0, draft: "" };
@@ -686,8 +691,7 @@ function endRepeat() {
   page.repeat.textContent = "Repeat";
 }
 
-// ---------------------------------------------------------------------------------------------
-// Kiosk: nobody is there to press Connect
+// --- Kiosk: nobody is there to press Connect
 
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
@@ -806,8 +810,7 @@ const kiosk = {
   },
 };
 
-// ---------------------------------------------------------------------------------------------
-// Link: the address bar says what it takes to be here again
+// --- Link: the address bar says what it takes to be here again
 
 let linking = 0;
 
@@ -827,8 +830,7 @@ function link() {
   history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
 }
 
-// ---------------------------------------------------------------------------------------------
-// Start
+// --- Start
 
 function fillIn() {
   const wanted = parameters.get("url") ?? DEFAULT_PATH;
