@@ -7,6 +7,7 @@ mod history;
 mod kiosk;
 mod link;
 mod looks;
+mod picture;
 
 use crate::support::browser::Browser;
 use crate::support::server::TestServer;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tungstenite::{Message, WebSocket};
@@ -215,6 +216,12 @@ impl Browser {
     pub fn prefer(&mut self, scheme: &str) {
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         self.call("Emulation.setEmulatedMedia", &json!({"features": features}));
+    }
+
+    /// What the page looks like, as PNG.
+    pub fn picture(&mut self) -> Vec<u8> {
+        let shot = self.call("Page.captureScreenshot", &json!({"format": "png"}));
+        BASE64.decode(shot["data"].as_str().unwrap().as_bytes()).unwrap()
     }
 
     /// Takes the network away, or gives it back.

@@ -1,0 +1,29 @@
+//! The picture in the README; `scripts/screenshot` takes it here, where the driver can wait until
+//! the page has something to show.
+
+use super::open;
+use crate::support::server::TestServer;
+
+const SAMPLE: &str = "?url=/ws&send=hello&send=Grüße%20👋&send=1&send=2&send=3&send=4\
+    &send={\"room\":\"lab\",\"celsius\":21.5}";
+
+#[test]
+#[ignore = "needs Chromium; scripts/test and scripts/screenshot run it"]
+fn a_link_is_all_that_a_picture_takes() {
+    let server = TestServer::start();
+    let query = std::env::var("WSECHO_PICTURE_QUERY").unwrap_or_else(|_| SAMPLE.to_owned());
+    let mut browser = open(&server, &query);
+    browser.resize(1000, 640);
+    browser.wait(
+        "document.documentElement.dataset.state === 'OPEN' \
+            ? +document.querySelector('#received').innerText === new URLSearchParams(location.search).getAll('send').length \
+            : /^The /.test(document.querySelector('#notice-text').textContent)",
+    );
+    let picture = browser.picture();
+    assert!(picture.starts_with(b"\x89PNG"));
+    if let Ok(path) = std::env::var("WSECHO_PICTURE") {
+        std::fs::write(path, picture).unwrap();
+    } else {
+        assert!(picture.len() < 150_000, "too large for the README: {} bytes", picture.len());
+    }
+}
