@@ -185,8 +185,9 @@ impl Connection<'_> {
                     .get(&path, head)
                     .unwrap_or_else(|| Response::text(404, ENDPOINT_LIST)),
             ),
+            // A browser hides from a page why its handshake failed, so the page asks again without.
             Route::UpgradeRequired(response) => {
-                Step::Respond(self.unavailable().unwrap_or(response))
+                Step::Respond(self.place().err().unwrap_or(response))
             }
             Route::WebSocket(endpoint) => self.upgrade(head, endpoint).unwrap_or_else(Step::Refuse),
             Route::Refusal(response) => Step::Respond(response),
@@ -194,13 +195,12 @@ impl Connection<'_> {
         }
     }
 
-    /// Why a handshake would fail just now, for the page that asks over HTTP: a browser hides the
-    /// response to a failed handshake from the page that made it.
-    fn unavailable(&self) -> Option<Response> {
+    /// A place for a session, or why there is none just now.
+    fn place(&self) -> Result<SessionPermit, Response> {
         if self.context.stop.requested() {
-            return Some(stopping());
+            return Err(refusal::unavailable(STOPPING));
         }
-        self.permit.session().err().map(full)
+        self.permit.session().map_err(|full| refusal::unavailable(&full.to_string()))
     }
 
     /// Checks a handshake, and takes a place for its session.
@@ -211,11 +211,7 @@ impl Connection<'_> {
             return Err(refusal::forbidden(origin.unwrap_or_default(), host));
         }
         let response = upgrade::accept(head)?;
-        if self.context.stop.requested() {
-            return Err(refusal::unavailable(STOPPING));
-        }
-        let permit =
-            self.permit.session().map_err(|full| refusal::unavailable(&full.to_string()))?;
+        let permit = self.place()?;
         Ok(Step::Upgrade(response, Upgrade { endpoint, path: head.path.clone(), _permit: permit }))
     }
 

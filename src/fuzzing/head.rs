@@ -76,7 +76,9 @@ fn check_answer(head: &Head) {
                 Err(refusal) => check_refusal(refusal, head, false),
             }
         }
-        Route::Refusal(refusal) => check_refusal(refusal, head, keep),
+        Route::UpgradeRequired(refusal) | Route::Refusal(refusal) => {
+            check_refusal(refusal, head, keep);
+        }
         Route::End(refusal) => check_refusal(refusal, head, false),
     }
 }
