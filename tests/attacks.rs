@@ -1,8 +1,10 @@
 //! Clients that mean harm. After each of them the server answers a fresh client, and has given
 //! back what the attack took.
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use tungstenite::Message;
 use crate::support::client::{
     Client, FIN_BINARY, FIN_PING, FIN_TEXT, PATIENCE, Raw, frame, handshake,
 };
-use crate::support::program::{Program, command, tool};
+use crate::support::program::{Program, Vitals, command, tool};
 
 /// Growth of resident memory that an attack may leave behind: what malloc keeps for its threads.
 const KEPT_KIB: usize = 8 * 1024;
@@ -82,7 +84,7 @@ fn peer_that_has_died() {
 #[ignore = "needs websocat; scripts/test runs it"]
 fn process_that_was_stopped() {
     let program = Program::start(&["--ping-interval", "100ms", "--ping-timeout", "100ms"]);
-    let before = program.rested();
+    let before = Vitals { threads: usize::MAX, ..program.vitals() };
     let mut websocat = Command::new(tool("websocat"))
         .arg(format!("ws://{}/echo", program.address()))
         .stdin(Stdio::piped())
@@ -105,10 +107,16 @@ fn process_that_was_stopped() {
 }
 
 #[test]
+#[ignore = "needs root, to be another user with few threads; scripts/test runs it"]
 fn machine_without_another_thread() {
-    let mut limited = Command::new("sh");
-    limited.args(["-c", "ulimit -v 300000; exec \"$0\" --listen 127.0.0.1:0"]);
-    limited.arg(command(&[]).get_program());
+    // A user of its own, who can reach the program and is no root, for whom there is no limit.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let copy = folder.path().join("wsecho");
+    std::fs::copy(command(&[]).get_program(), &copy).unwrap();
+    let mut limited = Command::new("setpriv");
+    limited.args(["--reuid", "54321", "--clear-groups", "prlimit", "--nproc=10"]);
+    limited.arg(copy).args(["--listen", "127.0.0.1:0"]);
     let program = Program::spawn(&mut limited, 1);
     let before = program.rested();
     let mut first = Client::open(program.address(), "/echo");
