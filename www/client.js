@@ -30,6 +30,8 @@ const MAX_BURST_MS = 6;
 const RECALLED = 50;
 /** A link carries the last message up to this length. */
 const MAX_LINKED = 500;
+/** The next message of a link waits this long for the answer to the one before. */
+const LINKED_MS = 500;
 const ANNOUNCE_EVERY_MS = 1000;
 const ASK_TIMEOUT_MS = 5000;
 
@@ -401,7 +403,8 @@ let socket = null;
 /** Whether this page asked for the end. */
 let stopped = false;
 /** Texts of the link, to be sent once there is a connection. */
-let linked = parameters.getAll("send");
+const linked = parameters.getAll("send");
+let linkedTimer = 0;
 
 /** The address as a URL; http and https are taken as ws and wss, a path as one of this server. */
 function addressed() {
@@ -464,8 +467,17 @@ function hearOpen(_, opened) {
   say("");
   note("Connection Opened with the Echo server.");
   showState(socket.protocol && `subprotocol ${socket.protocol}`);
-  for (const text of linked.splice(0)) transmit(text, text);
+  sendLinked();
   kiosk.opened();
+}
+
+/** The texts of the link make a conversation: the next one goes with the answer, or without it. */
+function sendLinked() {
+  clearTimeout(linkedTimer);
+  if (!linked.length || !isOpen()) return;
+  const text = linked.shift();
+  transmit(text, text);
+  linkedTimer = setTimeout(sendLinked, LINKED_MS);
 }
 
 function hear({ data }) {
@@ -475,6 +487,7 @@ function hear({ data }) {
   countReceived(size);
   add("received", message, size);
   announce(message);
+  if (linked.length) sendLinked();
   kiosk.heard();
   renderSoon();
 }

@@ -4,8 +4,8 @@
 use super::open;
 use crate::support::server::TestServer;
 
-const SAMPLE: &str = "?url=/ws&send=hello&send=Grüße%20👋&send=1&send=2&send=3&send=4\
-    &send={\"room\":\"lab\",\"celsius\":21.5}";
+const SAMPLE: &str = "?url=/ws&send=hello&send=Grüße&send=one&send=two&send=three&send=four\
+    &send={\"room\":\"lab\",\"celsius\":21.5}&send=five&send=six&send=seven&send=eight&send=thank%20you";
 
 #[test]
 #[ignore = "needs Chromium; scripts/test and scripts/screenshot run it"]
