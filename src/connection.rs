@@ -6,7 +6,7 @@
 //! Invariant: one log line for each session, written where its end is known.
 
 use std::io::ErrorKind::WouldBlock;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use log::{debug, info};
 
 use crate::config::Config;
 use crate::config::tuning::{HEAD_READ, LINGER_TIME};
-use crate::http::head::{Head, HeadError};
+use crate::http::head::{self, Head, HeadError};
 use crate::http::page::Site;
 use crate::http::response::Response;
 use crate::http::route::{ENDPOINT_LIST, Endpoint, Route, route};
@@ -140,18 +140,16 @@ impl Connection<'_> {
     /// The first bytes of a request. A stop ends this wait, as it would lose nothing; who connects
     /// after the stop is to hear of it.
     fn wait_for_request(&mut self) -> Result<(), HeadError> {
-        let mut chunk = [0; HEAD_READ];
         self.socket.set_waiting(!self.context.stop.requested());
-        let read = self.socket.read(&mut chunk);
+        let read = head::fill(&mut self.socket, &mut self.buffer, HEAD_READ);
         self.socket.set_waiting(false);
         match read {
-            Ok(length) if length > 0 => self.buffer.extend_from_slice(&chunk[..length]),
+            Ok(length) if length > 0 => Ok(()),
             Err(error) if error.kind() == WouldBlock && !self.context.stop.requested() => {
-                return Err(HeadError::Timeout);
+                Err(HeadError::Timeout)
             }
-            Ok(_) | Err(_) => return Err(HeadError::Left),
+            Ok(_) | Err(_) => Err(HeadError::Left),
         }
-        Ok(())
     }
 
     /// Writes a response. Returns whether the connection is kept.
@@ -228,6 +226,8 @@ impl Connection<'_> {
         };
         let started = Instant::now();
         self.socket.set_waiting(true);
+        // What is left of the head's buffer would become the session's own, all of it resident.
+        self.buffer.shrink_to_fit();
         let report = session::run(self.socket, self.buffer, replier, config);
         info!(
             "session {number} {peer} {path}: {}; {} received, {} answered, {:.3} s",

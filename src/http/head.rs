@@ -81,7 +81,6 @@ impl Head {
         buffer: &mut Vec<u8>,
         limits: &Limits,
     ) -> Result<Head, HeadError> {
-        let mut chunk = [0; HEAD_READ];
         let mut seen = 0;
         loop {
             // A parse costs the whole buffer: only the first bytes (is this HTTP at all?) and a
@@ -93,13 +92,13 @@ impl Head {
                 return Ok(head);
             }
             seen = buffer.len();
-            let room = limits.max_head_size.saturating_sub(seen).min(chunk.len());
+            let room = limits.max_head_size.saturating_sub(seen);
             if room == 0 {
                 return Err(HeadError::TooLarge);
             }
-            match stream.read(&mut chunk[..room]) {
+            match fill(stream, buffer, room) {
                 Ok(0) => return Err(HeadError::Left),
-                Ok(n) => buffer.extend_from_slice(&chunk[..n]),
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Err(HeadError::Timeout);
                 }
@@ -107,6 +106,16 @@ impl Head {
             }
         }
     }
+}
+
+/// One read of at most `room` bytes to the end of `buffer`. On the heap, since a session sits on
+/// whatever depth of stack its handshake has reached.
+pub(crate) fn fill(stream: &mut impl Read, buffer: &mut Vec<u8>, room: usize) -> io::Result<usize> {
+    let filled = buffer.len();
+    buffer.resize(filled + room.min(HEAD_READ), 0);
+    let read = stream.read(&mut buffer[filled..]);
+    buffer.truncate(filled + read.as_ref().unwrap_or(&0));
+    read
 }
 
 /// Whether a blank line ends in what came after the first `seen` bytes.

@@ -16,7 +16,8 @@ pub(crate) fn linger<T: Transport>(transport: &mut T, time: Duration) {
     }
     transport.set_patience(Patience::until(Instant::now() + time));
     let mut discarded = 0;
-    let mut buffer = [0; 4096];
+    // Not on the stack: its page would stay with every session that this function is inlined into.
+    let mut buffer = vec![0; 4096];
     while discarded < LINGER_BYTES {
         match transport.read(&mut buffer) {
             Ok(0) | Err(_) => return,
