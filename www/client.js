@@ -285,7 +285,7 @@ async function copy() {
   } catch {
     copyBySelection(text); // no clipboard on plain HTTP, but for this machine itself
   }
-  say("Copied.");
+  say("Copied.", false);
 }
 
 function toHex(data) {
@@ -391,8 +391,7 @@ function plot(median, longest) {
   page["plot-bars"].setAttribute("d", bars.join(""));
   page["plot-bars"].setAttribute("stroke-width", 0.7 * slot);
   for (const end of ["y1", "y2"]) page["plot-median"].setAttribute(end, height(median ?? 0));
-  if (!bars.length) return;
-  page["plot-scale"].textContent = `${bars.length} newest; highest ${milliseconds(longest)}, dashed: median`;
+  page["plot-scale"].textContent = !bars.length ? "nothing sent yet" : `${bars.length} newest; highest ${milliseconds(longest)}, dashed: median`;
   page.plot.ariaLabel = `Round trips, ${page["plot-scale"].textContent}`;
 }
 
@@ -431,8 +430,8 @@ function connect() {
   listen("open", (event) => hearOpen(event, opened));
   listen("message", hear);
   listen("close", (event) => hearClose(event, opened));
-  kiosk.connecting();
   showState();
+  kiosk.connecting();
   linkSoon();
 }
 
@@ -579,7 +578,8 @@ function showOffline() {
 }
 
 /** Says something about what was just done, next to where it was done. */
-function say(text) {
+function say(text, isTrouble = true) {
+  page.said.classList.toggle("trouble", isTrouble);
   page.said.textContent = text;
 }
 
@@ -624,7 +624,7 @@ function composed() {
 
 function send() {
   const data = composed();
-  if (data === undefined) return;
+  if (data === undefined || (isKiosk && !data)) return;
   say("");
   if (!transmit(data, page.message.value)) return kiosk.keep();
   kiosk.asked(page.message.value);
@@ -731,6 +731,9 @@ const kiosk = {
 
   connecting() {
     if (!isKiosk) return;
+    this.takeBack();
+    this.retry = this.failures ? `Attempt ${this.failures}.` : "";
+    this.show();
     this.after(CONNECT_TIMEOUT_MS, () => this.abandon());
   },
 
@@ -769,12 +772,18 @@ const kiosk = {
   lost(code) {
     if (!isKiosk) return;
     clearTimeout(this.steady);
-    if (this.unanswered && !page.message.value && INNOCENT_CODES.includes(code)) {
+    if (INNOCENT_CODES.includes(code)) this.takeBack();
+    this.unanswered = "";
+    this.retryLater();
+  },
+
+  /** A text whose reply was lost goes back to the box, unless the visitor has begun another. */
+  takeBack() {
+    if (this.unanswered && !page.message.value) {
       page.message.value = this.unanswered;
       this.waiting = true;
     }
     this.unanswered = "";
-    this.retryLater();
   },
 
   /** Half to all of a time that doubles: many kiosks must not come back in one moment. */

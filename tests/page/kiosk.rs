@@ -53,6 +53,29 @@ fn it_reconnects_and_sends_what_was_kept() {
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
+fn a_text_whose_reply_was_lost_is_sent_again() {
+    let listener = std::net::TcpListener::bind(own_address(14)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = TestServer::start();
+    let mut browser = open(&server, &format!("?kiosk&url=ws://{address}/ws"));
+    // Another server than the page's, so it is opened on demand.
+    browser.eval("document.querySelector('#connect').requestSubmit()");
+    let mut silent = tungstenite::accept(listener.accept().unwrap().0).unwrap();
+    wait_for_state(&mut browser, "OPEN");
+    browser.fill("Message", "lost");
+    browser.click("button", "Send");
+    assert_eq!(silent.read().unwrap(), "lost".into());
+    drop((silent, listener));
+    let _back = TestServer::with(|config| {
+        config.listen = vec![address];
+        config.allow_origin = vec!["*".to_owned()];
+    });
+    browser.wait("document.querySelector('#last-text').innerText.startsWith('You sent: lost at ')");
+    assert_eq!(typed(&mut browser), "");
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
 fn it_waits_longer_each_time_and_wakes_at_once() {
     let server = TestServer::at(own_address(12));
     let mut browser = open(&server, "?kiosk");

@@ -52,15 +52,22 @@ fn axe_finds_no_violation() {
 fn nothing_is_wider_than_the_window() {
     let server = TestServer::start();
     let long = "x".repeat(400);
-    for query in [format!("?url=/echo&send={long}"), format!("?url=/{long}"), "?kiosk".to_owned()] {
+    let replied = "document.querySelector('#received').innerText === '1'";
+    for (query, shown) in [
+        (format!("?url=/echo&send={long}"), replied),
+        (format!("?url=/{long}"), "!document.querySelector('#notice-answer').hidden"),
+        (format!("?kiosk&url=/echo&send={long}"), "document.querySelector('#last-text').innerText"),
+    ] {
         let mut browser = open(&server, &query);
-        browser.wait("['OPEN', 'CLOSED'].includes(document.documentElement.dataset.state)");
+        browser.wait(shown);
         // The smallest phone, a common one, 200 % zoom of a small window, a desktop.
         for (width, height) in [(320, 568), (390, 844), (500, 320), (1280, 800)] {
             browser.resize(width, height);
             let wider = browser.eval(
-                "[...document.querySelectorAll('body *')].filter(e => e.checkVisibility() && !e.closest('#last, datalist') \
-                 && e.getBoundingClientRect().right > innerWidth + 0.5).map(e => e.id || e.tagName).join()",
+                "[...document.querySelectorAll('body *')].filter(e => e.checkVisibility() \
+                 && !e.matches('h1, input, #last, #last *, datalist *') \
+                 && (e.getBoundingClientRect().right > innerWidth + 0.5 || e.scrollWidth > e.clientWidth + 1 && e.clientWidth)) \
+                 .map(e => e.id || e.className || e.tagName).join()",
             );
             assert_eq!(wider, "", "{query} at {width} x {height}");
             let scrolls =
