@@ -25,7 +25,7 @@ fn a_wrong_answer_is_noticed() {
 
 #[test]
 fn scripts_explain_themselves() {
-    for name in ["autobahn", "fuzz", "screenshot", "soak", "test", "tool", "try"] {
+    for name in ["autobahn", "fuzz", "instructions", "screenshot", "soak", "test", "tool", "try"] {
         let output = script(name, &["--nonsense"]);
         assert_eq!(output.status.code(), Some(2), "{name}");
         assert!(String::from_utf8_lossy(&output.stderr).starts_with("Usage: scripts/"), "{name}");
