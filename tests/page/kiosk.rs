@@ -107,7 +107,7 @@ fn a_page_from_the_cache_finds_the_server_when_it_starts() {
     wait_for_state(&mut browser, "OPEN");
     browser.open("data:text/html,elsewhere");
     drop(server);
-    browser.eval("history.back()");
+    browser.back();
     browser.wait("location.protocol === 'http:' && document.querySelector('#state-word')");
     browser.wait(&format!("{ATTEMPT} >= 1"));
     let _started = TestServer::at(address);

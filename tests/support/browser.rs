@@ -82,6 +82,10 @@ impl Browser {
 
     /// Calls a method of the protocol, and returns its result.
     pub fn call(&mut self, method: &str, params: &Value) -> Value {
+        self.try_call(method, params).unwrap_or_else(|error| panic!("{method} {params}: {error}"))
+    }
+
+    fn try_call(&mut self, method: &str, params: &Value) -> Result<Value, Value> {
         self.next_id += 1;
         let mut call = json!({"id": self.next_id, "method": method, "params": params});
         if !self.session.is_null() {
@@ -91,8 +95,8 @@ impl Browser {
         loop {
             let mut message = self.receive();
             if message["id"] == self.next_id {
-                assert!(message["error"].is_null(), "{method} {params}: {message}");
-                return message["result"].take();
+                let error = message["error"].take();
+                return if error.is_null() { Ok(message["result"].take()) } else { Err(error) };
             }
             self.events.push(message);
         }
@@ -112,12 +116,24 @@ impl Browser {
         self.wait("document.readyState === 'complete' && location.href !== 'about:blank'");
     }
 
+    /// Goes back to the page before.
+    pub fn back(&mut self) {
+        let history = self.call("Page.getNavigationHistory", &json!({}));
+        let before = usize::try_from(history["currentIndex"].as_u64().unwrap()).unwrap() - 1;
+        let params = json!({"entryId": history["entries"][before]["id"]});
+        self.call("Page.navigateToHistoryEntry", &params);
+    }
+
     /// The value of an expression; a promise is awaited.
     pub fn eval(&mut self, expression: &str) -> Value {
+        self.try_eval(expression).unwrap_or_else(|error| panic!("{expression}: {error}"))
+    }
+
+    fn try_eval(&mut self, expression: &str) -> Result<Value, Value> {
         let params = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
-        let mut result = self.call("Runtime.evaluate", &params);
+        let mut result = self.try_call("Runtime.evaluate", &params)?;
         assert!(result["exceptionDetails"].is_null(), "{expression}: {result}");
-        result["result"]["value"].take()
+        Ok(result["result"]["value"].take())
     }
 
     /// Waits until an expression is true.
@@ -134,7 +150,8 @@ impl Browser {
              if ({expression}) done(true); else if (Date.now() > until) done(false); \
              else setTimeout(look, 10); }})() }})"
         );
-        while self.eval(&look) != json!(true) {
+        // An error is a page that was left while it was looked at; there is another one to look at.
+        while self.try_eval(&look) != Ok(json!(true)) {
             assert!(
                 Instant::now() < deadline,
                 "never true: {expression}; the page shows:\n{}",
