@@ -92,13 +92,15 @@ fn it_is_saved_as_json_lines_and_cleared() {
     browser.call("Page.setDownloadBehavior", &params);
     browser.click("button", "Save");
     let deadline = Instant::now() + PATIENCE;
-    // The browser writes under another name until the file is complete.
+    // The browser keeps the name with an empty file, and puts the complete one in its place.
     let saved = loop {
         let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
-        let complete =
-            |path: &PathBuf| path.extension().is_some_and(|extension| extension == "jsonl");
-        if let Some(path) = files.into_iter().find(complete) {
-            break std::fs::read_to_string(path).unwrap();
+        let named = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "jsonl");
+        let text = files.into_iter().find(named).map(std::fs::read_to_string);
+        if let Some(Ok(text)) = text
+            && !text.is_empty()
+        {
+            break text;
         }
         assert!(Instant::now() < deadline, "nothing was saved");
         browser.eval("new Promise(done => setTimeout(done, 20))");
