@@ -268,6 +268,64 @@ fn header_injection() {
 }
 
 #[test]
+fn request_smuggling_shapes() {
+    survives(&[], |address| {
+        let hidden = "GET /hidden HTTP/1.1\r\nHost: h\r\n\r\n";
+        for (fields, body) in [
+            ("Content-Length: 4\r\nTransfer-Encoding: chunked", "0\r\n\r\n"),
+            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", "0\r\n\r\n"),
+            ("Content-Length: 0\r\nContent-Length: 35", ""),
+            ("Content-Length: +35", ""),
+            ("Transfer-Encoding: xchunked", "0\r\n\r\n"),
+        ] {
+            let mut raw = Raw::connect(address);
+            let request = format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n{body}{hidden}");
+            let status = raw.send(request).response().status;
+            assert!([400, 413].contains(&status), "{fields}: {status}");
+            raw.finish();
+            assert_eq!(raw.rest(), b"", "{fields}: what was hidden was answered");
+        }
+    });
+}
+
+#[test]
+fn bad_hosts_and_targets() {
+    survives(&[], |address| {
+        for (request, status) in [
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a/../b\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\n\r\n", 400),
+            ("GET ftp://h/ HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+            ("CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+            ("GET http://elsewhere/healthz HTTP/1.1\r\nHost: h\r\n\r\n", 200),
+            ("GET /healthz HTTP/1.0\r\n\r\n", 200),
+        ] {
+            assert_eq!(Raw::connect(address).send(request).response().status, status, "{request}");
+        }
+        let old = handshake("/echo").replace("HTTP/1.1", "HTTP/1.0");
+        assert_eq!(Raw::connect(address).send(old).response().status, 400);
+    });
+}
+
+#[test]
+fn pipelined_gets_without_end() {
+    survives(&[], |address| {
+        let mut raw = Raw::connect(address);
+        let mut writer = raw.0.get_ref().try_clone().unwrap();
+        let flood = std::thread::spawn(move || {
+            let request = "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n".repeat(100);
+            while writer.write_all(request.as_bytes()).is_ok() {}
+        });
+        let mut answered = 1;
+        while raw.response().get("Connection") != Some("close") {
+            answered += 1;
+        }
+        assert_eq!(answered, 1000); // the last request of a connection
+        flood.join().unwrap();
+    });
+}
+
+#[test]
 fn keys_that_are_no_keys() {
     survives(&[], |address| {
         for key in ["", "AA==", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZSBsb25nZXI="] {
