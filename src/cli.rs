@@ -201,7 +201,7 @@ fn usage(what: String) -> clap::Error {
 
 /// What `--listen` says, else what PORT says, else the library's default.
 fn listen_addresses(listen: &[Listen], port: Option<&str>) -> Result<Vec<SocketAddr>, String> {
-    match port {
+    match port.filter(|port| !port.is_empty()) {
         _ if !listen.is_empty() => Ok(listen.iter().map(|Listen(address)| *address).collect()),
         Some(port) => {
             let port = port.parse().map_err(|_| {
@@ -236,5 +236,28 @@ impl FromStr for Listen {
             _ => "127.0.0.1:8080 or [::1]:8080".to_owned(),
         };
         Err(format!("an address is an IP and a port: {example}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_to_listen() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let default = vec![address("127.0.0.1:8080")];
+        assert_eq!(listen_addresses(&[], None), Ok(default.clone()));
+        assert_eq!(listen_addresses(&[], Some("")), Ok(default), "an empty variable is none");
+        assert_eq!(listen_addresses(&[], Some("80")), Ok(vec![address("0.0.0.0:80")]));
+        assert!(listen_addresses(&[], Some("65536")).is_err());
+        let given = ["localhost:1".parse().unwrap(), "[::1]:2".parse().unwrap()];
+        let expected = vec![address("127.0.0.1:1"), address("[::1]:2")];
+        assert_eq!(listen_addresses(&given, Some("80")), Ok(expected));
+    }
+
+    #[test]
+    fn options_are_consistent() {
+        Options::command().debug_assert();
     }
 }
