@@ -14,6 +14,9 @@ use tungstenite::{Message, WebSocket};
 
 use super::client::PATIENCE;
 
+/// Several browsers on a busy machine of two cores take their time, and need not be hurried.
+const BROWSER_PATIENCE: Duration = Duration::from_secs(4 * PATIENCE.as_secs());
+
 /// Keeps Chromium to itself: no window, no updates, no requests of its own.
 const FLAGS: [&str; 15] = [
     "--headless",
@@ -61,7 +64,7 @@ impl Browser {
         std::thread::spawn(move || lines.for_each(drop)); // or its stderr would fill up and block it
         let address = url.trim_start_matches("ws://").split('/').next().unwrap();
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE * 3)).unwrap();
+        stream.set_read_timeout(Some(BROWSER_PATIENCE)).unwrap();
         let (socket, _) = tungstenite::client(&url, stream).unwrap();
         let mut browser = Browser {
             child,
@@ -138,12 +141,7 @@ impl Browser {
 
     /// Waits until an expression is true.
     pub fn wait(&mut self, expression: &str) {
-        self.wait_for(expression, PATIENCE);
-    }
-
-    /// Waits until an expression is true, with a patience of the caller's.
-    pub fn wait_for(&mut self, expression: &str, patience: Duration) {
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + BROWSER_PATIENCE;
         // A pause inside the page, so that one look does not cost a round trip.
         let look = format!(
             "new Promise(done => {{ const until = Date.now() + 500; (function look() {{ \
