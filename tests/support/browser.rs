@@ -52,6 +52,7 @@ impl Browser {
         let mut child = Command::new(executable())
             .args(FLAGS)
             .arg(format!("--user-data-dir={}", profile.path().display()))
+            .env("TMPDIR", profile.path()) // what a killed browser leaves goes with the profile
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
