@@ -7,6 +7,7 @@
 
 use std::io::ErrorKind::WouldBlock;
 use std::io::Write;
+use std::mem;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,7 +64,7 @@ enum Step {
     /// This response, and the end.
     Refuse(Response),
     /// The 101 response, and a session.
-    Upgrade(Vec<u8>, Upgrade),
+    Upgrade(String, Upgrade),
 }
 
 /// Serves a connection to its end.
@@ -94,6 +95,7 @@ struct Connection<'a> {
 
 impl Connection<'_> {
     /// Answers requests until the connection is over, or becomes a session.
+    #[inline(never)]
     fn serve_requests(&mut self) -> Option<Upgrade> {
         let max_requests = self.context.config.limits.max_requests;
         for number in 1..=max_requests {
@@ -106,7 +108,7 @@ impl Connection<'_> {
             };
             let (response, keep) = match self.decide(&head) {
                 Step::Upgrade(response, upgrade) => {
-                    return self.socket.write_all(&response).is_ok().then_some(upgrade);
+                    return self.socket.write_all(response.as_bytes()).is_ok().then_some(upgrade);
                 }
                 Step::Respond(response) => (response, head.keeps_alive() && number < max_requests),
                 Step::Refuse(response) => (response, false),
@@ -171,6 +173,7 @@ impl Connection<'_> {
         }
     }
 
+    #[inline(never)]
     fn decide(&self, head: &Head) -> Step {
         match route(head) {
             Route::Health if self.context.stop.requested() => {
@@ -214,7 +217,8 @@ impl Connection<'_> {
     }
 
     /// Runs the session, and logs its end.
-    fn serve_session(mut self, upgrade: Upgrade) {
+    #[inline(never)]
+    fn serve_session(&mut self, upgrade: Upgrade) {
         let Context { config, sessions, .. } = self.context;
         let number = sessions.fetch_add(1, Ordering::Relaxed) + 1;
         let Upgrade { endpoint, path, _permit } = upgrade;
@@ -228,7 +232,7 @@ impl Connection<'_> {
         self.socket.set_waiting(true);
         // What is left of the head's buffer would become the session's own, all of it resident.
         self.buffer.shrink_to_fit();
-        let report = session::run(self.socket, self.buffer, replier, config);
+        let report = session::run(&mut self.socket, mem::take(&mut self.buffer), replier, config);
         info!(
             "session {number} {peer} {path}: {}; {} received, {} answered, {:.3} s",
             report.cause,

@@ -72,7 +72,7 @@ fn check_answer(head: &Head) {
             let host = head.get("Host").unwrap_or_default();
             origin::allows(head.get("Origin"), host, true, &[]);
             match upgrade::accept(head) {
-                Ok(response) => check_upgrade(&response),
+                Ok(response) => check_upgrade(response.as_bytes()),
                 Err(refusal) => check_refusal(refusal, head, false),
             }
         }

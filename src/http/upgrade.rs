@@ -1,12 +1,11 @@
 //! The opening handshake of RFC 6455: accepted, or refused with the reason in words.
 //!
-//! What it is: a pure decision over a request head. tungstenite makes the 101 response; since it
-//! says only *that* it does not like a request, the checks that a client's author needs to read
-//! about come first.
+//! What it is: a pure decision over a request head. The checks and the 101 are written out here,
+//! because a client's author needs to read *what* is wrong; the accept key is tungstenite's.
 //! What it is not: the decision which path speaks WebSocket (`route`), or who may (`origin`).
 
-use tungstenite::handshake::server::{Request, create_response, write_response};
-use tungstenite::http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use data_encoding::BASE64;
+use tungstenite::handshake::derive_accept_key;
 
 use super::head::{Head, Version};
 use super::response::Response;
@@ -16,29 +15,27 @@ pub(crate) fn is_meant(head: &Head) -> bool {
     head.lists("Upgrade", "websocket") || head.get("Sec-WebSocket-Key").is_some()
 }
 
-/// The bytes of the 101 response.
+/// The 101 response.
 ///
 /// # Errors
 /// The refusal, when the request is no valid handshake.
-pub(crate) fn accept(head: &Head) -> Result<Vec<u8>, Response> {
-    check(head)?;
-    let refuse =
-        |error: tungstenite::Error| Response::text(400, format!("No WebSocket: {error}.\n"));
-    let mut response = create_response(&canonical(head)).map_err(refuse)?;
+pub(crate) fn accept(head: &Head) -> Result<String, Response> {
+    let key = check(head)?;
     // The client offered these in order of preference; an echo server speaks every one of them,
     // and a browser fails the connection when none is chosen.
-    if let Some(first) = offered_subprotocols(head).next()
-        && let Ok(value) = HeaderValue::from_str(first)
-    {
-        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, value);
-    }
-    let mut bytes = Vec::new();
-    write_response(&mut bytes, &response).map_err(refuse)?;
-    Ok(bytes)
+    let subprotocol = offered_subprotocols(head)
+        .next()
+        .map_or(String::new(), |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
+    Ok(format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {}\r\n{subprotocol}\r\n",
+        derive_accept_key(key.as_bytes())
+    ))
 }
 
-/// What tungstenite would refuse as well, in the order in which a client's author wants to know.
-fn check(head: &Head) -> Result<(), Response> {
+/// The key of a valid handshake; the checks are in the order in which a client's author wants to
+/// know.
+fn check(head: &Head) -> Result<&str, Response> {
     let bad = |text: String| Err(Response::text(400, text));
     if head.method != "GET" {
         let text =
@@ -66,24 +63,14 @@ fn check(head: &Head) -> Result<(), Response> {
         return Err(Response::text(426, text).with("Sec-WebSocket-Version", "13"));
     }
     let keys: Vec<_> = head.all("Sec-WebSocket-Key").collect();
-    if keys.len() != 1 {
+    let [key] = keys[..] else {
         return bad(format!("One Sec-WebSocket-Key is needed; there are {}.\n", keys.len()));
+    };
+    // 16 bytes make 24 characters; without that look, a key of a kilobyte would be decoded.
+    if key.len() != 24 || BASE64.decode(key.as_bytes()).map_or(0, |nonce| nonce.len()) != 16 {
+        return bad(format!("Sec-WebSocket-Key must be 16 bytes in Base64; it is {key:?}.\n"));
     }
-    Ok(())
-}
-
-/// The request as tungstenite likes it: it reads single fields, not lists.
-fn canonical(head: &Head) -> Request {
-    let mut request = Request::new(());
-    let fields = request.headers_mut();
-    fields.insert("Connection", HeaderValue::from_static("Upgrade"));
-    fields.insert("Upgrade", HeaderValue::from_static("websocket"));
-    fields.insert("Sec-WebSocket-Version", HeaderValue::from_static("13"));
-    if let Some(key) = head.get("Sec-WebSocket-Key").and_then(|key| HeaderValue::from_str(key).ok())
-    {
-        fields.insert("Sec-WebSocket-Key", key);
-    }
-    request
+    Ok(key)
 }
 
 /// Offered subprotocols that are tokens, in order of preference.
@@ -109,9 +96,7 @@ mod tests {
 
     fn accepted(head: &str) -> Result<String, u16> {
         let head = parse(head.as_bytes(), &Limits::default()).unwrap().unwrap().0;
-        accept(&head)
-            .map(|bytes| String::from_utf8(bytes).unwrap().to_lowercase())
-            .map_err(|r| r.status)
+        accept(&head).map(|response| response.to_lowercase()).map_err(|r| r.status)
     }
 
     #[test]

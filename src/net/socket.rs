@@ -57,6 +57,25 @@ pub(crate) trait Transport: Read + Write {
     fn finish(&mut self) -> io::Result<()>;
 }
 
+/// A session borrows its socket: moving it down would leave a copy in each frame on the way.
+impl<T: Transport> Transport for &mut T {
+    fn set_patience(&mut self, patience: Patience) {
+        (**self).set_patience(patience);
+    }
+
+    fn stopping(&self) -> bool {
+        (**self).stopping()
+    }
+
+    fn last_heard(&self) -> Instant {
+        (**self).last_heard()
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        (**self).finish()
+    }
+}
+
 /// One peer's connection. See the module.
 #[derive(Debug)]
 pub(crate) struct Socket {
