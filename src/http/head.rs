@@ -14,8 +14,12 @@ use crate::config::tuning::HEAD_READ;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) method: String,
-    /// The path, without query; still percent-encoded.
+    /// The request target as it arrived.
+    pub(crate) target: String,
+    /// The path of the target, without query; still percent-encoded.
     pub(crate) path: String,
+    /// The query of the target, without its `?`; still percent-encoded.
+    pub(crate) query: String,
     pub(crate) version: Version,
     /// In the order of arrival; bytes that are not UTF-8 are U+FFFD.
     pub(crate) fields: Vec<(String, String)>,
@@ -136,11 +140,13 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<(Head, usize
         Err(error) => return Err(HeadError::Malformed(error.to_string())),
     };
     let target = request.path.unwrap_or_default();
+    let (path, query) = path_and_query(target)
+        .ok_or_else(|| HeadError::Malformed("invalid request target".to_owned()))?;
     let head = Head {
         method: request.method.unwrap_or_default().to_owned(),
-        path: path_of(target)
-            .ok_or_else(|| HeadError::Malformed("invalid request target".to_owned()))?
-            .to_owned(),
+        target: target.to_owned(),
+        path: path.to_owned(),
+        query: query.to_owned(),
         version: if request.version == Some(0) { Version::Http10 } else { Version::Http11 },
         fields: request
             .headers
@@ -151,10 +157,10 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<(Head, usize
     Ok(Some((head, length)))
 }
 
-/// The path of a request target in origin form or absolute form. `*` is the path of itself.
-fn path_of(target: &str) -> Option<&str> {
+/// Path and query of a request target in origin form or absolute form. `*` is the path of itself.
+fn path_and_query(target: &str) -> Option<(&str, &str)> {
     let after_host = match target.split_once("://") {
-        _ if target == "*" => return Some(target),
+        _ if target == "*" => return Some((target, "")),
         _ if target.starts_with('/') => target,
         Some((scheme, rest))
             if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("ws") =>
@@ -163,8 +169,9 @@ fn path_of(target: &str) -> Option<&str> {
         }
         _ => return None,
     };
-    let path = after_host.split(['?', '#']).next().unwrap_or_default();
-    Some(if path.is_empty() { "/" } else { path })
+    let before_fragment = after_host.split('#').next().unwrap_or_default();
+    let (path, query) = before_fragment.split_once('?').unwrap_or((before_fragment, ""));
+    Some((if path.is_empty() { "/" } else { path }, query))
 }
 
 #[cfg(test)]
@@ -241,21 +248,22 @@ mod tests {
     }
 
     #[test]
-    fn paths_of_targets() {
-        for (target, path) in [
-            ("/", Some("/")),
-            ("/a/b?c/d", Some("/a/b")),
-            ("/?x", Some("/")),
-            ("http://h/a?b", Some("/a")),
-            ("WS://h:1/a", Some("/a")),
-            ("http://h", Some("/")),
-            ("http://h?x", Some("/")),
-            ("*", Some("*")),
+    fn paths_and_queries_of_targets() {
+        for (target, expected) in [
+            ("/", Some(("/", ""))),
+            ("/a/b?c/d", Some(("/a/b", "c/d"))),
+            ("/?x?y#z", Some(("/", "x?y"))),
+            ("/a#b?c", Some(("/a", ""))),
+            ("http://h/a?b", Some(("/a", "b"))),
+            ("WS://h:1/a", Some(("/a", ""))),
+            ("http://h", Some(("/", ""))),
+            ("http://h?x", Some(("/", "x"))),
+            ("*", Some(("*", ""))),
             ("h:1", None),
             ("ftp://h/a", None),
             ("a", None),
         ] {
-            assert_eq!(path_of(target), path, "{target}");
+            assert_eq!(path_and_query(target), expected, "{target}");
         }
     }
 
