@@ -59,4 +59,5 @@ pub use config::{
     Template, TemplateError, Timeouts,
 };
 pub use ops::descriptors::raise_descriptor_limit;
+pub use ops::mappings::mapping_shortage;
 pub use server::{Error, Server, Stopper};

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
 use log::{info, warn};
-use wsecho::{Config, Error, Server, Stopper, raise_descriptor_limit};
+use wsecho::{Config, Error, Server, Stopper, mapping_shortage, raise_descriptor_limit};
 
 mod cli;
 mod logging;
@@ -31,6 +31,11 @@ fn run(config: Config) -> Result<(), Error> {
     if let Some((limit, needed)) = raise_descriptor_limit(&config.limits) {
         warn!(
             "--max-connections needs {needed} descriptors and the limit is {limit}; raise it (ulimit -n) or lower --max-connections"
+        );
+    }
+    if let Some((limit, needed)) = mapping_shortage(&config.limits) {
+        warn!(
+            "--max-connections needs {needed} memory mappings and vm.max_map_count is {limit}; raise it (sysctl) or lower --max-connections"
         );
     }
     let server = Server::bind(config)?;

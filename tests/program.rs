@@ -38,6 +38,15 @@ fn variables_stand_for_options_and_options_come_first() {
 }
 
 #[test]
+fn what_the_machine_cannot_hold_is_said_at_the_start() {
+    let program = Program::start(&["--max-connections", "1000000000"]);
+    program.signal(Signal::SIGTERM);
+    let (_, log) = program.wait();
+    assert!(log.contains("needs 1000000096 descriptors"), "{log}");
+    assert!(log.contains("needs 4000000512 memory mappings and vm.max_map_count is"), "{log}");
+}
+
+#[test]
 fn port_stands_for_every_interface() {
     let program = Program::spawn(command(&[]).env("PORT", "0"), 1);
     assert!(program.address().ip().is_unspecified());

@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 
-use crate::config::tuning::POOL_IDLE;
+use crate::config::tuning::{POOL_IDLE, STACK};
 
 /// Runs `serve` on each job, a job a thread.
 pub(crate) struct Pool<J>(Arc<Inner<J>>);
@@ -70,7 +70,8 @@ impl<J: Send + 'static> Pool<J> {
             return Ok(());
         }
         let inner = Arc::clone(&self.0);
-        match thread::Builder::new().name("wsecho".to_owned()).spawn(move || inner.work()) {
+        let thread = thread::Builder::new().name("wsecho".to_owned()).stack_size(STACK);
+        match thread.spawn(move || inner.work()) {
             Ok(handle) => {
                 state.free += 1;
                 state.threads.insert(handle.thread().id(), handle);

@@ -1,4 +1,5 @@
 //! What operators see and set, beside the command line.
 
 pub(crate) mod descriptors;
+pub(crate) mod mappings;
 pub(crate) mod throttle;
