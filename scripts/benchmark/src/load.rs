@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use crate::wire::{self, Exchange};
+use crate::wire::{self, Dialect, Exchange};
 
 /// What came of a load.
 pub struct Outcome {
@@ -73,8 +73,8 @@ impl Connection<'_> {
 }
 
 /// Opens `count` connections.
-pub fn connect(address: SocketAddr, websocket: bool, count: usize) -> io::Result<Vec<TcpStream>> {
-    (0..count).map(|_| wire::connect(address, websocket)).collect()
+pub fn connect(address: SocketAddr, dialect: Dialect, count: usize) -> io::Result<Vec<TcpStream>> {
+    (0..count).map(|_| wire::connect(address, dialect)).collect()
 }
 
 /// Keeps `in_flight` messages in flight on every connection; calls `measured` at the start and at

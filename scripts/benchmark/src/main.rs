@@ -17,6 +17,8 @@ mod scenario;
 mod server;
 mod wire;
 
+use wire::Dialect;
+
 /// Measures wsecho and its peers, and prints a table.
 #[derive(Parser)]
 struct Options {
@@ -45,34 +47,52 @@ struct Options {
 struct Peer {
     name: &'static str,
     program: PathBuf,
-    arguments: &'static [&'static str],
-    websocket: bool,
+    arguments: Vec<String>,
+    dialect: Dialect,
 }
 
-const WSECHO: [&str; 6] =
-    ["--quiet", "--listen", "127.0.0.1:0", "--max-connections", "20000", "--max-message-size=2MiB"];
+const WSECHO: [&str; 6] = [
+    "--quiet",
+    "--listen=127.0.0.1:0",
+    "--max-connections=20000",
+    "--max-message-size=2MiB",
+    "--utc",
+    "--time-format=noon",
+];
 
+/// Those that this machine has.
 fn peers(options: &Options) -> Vec<Peer> {
-    let peer = |name, program: &str, websocket| Peer {
+    let peer = |name, program: &str, dialect| Peer {
         name,
         program: options.peers.join(program),
-        arguments: &[],
-        websocket,
+        arguments: Vec::new(),
+        dialect,
     };
-    let wsecho = Peer {
-        name: "wsecho",
+    let wsecho = |name, dialect| Peer {
+        name,
         program: options.wsecho.clone(),
-        arguments: &WSECHO,
-        websocket: true,
+        arguments: WSECHO.map(str::to_owned).to_vec(),
+        dialect,
+    };
+    let ws = Peer {
+        name: "ws (Node.js)",
+        program: options.peers.join("node/node"),
+        arguments: vec![options.peers.join("node/ws.mjs").display().to_string()],
+        dialect: Dialect::Echo,
     };
     let all = vec![
-        peer("raw TCP threads", "raw", false),
-        wsecho,
-        peer("tungstenite, obvious", "obvious", true),
-        peer("tokio-tungstenite", "tokio_tungstenite", true),
-        peer("fastwebsockets", "fastwebsockets", true),
+        peer("raw TCP threads", "raw", Dialect::Raw),
+        wsecho("wsecho /echo", Dialect::Echo),
+        wsecho("wsecho /ws", Dialect::Tutorial),
+        peer("tungstenite, obvious", "obvious", Dialect::Echo),
+        peer("tokio-tungstenite", "tokio_tungstenite", Dialect::Echo),
+        peer("fastwebsockets", "fastwebsockets", Dialect::Echo),
+        peer("gorilla (Go)", "gorilla", Dialect::Echo),
+        ws,
     ];
-    all.into_iter().filter(|peer| !peer.websocket || peer.name.contains(&options.server)).collect()
+    let is_asked_for =
+        |peer: &Peer| peer.dialect == Dialect::Raw || peer.name.contains(&options.server);
+    all.into_iter().filter(|peer| is_asked_for(peer) && peer.program.exists()).collect()
 }
 
 /// Puts this thread on the first processor, or on all of them.
@@ -102,9 +122,9 @@ fn main() -> std::io::Result<()> {
                     options.rounds, scenario.name, peer.name
                 );
                 pin(false);
-                let server = server::Server::start(&peer.program, peer.arguments, scenario.pinned);
+                let server = server::Server::start(&peer.program, &peer.arguments, scenario.pinned);
                 pin(scenario.pinned);
-                match scenario::measure(scenario, &server, peer.websocket, duration) {
+                match scenario::measure(scenario, &server, peer.dialect, duration) {
                     Ok(figures) => rounds[row][column].push(figures),
                     Err(error) => eprintln!("\n{}, {}: {error}", peer.name, scenario.name),
                 }
@@ -116,6 +136,11 @@ fn main() -> std::io::Result<()> {
         rounds.into_iter().map(|row| row.into_iter().map(report::median).collect()).collect();
     let report = report::Report { servers: peers.iter().map(|peer| peer.name).collect(), cells };
     print!("{}", report.markdown());
+    println!(
+        "\nwsecho: {:.1} ms from its start to the end of a first echo; {:.2} MiB of program.",
+        scenario::start(&options.wsecho, &WSECHO.map(str::to_owned))?,
+        std::fs::metadata(&options.wsecho)?.len() as f64 / 1048576.0
+    );
     std::fs::create_dir_all(&options.out)?;
     std::fs::write(options.out.join("results.json"), format!("{:#}\n", report.json()))?;
     std::fs::write(options.out.join("results.svg"), report.svg())

@@ -69,8 +69,9 @@ impl Report {
 
     /// A group of bars for each scenario, in ratios to the first server.
     pub fn svg(&self) -> String {
-        const COLOURS: [&str; 6] =
-            ["#8a8f98", "#0b6e75", "#c98a2b", "#7a5ea8", "#4a7fc1", "#b0554a"];
+        const COLOURS: [&str; 8] = [
+            "#8a8f98", "#0b6e75", "#3fa39b", "#c98a2b", "#7a5ea8", "#4a7fc1", "#b0554a", "#6b7f3a",
+        ];
         const SCALE: f64 = 60.0; // pixels for a ratio of one
         const LONGEST: f64 = 6.0; // a bar beyond this ratio is cut, its figure is not
         let group = 24 + 16 * self.servers.len();

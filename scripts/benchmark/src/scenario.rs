@@ -1,11 +1,12 @@
 //! What is measured.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::load;
 use crate::server::{Server, Usage};
-use crate::wire::{self, Exchange};
+use crate::wire::{self, Dialect, Exchange};
 
 /// One column of the table.
 pub struct Scenario {
@@ -51,28 +52,28 @@ pub struct Figures {
 pub fn measure(
     scenario: &Scenario,
     server: &Server,
-    websocket: bool,
+    dialect: Dialect,
     duration: Duration,
 ) -> std::io::Result<Figures> {
     match scenario.kind {
         Kind::Echo(connections, in_flight, size) => {
-            echo(server, websocket, connections, in_flight, size, duration)
+            echo(server, dialect, connections, in_flight, size, duration)
         }
-        Kind::Visits => visits(server, websocket, duration),
-        Kind::Idle(connections) => idle(server, websocket, connections),
+        Kind::Visits => visits(server, dialect, duration),
+        Kind::Idle(connections) => idle(server, dialect, connections),
     }
 }
 
 fn echo(
     server: &Server,
-    websocket: bool,
+    dialect: Dialect,
     connections: usize,
     in_flight: usize,
     size: usize,
     duration: Duration,
 ) -> std::io::Result<Figures> {
-    let exchange = Exchange::new(size, websocket);
-    let streams = load::connect(server.address, websocket, connections)?;
+    let exchange = Exchange::new(size, dialect);
+    let streams = load::connect(server.address, dialect, connections)?;
     let mut usages = Vec::new();
     let times = (duration / 4, duration);
     let outcome = load::run(streams, &exchange, in_flight, times, || usages.push(server.usage()))?;
@@ -87,12 +88,12 @@ fn echo(
     })
 }
 
-fn visits(server: &Server, websocket: bool, duration: Duration) -> std::io::Result<Figures> {
-    let exchange = Exchange::new(64, websocket);
+fn visits(server: &Server, dialect: Dialect, duration: Duration) -> std::io::Result<Figures> {
+    let exchange = Exchange::new(64, dialect);
     let visit_for = |address: SocketAddr, duration| -> std::io::Result<u64> {
-        let (start, mut count) = (std::time::Instant::now(), 0);
+        let (start, mut count) = (Instant::now(), 0);
         while start.elapsed() < duration {
-            wire::visit(address, websocket, &exchange)?;
+            wire::visit(address, dialect, &exchange)?;
             count += 1;
         }
         Ok(count)
@@ -110,9 +111,24 @@ fn visits(server: &Server, websocket: bool, duration: Duration) -> std::io::Resu
     })
 }
 
-fn idle(server: &Server, websocket: bool, connections: usize) -> std::io::Result<Figures> {
+/// Median of the times from the start of a program to its first echo, in milliseconds.
+pub fn start(program: &Path, arguments: &[String]) -> std::io::Result<f64> {
+    const STARTS: usize = 21;
+    let exchange = Exchange::new(64, Dialect::Echo);
+    let mut times = Vec::new();
+    for _ in 0..STARTS {
+        let start = Instant::now();
+        let server = Server::start(program, arguments, false);
+        wire::visit(server.address, Dialect::Echo, &exchange)?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[STARTS / 2])
+}
+
+fn idle(server: &Server, dialect: Dialect, connections: usize) -> std::io::Result<Figures> {
     let before = server.usage();
-    let streams = load::connect(server.address, websocket, connections)?;
+    let streams = load::connect(server.address, dialect, connections)?;
     let after = server.usage();
     drop(streams);
     let grown = after.resident_kib.saturating_sub(before.resident_kib);

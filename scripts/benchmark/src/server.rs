@@ -22,7 +22,7 @@ pub struct Usage {
 
 impl Server {
     /// Starts `program`, on the first processor alone if `pinned`.
-    pub fn start(program: &Path, arguments: &[&str], pinned: bool) -> Server {
+    pub fn start(program: &Path, arguments: &[String], pinned: bool) -> Server {
         let mut command = if pinned { Command::new("taskset") } else { Command::new(program) };
         if pinned {
             command.args(["--cpu-list", "0"]).arg(program);

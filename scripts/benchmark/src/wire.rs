@@ -3,10 +3,26 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-/// A request to become a WebSocket on `/echo`; the key is that of RFC 6455.
-const HANDSHAKE: &str = "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+/// What a server speaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// No WebSocket: the bytes come back.
+    Raw,
+    /// The message comes back.
+    Echo,
+    /// The tutorial's reply; the time in it is always `noon`.
+    Tutorial,
+}
 
+/// A request to become a WebSocket; the key is that of RFC 6455.
+fn handshake(path: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+}
+
+const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
 const MASKED: u8 = 0x80;
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -18,19 +34,26 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// A binary message of `size` bytes. Without WebSocket the frame itself comes back.
-    pub fn new(size: usize, websocket: bool) -> Exchange {
-        let payload: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
+    /// A binary message of `size` bytes, all of them ASCII.
+    pub fn new(size: usize, dialect: Dialect) -> Exchange {
+        let payload: Vec<u8> = (0..size).map(|n| (n % 127) as u8).collect();
         let masked: Vec<u8> =
             payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
-        let request = [header(size, MASKED), MASK.to_vec(), masked].concat();
-        let reply = if websocket { [header(size, 0), payload].concat() } else { request.clone() };
+        let request = [header(BINARY, size, MASKED), MASK.to_vec(), masked].concat();
+        let reply = match dialect {
+            Dialect::Raw => request.clone(),
+            Dialect::Echo => [header(BINARY, size, 0), payload].concat(),
+            Dialect::Tutorial => {
+                let text = [b"You sent: ", &payload[..], b" at noon"].concat();
+                [header(TEXT, text.len(), 0), text].concat()
+            }
+        };
         Exchange { request, reply }
     }
 }
 
-fn header(size: usize, masked: u8) -> Vec<u8> {
-    let mut header = vec![BINARY];
+fn header(opcode: u8, size: usize, masked: u8) -> Vec<u8> {
+    let mut header = vec![opcode];
     match size {
         0..126 => header.push(masked | size as u8),
         126..65536 => {
@@ -46,11 +69,12 @@ fn header(size: usize, masked: u8) -> Vec<u8> {
 }
 
 /// An open connection: a WebSocket, or plain TCP.
-pub fn connect(address: SocketAddr, websocket: bool) -> std::io::Result<TcpStream> {
+pub fn connect(address: SocketAddr, dialect: Dialect) -> std::io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
-    if websocket {
-        stream.write_all(HANDSHAKE.as_bytes())?;
+    if dialect != Dialect::Raw {
+        let path = if dialect == Dialect::Echo { "/echo" } else { "/ws" };
+        stream.write_all(handshake(path).as_bytes())?;
         let mut head = Vec::new();
         let mut byte = [0];
         while !head.ends_with(b"\r\n\r\n") {
@@ -63,13 +87,13 @@ pub fn connect(address: SocketAddr, websocket: bool) -> std::io::Result<TcpStrea
 }
 
 /// Connect, one echo, and the end; with the closing handshake where there is one.
-pub fn visit(address: SocketAddr, websocket: bool, exchange: &Exchange) -> std::io::Result<()> {
-    let mut stream = connect(address, websocket)?;
+pub fn visit(address: SocketAddr, dialect: Dialect, exchange: &Exchange) -> std::io::Result<()> {
+    let mut stream = connect(address, dialect)?;
     stream.write_all(&exchange.request)?;
     let mut reply = vec![0; exchange.reply.len()];
     stream.read_exact(&mut reply)?;
     assert!(reply == exchange.reply, "a reply was altered");
-    if websocket {
+    if dialect != Dialect::Raw {
         stream.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8])?;
         stream.read_exact(&mut [0; 4])?;
     } else {
