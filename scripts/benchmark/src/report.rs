@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use crate::scenario::{ALL, Figures, Kind};
 
+/// Height of a bar with its distance to the next.
+const BAR: usize = 14;
+
 /// The median round of each cell, by server and scenario; none where it was not measured.
 pub struct Report {
     pub servers: Vec<&'static str>,
@@ -67,47 +70,54 @@ impl Report {
         Value::Object(rows.collect())
     }
 
-    /// A group of bars for each scenario, in ratios to the first server.
+    /// A group of bars for each scenario, three side by side, in ratios to the first server.
     pub fn svg(&self) -> String {
+        const ACROSS: usize = 3;
+        const WIDTH: usize = 310;
+        let height = 40 + BAR * self.servers.len();
+        let total = 40 + height * ALL.len().div_ceil(ACROSS);
+        let mut svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{total}\" \
+             font-family=\"system-ui, sans-serif\" font-size=\"11\">\n\
+             <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
+             <text x=\"12\" y=\"24\" font-size=\"15\">Server CPU per message beside raw TCP in threads (1.00); idle: memory. Less is better.</text>\n",
+            ACROSS * WIDTH + 12
+        );
+        for column in 0..ALL.len() {
+            let (x, y) = (WIDTH * (column % ACROSS), 40 + height * (column / ACROSS));
+            let _ = writeln!(svg, "<g transform=\"translate({x} {y})\">");
+            svg += &self.group(column);
+            svg += "</g>\n";
+        }
+        svg + "</svg>\n"
+    }
+
+    /// The bars of one scenario.
+    fn group(&self, column: usize) -> String {
         const COLOURS: [&str; 8] = [
             "#8a8f98", "#0b6e75", "#3fa39b", "#c98a2b", "#7a5ea8", "#4a7fc1", "#b0554a", "#6b7f3a",
         ];
-        const SCALE: f64 = 60.0; // pixels for a ratio of one
-        const LONGEST: f64 = 6.0; // a bar beyond this ratio is cut, its figure is not
-        let group = 24 + 16 * self.servers.len();
-        let height = 60 + group * ALL.len();
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"720\" height=\"{height}\" \
-             font-family=\"system-ui, sans-serif\" font-size=\"12\">\n\
-             <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
-             <text x=\"12\" y=\"24\" font-size=\"15\">Cost beside raw TCP in threads (1.00); less is better</text>\n"
-        );
-        for (column, scenario) in ALL.iter().enumerate() {
-            let top = 48 + group * column;
+        const SCALE: f64 = 36.0; // pixels for a ratio of one
+        const LONGEST: f64 = 4.0; // a bar beyond this ratio is cut, its figure is not
+        let name = ALL[column].name;
+        let mut group = format!("<text x=\"12\" y=\"14\" font-weight=\"600\">{name}</text>\n");
+        let Some(base) = self.cells[0][column].filter(|base| base.cost > 0.0) else { return group };
+        for (row, server) in self.servers.iter().enumerate() {
+            let Some(cell) = self.cells[row][column] else { continue };
+            let (ratio, y) = (cell.cost / base.cost, 22 + BAR * row);
+            let width = SCALE * ratio.min(LONGEST);
             let _ = writeln!(
-                svg,
-                "<text x=\"12\" y=\"{}\" font-weight=\"600\">{}</text>",
-                top + 12,
-                scenario.name
+                group,
+                "<text x=\"122\" y=\"{}\" text-anchor=\"end\">{server}</text>\
+                 <rect x=\"128\" y=\"{y}\" width=\"{width:.1}\" height=\"10\" fill=\"{}\"/>\
+                 <text x=\"{:.1}\" y=\"{}\">{ratio:.2}</text>",
+                y + 9,
+                COLOURS[row % COLOURS.len()],
+                132.0 + width,
+                y + 9,
             );
-            let Some(base) = self.cells[0][column].filter(|base| base.cost > 0.0) else { continue };
-            for (row, server) in self.servers.iter().enumerate() {
-                let Some(cell) = self.cells[row][column] else { continue };
-                let (ratio, y) = (cell.cost / base.cost, top + 18 + 16 * row);
-                let width = SCALE * ratio.min(LONGEST);
-                let _ = writeln!(
-                    svg,
-                    "<text x=\"150\" y=\"{}\" text-anchor=\"end\">{server}</text>\
-                     <rect x=\"160\" y=\"{y}\" width=\"{width:.1}\" height=\"12\" fill=\"{}\"/>\
-                     <text x=\"{:.1}\" y=\"{}\">{ratio:.2}</text>",
-                    y + 10,
-                    COLOURS[row % COLOURS.len()],
-                    166.0 + width,
-                    y + 10,
-                );
-            }
         }
-        svg + "</svg>\n"
+        group
     }
 }
 
