@@ -17,20 +17,21 @@ use log::{debug, info};
 
 use crate::config::Config;
 use crate::config::tuning::{HEAD_READ, LINGER_TIME};
+use crate::http::diagnosis::{self, Diagnosis, Door};
+use crate::http::endpoint::Endpoint;
 use crate::http::head::{self, Head, HeadError};
+use crate::http::info::{self, Client, Ends};
 use crate::http::page::Site;
+use crate::http::refusal::{self, Unavailable};
 use crate::http::response::Response;
-use crate::http::route::{ENDPOINT_LIST, Endpoint, Route, route};
-use crate::http::{origin, refusal, upgrade};
+use crate::http::route::{Route, route};
+use crate::http::upgrade;
 use crate::net::admission::{ConnectionPermit, SessionPermit};
 use crate::net::linger::linger;
 use crate::net::shutdown::Stop;
 use crate::net::socket::{Patience, Socket, Transport};
 use crate::ws::reply::Replier;
 use crate::ws::session;
-
-/// What a client is told while the server stops.
-const STOPPING: &str = "the server is shutting down";
 
 /// What all connections of a server share.
 #[derive(Debug)]
@@ -71,7 +72,7 @@ enum Step {
 pub(crate) fn serve(accepted: Accepted, context: &Context) {
     let Accepted { stream, peer, permit } = accepted;
     let timeouts = &context.config.timeouts;
-    let local = stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
+    let local = stream.local_addr().ok();
     let socket = match Socket::new(stream, &context.stop, timeouts.write) {
         Ok(socket) => socket,
         Err(error) => return debug!("{peer}: gone before the first byte: {error}"),
@@ -87,8 +88,7 @@ struct Connection<'a> {
     /// Read, not used yet: the start of a head, a pipelined request, early frames.
     buffer: Vec<u8>,
     peer: SocketAddr,
-    /// Whether it came in on a loopback address.
-    local: bool,
+    local: Option<SocketAddr>,
     permit: ConnectionPermit,
     context: &'a Context,
 }
@@ -166,9 +166,9 @@ impl Connection<'_> {
 
     /// Answers what was not a request, where there is somebody to answer.
     fn refuse_head(&mut self, error: &HeadError) {
-        let Some(response) = refusal::no_request(error) else { return };
-        debug!("{}: no request: {}", self.peer, response.status);
-        if response.write(&mut self.socket, false, false).is_ok() {
+        let Some(diagnosis) = refusal::no_request(error, &self.buffer) else { return };
+        debug!("{}: no request: {}", self.peer, diagnosis.status);
+        if diagnosis.unasked().write(&mut self.socket, false, false).is_ok() {
             linger(&mut self.socket, LINGER_TIME);
         }
     }
@@ -177,42 +177,58 @@ impl Connection<'_> {
     fn decide(&self, head: &Head) -> Step {
         match route(head) {
             Route::Health if self.context.stop.requested() => {
-                Step::Refuse(refusal::unavailable(STOPPING))
+                Step::Refuse(refusal::unavailable(Unavailable::Stopping, Some(head)).answer(head))
             }
             Route::Health => Step::Respond(Response::text(200, "ok\n")),
+            Route::Info => Step::Respond(info::answer(head, self.ends())),
             Route::Page(path) => Step::Respond(
                 self.context
                     .site
                     .get(&path, head)
-                    .unwrap_or_else(|| Response::text(404, ENDPOINT_LIST)),
+                    .unwrap_or_else(|| diagnosis::nothing(head).answer(head)),
             ),
             // A browser hides from a page why its handshake failed, so the page asks again without.
-            Route::UpgradeRequired(response) => {
-                Step::Respond(self.place().err().unwrap_or(response))
+            Route::UpgradeRequired => {
+                let full = self.place(head).err();
+                let why = full.unwrap_or_else(|| diagnosis::no_upgrade(head, &self.door()));
+                Step::Respond(why.answer(head))
             }
-            Route::WebSocket(endpoint) => self.upgrade(head, endpoint).unwrap_or_else(Step::Refuse),
-            Route::Refusal(response) => Step::Respond(response),
-            Route::End(response) => Step::Refuse(response),
+            Route::WebSocket => {
+                self.upgrade(head).unwrap_or_else(|diagnosis| Step::Refuse(diagnosis.answer(head)))
+            }
+            Route::Refusal(diagnosis) => Step::Respond(diagnosis.answer(head)),
+            Route::End(diagnosis) => Step::Refuse(diagnosis.answer(head)),
+        }
+    }
+
+    fn ends(&self) -> Ends {
+        Ends { peer: self.peer, local: self.local, client: Client::of_connection(self.peer) }
+    }
+
+    fn door(&self) -> Door<'_> {
+        let is_loopback = |local: SocketAddr| local.ip().to_canonical().is_loopback();
+        Door {
+            local: self.local.is_some_and(is_loopback),
+            allow_origin: &self.context.config.allow_origin,
         }
     }
 
     /// A place for a session, or why there is none just now.
-    fn place(&self) -> Result<SessionPermit, Response> {
-        if self.context.stop.requested() {
-            return Err(refusal::unavailable(STOPPING));
-        }
-        self.permit.session().map_err(|full| refusal::unavailable(&full.to_string()))
+    fn place(&self, head: &Head) -> Result<SessionPermit, Diagnosis> {
+        let permit = if self.context.stop.requested() {
+            Err(Unavailable::Stopping)
+        } else {
+            self.permit.session().map_err(Unavailable::Full)
+        };
+        permit.map_err(|why| refusal::unavailable(why, Some(head)))
     }
 
     /// Checks a handshake, and takes a place for its session.
-    fn upgrade(&self, head: &Head, endpoint: Endpoint) -> Result<Step, Response> {
-        let origin = head.get("Origin");
-        let host = head.get("Host").unwrap_or_default();
-        if !origin::allows(origin, host, self.local, &self.context.config.allow_origin) {
-            return Err(refusal::forbidden(origin.unwrap_or_default(), host));
-        }
-        let response = upgrade::accept(head)?;
-        let permit = self.place()?;
+    fn upgrade(&self, head: &Head) -> Result<Step, Diagnosis> {
+        let handshake = diagnosis::examine(head, &self.door())?;
+        let permit = self.place(head)?;
+        let response = upgrade::accept(head, handshake.key);
+        let endpoint = handshake.endpoint;
         Ok(Step::Upgrade(response, Upgrade { endpoint, path: head.path.clone(), _permit: permit }))
     }
 

@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::config::tuning::ACCEPT_BACKOFF;
 use crate::connection::{self, Accepted, Context};
 use crate::http::page::Site;
-use crate::http::refusal;
+use crate::http::refusal::{self, Unavailable};
 use crate::http::response::Response;
 use crate::net::admission::Admission;
 use crate::net::listen::listen;
@@ -204,14 +204,14 @@ impl Doors {
         let (stream, why) = match self.admission.connect(peer.ip()) {
             Ok(permit) => match self.pool.run(Accepted { stream, peer, permit }) {
                 Ok(()) => return,
-                Err(back) => (back.stream, "no thread could be made".to_owned()),
+                Err(back) => (back.stream, Unavailable::NoThread),
             },
-            Err(full) => (stream, full.to_string()),
+            Err(full) => (stream, Unavailable::Full(full)),
         };
         if let Some(more) = refusals.pass(Instant::now()) {
             warn!("{peer}: refused: {why} ({more} more since the last line)");
         }
-        self.refuser.refuse(stream, rendered(refusal::unavailable(&why)));
+        self.refuser.refuse(stream, rendered(refusal::unavailable(why, None).unasked()));
     }
 
     /// Waits before the next accept; not beyond a stop, and a little even then.

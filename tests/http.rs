@@ -1,4 +1,7 @@
-//! The endpoint table over HTTP, and what a connection does between requests.
+//! The endpoint table over HTTP, what a connection does between requests, and refusals that explain
+//! themselves.
+
+use serde_json::{Value, json};
 
 use crate::support::client::handshake;
 use crate::support::server::TestServer;
@@ -13,6 +16,7 @@ fn every_plain_endpoint_answers_get_and_head_on_one_connection() {
         ("/style.css", 200, "text/css", "{"),
         ("/favicon.svg", 200, "image/svg+xml", "<svg"),
         ("/healthz", 200, "text/plain", "ok"),
+        ("/info", 200, "application/json", "\"request_line\": \"GET /info HTTP/1.1\""),
         ("/ws", 426, "text/plain", "ws://"),
         ("/echo", 426, "text/plain", "ws://"),
         ("/nothing", 404, "text/plain", "/echo"),
@@ -54,6 +58,7 @@ fn a_404_lists_the_endpoints() {
         "/ws ",
         "/echo ",
         "/healthz ",
+        "/info ",
         "/WebSocketGenericHandler.ashx",
         "/WebSocketHandler.ashx",
     ] {
@@ -64,9 +69,179 @@ fn a_404_lists_the_endpoints() {
 #[test]
 fn an_upgrade_where_there_is_no_websocket_is_a_404() {
     let server = TestServer::start();
-    for path in ["/healthz", "/client.js", "/nothing"] {
-        assert_eq!(server.raw().send(handshake(path)).response().status, 404, "{path}");
+    for path in ["/healthz", "/info", "/client.js", "/nothing"] {
+        let mut raw = server.raw();
+        let response = raw.send(handshake(path)).response();
+        assert_eq!((response.status, response.get("Connection")), (404, Some("close")), "{path}");
+        assert!(response.body.contains("/echo "), "{}", response.body);
+        raw.finish();
+        assert_eq!(raw.rest(), b"");
     }
+}
+
+/// What nginx makes of a handshake when it is told nothing.
+const THROUGH_A_PROXY: &str = "GET /echo HTTP/1.0\r\nHost: h\r\nConnection: close\r\n\
+    X-Forwarded-For: 10.0.0.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Version: 13\r\n\r\n";
+
+#[test]
+fn a_refused_upgrade_is_explained() {
+    let response = TestServer::start().raw().send(THROUGH_A_PROXY).response();
+    assert_eq!((response.status, response.get("Connection")), (400, Some("close")));
+    assert_eq!(response.get("Content-Type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(response.get("Cache-Control"), Some("no-store"));
+    let expected = "\
+This is a WebSocket handshake without `Upgrade: websocket`: a proxy dropped it.
+
+What arrived:
+  GET /echo HTTP/1.0
+  (no Upgrade)
+  Connection: close
+  Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
+  X-Forwarded-For: 10.0.0.1
+
+The usual cause:
+  Upgrade and Connection are for one hop only, so a proxy removes them unless it is told
+  to send them on. Without a proxy: a client that writes its handshake by hand.
+
+The fix:
+  nginx, beside proxy_pass:
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection \"upgrade\";
+      proxy_set_header Host $http_host;
+";
+    assert!(response.body.starts_with(expected), "{}", response.body);
+}
+
+#[test]
+fn a_refusal_is_json_for_who_prefers_that() {
+    let server = TestServer::start();
+    for (request, status) in [
+        (THROUGH_A_PROXY.to_owned(), 400),
+        (handshake("/nothing"), 404),
+        (handshake("/echo").replace("Version: 13", "Version: 8"), 426),
+        (handshake("/echo").replace("GET", "POST"), 405),
+        (handshake("/echo").replace("Host", "Origin: http://evil.example\r\nHost"), 403),
+        (handshake("/echo").replace("Host", "Content-Length: 1\r\nHost"), 413),
+        ("GET /echo HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), 426),
+        ("GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), 404),
+        ("PUT / HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), 405),
+    ] {
+        let accept = "\r\nAccept: text/plain;q=0.5, application/json\r\n\r\n";
+        let response = server.raw().send(request.replace("\r\n\r\n", accept)).response();
+        assert_eq!((response.status, response.get("Vary")), (status, Some("Accept")), "{request}");
+        assert_eq!(response.get("Content-Type"), Some("application/json"), "{request}");
+        let json: Value = serde_json::from_str(&response.body).unwrap();
+        assert_eq!(json["status"], status, "{request}");
+        assert!(json["arrived"][0].is_string(), "{json}");
+
+        let text = server.raw().send(request).response();
+        assert_eq!(text.get("Content-Type"), Some("text/plain; charset=utf-8"));
+        assert_eq!(text.body.lines().next(), json["problem"].as_str());
+        for part in ["cause", "fix"] {
+            let line = json[part].as_str().unwrap().lines().next().unwrap();
+            assert!(text.body.contains(line), "{line} is not in {}", text.body);
+        }
+    }
+}
+
+#[test]
+fn a_full_or_stopping_server_answers_in_json_too() {
+    let mut server = TestServer::with(|config| config.limits.max_connections = 1);
+    let mut last = server.open("/echo");
+    let accept = "Host: h\r\nAccept: application/json\r\n";
+    let plain = format!("GET /ws HTTP/1.1\r\n{accept}\r\n");
+    let requests = [handshake("/ws").replace("Host: h\r\n", accept), plain];
+    let refused = |server: &TestServer, request: &String| {
+        let response = server.raw().send(request).response();
+        assert_eq!((response.status, response.get("Retry-After")), (503, Some("5")), "{request}");
+        serde_json::from_str::<Value>(&response.body).unwrap()["problem"].to_string()
+    };
+    for request in &requests {
+        assert!(refused(&server, request).contains("--max-connections"));
+    }
+    server.stopper.stop();
+    assert_eq!(last.close_code(), 1001); // not answered yet: the server waits
+    assert!(refused(&server, &requests[0]).contains("shutting down"));
+    last.assert_closed();
+    server.join();
+}
+
+#[test]
+fn nothing_that_a_peer_wrote_moves_the_cursor_of_who_reads_the_answer() {
+    let server = TestServer::start();
+    let evil = "\u{9b}2J\u{202e}\t\\";
+    let request = THROUGH_A_PROXY.replace("10.0.0.1", evil).into_bytes();
+    let mut bytes = request.clone();
+    // Bytes that are no text.
+    bytes.splice(5..5, [0x80, 0xff]);
+    for request in [request, bytes] {
+        let response = server.raw().send(request).response();
+        assert_eq!(response.status, 400);
+        let shows = |c: char| c == '\n' || !(c.is_control() || c == '\u{202e}');
+        assert!(response.body.chars().all(shows), "{:?}", response.body);
+    }
+    let body = server.raw().send(THROUGH_A_PROXY.replace("10.0.0.1", evil)).response().body;
+    assert!(body.contains(r"X-Forwarded-For: \u{9b}2J\u{202e}\t\\"), "{body}");
+}
+
+#[test]
+fn what_was_no_request_is_shown_by_its_first_bytes() {
+    let response = TestServer::start().raw().send(b"\x16\x03\x01\x02\x00").response();
+    assert_eq!(response.status, 400);
+    assert!(response.body.contains(r"5 bytes: \x16\x03\x01\x02\x00"), "{}", response.body);
+    assert!(response.body.contains("TLS"), "{}", response.body);
+}
+
+#[test]
+fn info_is_what_the_server_saw() {
+    let server = TestServer::start();
+    let mut raw = server.raw();
+    let peer = raw.0.get_ref().local_addr().unwrap();
+    let request = "GET /info?compact&x=%20 HTTP/1.0\r\nhOST: h\r\nX-B: 2\r\nX-A: \"1\"\r\n\
+        X-B:  \t1 \r\nCookie: a=b\r\nSec-WebSocket-Protocol: soap, wamp\r\n\
+        Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+    let response = raw.send(request).response();
+    assert_eq!((response.status, response.get("Content-Type")), (200, Some("application/json")));
+    assert_eq!(response.get("Cache-Control"), Some("no-store"));
+    // A page of another origin is not to see it.
+    assert_eq!(response.get("Access-Control-Allow-Origin"), None);
+    assert_eq!(response.get("Cross-Origin-Resource-Policy"), Some("same-origin"));
+    assert_eq!(response.body.lines().count(), 1, "{}", response.body);
+    let expected = json!({
+        "server": {"name": "wsecho", "version": env!("CARGO_PKG_VERSION")},
+        "session": null,
+        "request_line": "GET /info?compact&x=%20 HTTP/1.0",
+        "http_version": "HTTP/1.0",
+        "headers": [
+            ["hOST", "h"],
+            ["X-B", "2"],
+            ["X-A", "\"1\""],
+            ["X-B", "1"],
+            ["Cookie", "a=b"],
+            ["Sec-WebSocket-Protocol", "soap, wamp"],
+            ["Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits"],
+        ],
+        "peer": peer.to_string(),
+        "local": server.address.to_string(),
+        "client": {"address": "127.0.0.1", "source": "connection"},
+        "subprotocols": {"offered": ["soap", "wamp"], "chosen": null},
+        "extensions": {
+            "offered": ["permessage-deflate; client_max_window_bits"],
+            "declined": ["permessage-deflate; client_max_window_bits"],
+        },
+    });
+    assert_eq!(serde_json::from_str::<Value>(&response.body).unwrap(), expected);
+}
+
+#[test]
+fn info_is_for_reading_unless_it_is_asked_for_in_one_line() {
+    let server = TestServer::start();
+    let body = server.raw().get("/info").body;
+    assert!(body.starts_with("{\n  \"server\": {\n    \"name\": \"wsecho\""), "{body}");
+    assert!(body.ends_with("}\n"), "{body}");
+    assert_eq!(server.raw().get("/info?compact").body.lines().count(), 1);
 }
 
 #[test]

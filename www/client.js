@@ -539,7 +539,8 @@ function complain(title, text, answer = "") {
   kiosk.show();
 }
 
-/** A browser hides from the page why a handshake failed, so the page asks again over HTTP. */
+/** A browser hides from the page why a handshake failed, so the page asks again over HTTP, and says
+ * by Referer where it is from, as the handshake did by Origin. */
 async function explain(url, failed) {
   const [text, answer] = await reason(url);
   if (socket !== failed) return;
@@ -556,7 +557,7 @@ async function reason(url) {
     return ["The browser hides the reason, as this page comes from another server than that address. Its console may know more."];
   }
   try {
-    const response = await fetch(plain, { cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(ASK_TIMEOUT_MS) });
+    const response = await fetch(plain, { cache: "no-store", redirect: "manual", referrerPolicy: "origin", signal: AbortSignal.timeout(ASK_TIMEOUT_MS) });
     const isText = response.headers.get("Content-Type")?.startsWith("text/plain");
     return [judge(response.status), isText ? shortened(await response.text()).trim() : ""];
   } catch {

@@ -177,6 +177,15 @@ pub(crate) mod tuning {
     pub(crate) const REFUSED_POLL: Duration = Duration::from_millis(20);
     /// `Retry-After` of a 503, in seconds.
     pub(crate) const RETRY_AFTER_SECS: u32 = 5;
+    /// Characters of a field's value, or of a request target, that an answer repeats: with the
+    /// field's name a line of a terminal.
+    pub(crate) const SHOWN_VALUE: usize = 64;
+    /// The same in the middle of a sentence.
+    pub(crate) const SHOWN_BRIEFLY: usize = 24;
+    /// Lines of one repeated field that an answer repeats.
+    pub(crate) const SHOWN_FIELDS: usize = 4;
+    /// Bytes of what was no request that an answer repeats; one byte is four characters.
+    pub(crate) const SHOWN_BYTES: usize = 16;
     /// One read of a request head.
     pub(crate) const HEAD_READ: usize = 4096;
     /// tungstenite fills all of its read buffer with zeros before each read, so this much of

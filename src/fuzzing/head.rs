@@ -1,14 +1,17 @@
 //! Request heads that are anything, from the first byte to the answer.
 
+use super::assert_readable;
 use super::peer::{Manner, Output, Peer};
 use crate::config::Limits;
+use crate::http::diagnosis::{Diagnosis, Door};
 use crate::http::head::{Head, HeadError, parse};
-use crate::http::response::Response;
+use crate::http::info::{Client, Ends};
 use crate::http::route::{Route, route};
-use crate::http::{origin, upgrade};
+use crate::http::{diagnosis, info, origin, upgrade};
 
 /// However a request arrives, it is the same request; it is kept within the limits; it gets exactly
-/// one answer, which is valid HTTP and holds nothing that the peer could have put there.
+/// one answer, which is valid HTTP, holds nothing that the peer could have put there, and explains itself if it is a
+/// refusal.
 ///
 /// The first byte is how many bytes arrive at once, the second whether the limits are tight.
 ///
@@ -63,23 +66,39 @@ fn next(
 
 fn check_answer(head: &Head) {
     let keep = head.keeps_alive();
+    let text = serde_json::to_string(&info::describe(head, ends(), None, None)).unwrap();
+    assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{text}");
     assert!(origin::allows(None, head.get("Host").unwrap_or_default(), false, &[]));
     match route(head) {
         Route::Health => assert_eq!(head.path, "/healthz"),
-        Route::Page(path) => assert_eq!(path, head.path),
-        Route::WebSocket(_) => {
-            // It reads fields that nothing has checked yet.
-            let host = head.get("Host").unwrap_or_default();
-            origin::allows(head.get("Origin"), host, true, &[]);
-            match upgrade::accept(head) {
-                Ok(response) => check_upgrade(response.as_bytes()),
-                Err(refusal) => check_refusal(refusal, head, false),
-            }
+        Route::Info => assert_eq!(head.path, "/info"),
+        Route::Page(path) => {
+            assert_eq!(path, head.path);
+            check_refusal(&diagnosis::nothing(head), head, keep);
         }
-        Route::UpgradeRequired(refusal) | Route::Refusal(refusal) => {
-            check_refusal(refusal, head, keep);
+        Route::WebSocket => check_handshake(head),
+        Route::UpgradeRequired => {
+            check_refusal(&diagnosis::no_upgrade(head, &DOOR), head, keep);
         }
-        Route::End(refusal) => check_refusal(refusal, head, false),
+        Route::Refusal(refusal) => check_refusal(&refusal, head, keep),
+        Route::End(refusal) => check_refusal(&refusal, head, false),
+    }
+}
+
+const DOOR: Door = Door { local: false, allow_origin: &[] };
+
+fn ends() -> Ends {
+    let peer = ([192, 0, 2, 1], 7).into();
+    Ends { peer, local: None, client: Client::of_connection(peer) }
+}
+
+/// However the connection came in.
+fn check_handshake(head: &Head) {
+    for local in [false, true] {
+        match diagnosis::examine(head, &Door { local, ..DOOR }) {
+            Ok(handshake) => check_upgrade(upgrade::accept(head, handshake.key).as_bytes()),
+            Err(refusal) => check_refusal(&refusal, head, false),
+        }
     }
 }
 
@@ -94,17 +113,23 @@ fn check_upgrade(response: &[u8]) {
     }
 }
 
-/// A client's error, with one length, which is that of the body.
-fn check_refusal(refusal: Response, head: &Head, keep: bool) {
+/// A client's error with all of its parts, and one length, which is that of the body.
+fn check_refusal(refusal: &Diagnosis, head: &Head, keep: bool) {
+    assert_readable(refusal);
     let expected = refusal.status;
     let mut bytes = Vec::new();
     let head_only = head.method == "HEAD";
-    refusal.write(&mut bytes, head_only, keep).unwrap();
+    refusal.answer(head).write(&mut bytes, head_only, keep).unwrap();
     let (status, fields, body) = read_response(&bytes);
     assert!(status == expected && (400..500).contains(&status), "{status}");
-    let lengths: Vec<_> = fields.iter().filter(|(name, _)| name == "content-length").collect();
-    assert_eq!(lengths.len(), 1, "{fields:?}");
-    assert!(if head_only { body.is_empty() } else { lengths[0].1 == body.len().to_string() });
+    let all = |name: &str| fields.iter().filter(|(n, _)| n == name).map(|(_, v)| v).collect();
+    let (lengths, types): (Vec<&String>, Vec<&String>) =
+        (all("content-length"), all("content-type"));
+    assert_eq!((lengths.len(), types.len()), (1, 1), "{fields:?}");
+    assert!(if head_only { body.is_empty() } else { *lengths[0] == body.len().to_string() });
+    if !head_only && types[0] == "application/json" {
+        assert!(serde_json::from_slice::<serde_json::Value>(body).is_ok(), "{body:?}");
+    }
 }
 
 /// Status, fields (their names in small letters) and what follows the head.

@@ -5,12 +5,14 @@
 //! What it is not: part of the product; it is compiled for tests and with the feature `fuzzing`.
 //! Invariant: pure; the same bytes hold or fail every time, on every machine.
 
+mod diagnosis;
 mod frames;
 mod head;
 mod peer;
 mod reply;
 mod session;
 
+pub(crate) use diagnosis::assert_readable;
 pub use head::head;
 pub use reply::reply;
 pub use session::session;

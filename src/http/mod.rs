@@ -1,7 +1,10 @@
 //! One HTTP request: read its head, decide, answer.
 
+pub(crate) mod diagnosis;
 pub(crate) mod embedded;
+pub(crate) mod endpoint;
 pub(crate) mod head;
+pub(crate) mod info;
 pub(crate) mod negotiate;
 pub(crate) mod origin;
 pub(crate) mod page;

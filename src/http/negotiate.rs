@@ -1,23 +1,46 @@
-//! Which form of a file a request wants, and whether it has it already.
+//! Which form of an answer a request wants, and whether it has it already.
 //!
-//! What it is: a pure reading of `Accept-Encoding` and `If-None-Match`.
-//! What it is not: the file; `embedded` and `page` have it.
+//! What it is: a pure reading of `Accept`, `Accept-Encoding` and `If-None-Match`.
+//! What it is not: the answer; `embedded`, `page` and `diagnosis` have it.
 
 use super::head::Head;
 
 /// Whether the client takes gzip: named, or meant by `*`, and not refused by a weight of 0.
 pub(crate) fn accepts_gzip(head: &Head) -> bool {
-    weight(head, "gzip").or_else(|| weight(head, "*")).is_some_and(|weight| weight > 0.0)
+    let weight = |coding| weight(head, "Accept-Encoding", coding);
+    weight("gzip").or_else(|| weight("*")).is_some_and(|weight| weight > 0.0)
 }
 
-/// The weight of a content coding; none when it is not listed.
-fn weight(head: &Head, coding: &str) -> Option<f32> {
-    head.all("Accept-Encoding").flat_map(|value| value.split(',')).find_map(|listed| {
+/// Whether the client would rather have JSON than plain text: by weight, and of equal weights the
+/// one that it names, rather than means by a wildcard. Text otherwise.
+pub(crate) fn prefers_json(head: &Head) -> bool {
+    let json = preference(head, "application", "json");
+    json.0 > 0.0 && json > preference(head, "text", "plain")
+}
+
+/// The weight of a media type, and how closely it is named: by 0 for `*/*`, 1 for all of its kind,
+/// 2 for itself. The closest counts, as RFC 9110, section 12.5.1, wants it.
+fn preference(head: &Head, kind: &str, subtype: &str) -> (f32, u8) {
+    [format!("{kind}/{subtype}"), format!("{kind}/*"), "*/*".to_owned()]
+        .iter()
+        .zip([2, 1, 0])
+        .find_map(|(range, closeness)| Some((weight(head, "Accept", range)?, closeness)))
+        .unwrap_or_default()
+}
+
+/// The weight that a field gives to a name, 0 to 1; none when it is not listed.
+fn weight(head: &Head, field: &str, name: &str) -> Option<f32> {
+    head.all(field).flat_map(|value| value.split(',')).find_map(|listed| {
         let mut parts = listed.split(';').map(str::trim);
-        let named = parts.next()?.eq_ignore_ascii_case(coding);
+        let named = parts.next()?.eq_ignore_ascii_case(name);
         let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
-        named.then(|| weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0)))
+        named.then(|| weight.map_or(1.0, parse_weight))
     })
+}
+
+/// What is no weight is 0.
+fn parse_weight(weight: &str) -> f32 {
+    weight.parse().ok().filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(0.0)
 }
 
 /// Whether the client holds the representation of this entity tag. The comparison is weak, as
@@ -58,6 +81,35 @@ mod tests {
             ("Accept-Encoding:", false),
         ] {
             assert_eq!(accepts_gzip(&head(fields)), expected, "{fields}");
+        }
+    }
+
+    #[test]
+    fn json_for_who_prefers_it() {
+        for (fields, expected) in [
+            ("Host: h", false),
+            ("Accept: application/json", true),
+            ("Accept: Application/JSON; charset=utf-8", true),
+            ("Accept: application/*", true),
+            ("Accept: */*", false),
+            ("Accept: application/json, */*", true),
+            ("Accept: application/json, */*;q=0.5", true),
+            ("Accept: text/plain, application/json", false),
+            ("Accept: application/json, text/plain, */*", false),
+            ("Accept: text/plain;q=0.5, application/json;q=0.4", false),
+            ("Accept: text/plain;q=0.4, application/json;q=0.5", true),
+            ("Accept: text/plain;q=0.4\r\nAccept: application/json;q=0.5", true),
+            ("Accept: text/*;q=0.9, application/json;q=0.8", false),
+            ("Accept: text/plain;q=0, */*", true),
+            ("Accept: application/json;q=0, */*", false),
+            ("Accept: application/*;q=0.1, application/json;q=0.9, text/*;q=0.5", true),
+            ("Accept: application/json;q=2", false),
+            ("Accept: application/json;q=nan", false),
+            ("Accept: application/jsonp", false),
+            ("Accept: text/html,application/xhtml+xml,*/*;q=0.8", false),
+            ("Accept:", false),
+        ] {
+            assert_eq!(prefers_json(&head(fields)), expected, "{fields}");
         }
     }
 

@@ -32,12 +32,17 @@ fn without_port<'a>(authority: &'a str, default_port: &str) -> &'a str {
     authority.strip_suffix(default_port).unwrap_or(authority)
 }
 
-/// Whether `authority`, with or without port, names this machine to itself.
-fn is_loopback(authority: &str) -> bool {
-    let host = match authority.strip_prefix('[') {
+/// The host of an authority, with or without port; an IPv6 address without its brackets.
+pub(crate) fn host(authority: &str) -> &str {
+    match authority.strip_prefix('[') {
         Some(v6) => v6.split(']').next().unwrap_or_default(),
         None => authority.split(':').next().unwrap_or_default(),
-    };
+    }
+}
+
+/// Whether `authority`, with or without port, names this machine to itself.
+fn is_loopback(authority: &str) -> bool {
+    let host = host(authority);
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

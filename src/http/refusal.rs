@@ -1,39 +1,161 @@
-//! Refusals that are not the route's: each says what is wrong, and names the option behind it.
+//! Refusals that no request head explains: there is none, or it is fine and there is no place.
 //!
 //! What it is: the words. What it is not: the decision, which was made by whoever asks here.
 
-use super::head::HeadError;
-use super::response::Response;
-use crate::config::tuning::RETRY_AFTER_SECS;
+use std::fmt;
 
-/// The answer to what was not a request; none where nobody is left to read it.
-pub(crate) fn no_request(error: &HeadError) -> Option<Response> {
-    Some(match error {
-        HeadError::Timeout => {
-            Response::text(408, "The request head did not arrive in time (--handshake-timeout).\n")
-        }
-        HeadError::TooLarge => Response::text(431, "The request head is too large.\n"),
-        HeadError::Version => Response::text(505, "This server speaks HTTP/1.1.\n"),
-        HeadError::Malformed(what) => {
-            Response::text(400, format!("This is not an HTTP request: {what}.\n"))
-        }
+use super::diagnosis::{Diagnosis, request_line};
+use super::head::{Head, HeadError};
+use crate::config::tuning::{RETRY_AFTER_SECS, SHOWN_BYTES};
+use crate::net::admission::Full;
+
+/// Why a server that could does not now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unavailable {
+    /// The places are taken.
+    Full(Full),
+    /// The machine gives no thread.
+    NoThread,
+    /// It parts.
+    Stopping,
+}
+
+/// The answer to what was not a request, of which these bytes have arrived; none where nobody is
+/// left to read it.
+pub(crate) fn no_request(error: &HeadError, arrived: &[u8]) -> Option<Diagnosis> {
+    let (status, problem, cause, fix) = match error {
+        HeadError::Timeout => (
+            408,
+            "The request head did not arrive in time (--handshake-timeout).".to_owned(),
+            "A connection that was opened ahead and not used; a head without the blank line at its\n\
+             end; or a slow network.",
+            "Send the whole head at once, with a blank line after it.",
+        ),
+        HeadError::TooLarge => (
+            431,
+            "The request head is too large.".to_owned(),
+            "Cookies that have grown, or a proxy that adds fields in a loop.",
+            "Send fewer and shorter fields; in a browser, delete the cookies of this host.",
+        ),
+        HeadError::Version => (
+            505,
+            "This server speaks HTTP/1.1.".to_owned(),
+            "A client or a proxy that was told to speak HTTP/2 without asking (prior knowledge).",
+            "Speak HTTP/1.1; nginx: proxy_http_version 1.1; HAProxy: no `proto h2` at the server.",
+        ),
+        HeadError::Malformed(what) => (
+            400,
+            format!("This is not an HTTP request: {what}."),
+            "Another protocol: TLS (https:// or wss://) to a port that speaks http:// and ws://, the\n\
+             PROXY protocol, or WebSocket frames without a handshake before them.",
+            "Connect with http:// or ws://, or to the proxy that speaks TLS for this server.",
+        ),
         HeadError::Left => return None,
+    };
+    Some(Diagnosis {
+        status,
+        problem: problem.into(),
+        arrived: vec![first_bytes(arrived)],
+        cause: cause.into(),
+        fix: fix.into(),
     })
 }
 
-/// A page from elsewhere that wants a WebSocket.
-pub(crate) fn forbidden(origin: &str, host: &str) -> Response {
-    Response::text(
-        403,
-        format!(
-            "A page from {origin} may not open a WebSocket on {host}; \
-             the operator of this server can allow it with --allow-origin {origin}.\n"
-        ),
-    )
+fn first_bytes(arrived: &[u8]) -> String {
+    let shown = &arrived[..arrived.len().min(SHOWN_BYTES)];
+    let more = if shown.len() < arrived.len() { ", beginning with" } else { ":" };
+    match arrived.len() {
+        0 => "(nothing)".to_owned(),
+        length => format!("{length} bytes{more} {}", shown.escape_ascii()),
+    }
 }
 
-/// A server that could, but not now.
-pub(crate) fn unavailable(why: &str) -> Response {
-    Response::text(503, format!("Not now: {why}; try again in {RETRY_AFTER_SECS} seconds.\n"))
-        .with("Retry-After", RETRY_AFTER_SECS.to_string())
+/// A handshake that came at the wrong time; none where its head was not read.
+pub(crate) fn unavailable(why: Unavailable, head: Option<&Head>) -> Diagnosis {
+    let (cause, fix) = why.explained();
+    Diagnosis {
+        status: 503,
+        problem: format!("Not now: {why}; try again in {RETRY_AFTER_SECS} seconds.").into(),
+        arrived: vec![head.map_or("a connection; no request was read".to_owned(), request_line)],
+        cause: cause.into(),
+        fix: fix.into(),
+    }
+}
+
+impl Unavailable {
+    /// What usually causes it, and the fix.
+    fn explained(self) -> (&'static str, &'static str) {
+        match self {
+            Unavailable::Full(Full::Sessions | Full::Connections) => (
+                "More clients than the server is set up for; or clients that connect again and again\n\
+                 without closing what they have.",
+                "Close a WebSocket that is not needed, or wait; the operator can raise\n\
+                 --max-connections.",
+            ),
+            Unavailable::Full(Full::Address) => (
+                "Several clients behind one address, such as those of a proxy or of an office; or one\n\
+                 that connects again and again without closing what it has.",
+                "Close a connection that is not needed, or wait; the operator can raise\n\
+                 --max-connections-per-ip.",
+            ),
+            Unavailable::NoThread => (
+                "The machine's limit of threads is reached (ulimit -u, TasksMax=, pids.max), or its memory.",
+                "Wait; the operator can raise that limit, or lower --max-connections below it.",
+            ),
+            Unavailable::Stopping => (
+                "It was told to stop, as happens when a new version is put in its place.",
+                "Wait, and connect again; a client should do so by itself, after a random pause.",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unavailable::Full(full) => full.fmt(f),
+            Unavailable::NoThread => f.write_str("no thread could be made"),
+            Unavailable::Stopping => f.write_str("the server is shutting down"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fuzzing::assert_readable;
+
+    #[test]
+    fn what_was_no_request_is_shown() {
+        for (error, bytes, status, shown) in [
+            (HeadError::Timeout, &b""[..], 408, "(nothing)"),
+            (HeadError::TooLarge, &[b'x'; 20], 431, "20 bytes, beginning with xxxxxxxxxxxxxxxx"),
+            (HeadError::Version, b"PRI * HTTP/2.0\r\n", 505, "16 bytes: PRI * HTTP/2.0\\r\\n"),
+            (HeadError::Malformed("x".into()), b"\x16\x03\xff", 400, "3 bytes: \\x16\\x03\\xff"),
+        ] {
+            let diagnosis = no_request(&error, bytes).unwrap();
+            assert_eq!((diagnosis.status, diagnosis.arrived[0].as_str()), (status, shown));
+            assert_readable(&diagnosis);
+        }
+        assert!(no_request(&HeadError::Left, b"GET").is_none());
+        // However unreadable, it is a line.
+        assert_readable(&no_request(&HeadError::TooLarge, &[0xff; 16384]).unwrap());
+    }
+
+    #[test]
+    fn every_lack_of_a_place_says_when_to_come_back() {
+        use Unavailable::{Full as Taken, NoThread, Stopping};
+        for why in [
+            Taken(Full::Connections),
+            Taken(Full::Sessions),
+            Taken(Full::Address),
+            NoThread,
+            Stopping,
+        ] {
+            let diagnosis = unavailable(why, None);
+            assert_eq!(diagnosis.status, 503);
+            assert_eq!(diagnosis.problem, format!("Not now: {why}; try again in 5 seconds."));
+            assert_readable(&diagnosis);
+        }
+    }
 }

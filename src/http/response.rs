@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 
+use serde::Serialize;
 use tiny_http::{HTTPVersion, Header, StatusCode};
 
 /// What a connection answers to one request.
@@ -28,6 +29,14 @@ impl Response {
     /// Plain text that is true now and not a minute later.
     pub(crate) fn text(status: u16, text: impl Into<String>) -> Response {
         Response::new(status, "text/plain; charset=utf-8", Body::Text(text.into()))
+            .with("Cache-Control", "no-store")
+    }
+
+    /// A value as JSON, in lines or in one, with that same validity.
+    pub(crate) fn json(status: u16, value: &impl Serialize, pretty: bool) -> Response {
+        let text = if pretty { serde_json::to_string_pretty } else { serde_json::to_string };
+        let text = text(value).expect("no map with keys that are not text") + "\n";
+        Response::new(status, "application/json", Body::Text(text))
             .with("Cache-Control", "no-store")
     }
 

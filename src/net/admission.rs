@@ -46,9 +46,7 @@ impl fmt::Display for Full {
         f.write_str(match self {
             Full::Connections => "every connection is taken (--max-connections)",
             Full::Sessions => "every session is taken (--max-connections)",
-            Full::Address => {
-                "this address has as many connections as it may (--max-connections-per-ip)"
-            }
+            Full::Address => "this address has no connection left (--max-connections-per-ip)",
         })
     }
 }

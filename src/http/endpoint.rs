@@ -1,0 +1,35 @@
+//! Which paths speak WebSocket, and the list of everything that is here.
+//!
+//! What it is: two tables. What it is not: the decision what a request gets; `route` makes it.
+
+/// Which reply a WebSocket gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// `You sent: …`
+    Tutorial,
+    /// The message itself.
+    Echo,
+}
+
+/// Paths that speak WebSocket. `/` is the page as well.
+pub(crate) const ENDPOINTS: [(&str, Endpoint); 5] = [
+    ("/ws", Endpoint::Tutorial),
+    ("/", Endpoint::Tutorial),
+    ("/WebSocketGenericHandler.ashx", Endpoint::Tutorial),
+    ("/WebSocketHandler.ashx", Endpoint::Tutorial),
+    ("/echo", Endpoint::Echo),
+];
+
+/// What whoever asked for something else is shown.
+pub(crate) const ENDPOINT_LIST: &str = "\
+/         the page (GET); WebSocket: as /ws
+/ws       WebSocket: answers `You sent: <message> at <time>`
+/echo     WebSocket: answers with the same message
+/info     what the server saw of the request, in JSON (GET)
+/healthz  200 while serving (GET)
+/WebSocketGenericHandler.ashx and /WebSocketHandler.ashx answer as /ws.";
+
+/// What is spoken at `path`, where it is WebSocket.
+pub(crate) fn at(path: &str) -> Option<Endpoint> {
+    ENDPOINTS.iter().find(|(known, _)| *known == path).map(|(_, endpoint)| *endpoint)
+}

@@ -1,0 +1,165 @@
+//! `/info`: what the server saw of a request.
+//!
+//! What it is: [`describe`], pure, from a head and the addresses of its connection.
+//! What it is not: for pages of other origins. It repeats cookies and credentials to who sent them,
+//! and what a proxy added; so it has no `Access-Control-Allow-Origin`, and asks the browser to keep
+//! it from other sites.
+//! Invariant: nothing is left out, changed or reordered, but bytes that are not UTF-8 (U+FFFD).
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::Serialize;
+
+use super::diagnosis::{method, version};
+use super::head::Head;
+use super::response::Response;
+use super::upgrade::offered_subprotocols;
+
+/// The two ends of a connection, and who is behind the other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ends {
+    pub(crate) peer: SocketAddr,
+    /// None where the operating system does not say.
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) client: Client,
+}
+
+/// Who asks, as far as that is known.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Client {
+    address: IpAddr,
+    /// By what the address is known.
+    source: &'static str,
+}
+
+impl Client {
+    /// Whoever is at the other end.
+    pub(crate) fn of_connection(peer: SocketAddr) -> Client {
+        Client { address: peer.ip().to_canonical(), source: "connection" }
+    }
+}
+
+/// The answer; its fields stand in this order.
+#[derive(Debug, Serialize)]
+pub(crate) struct Info<'a> {
+    server: Server,
+    /// The session's number; none over HTTP.
+    session: Option<u64>,
+    request_line: String,
+    http_version: &'static str,
+    /// Name and value, in the order of arrival.
+    headers: &'a [(String, String)],
+    peer: SocketAddr,
+    local: Option<SocketAddr>,
+    client: Client,
+    subprotocols: Subprotocols<'a>,
+    extensions: Extensions<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct Server {
+    name: &'static str,
+    version: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Subprotocols<'a> {
+    offered: Vec<&'a str>,
+    chosen: Option<&'a str>,
+}
+
+/// With their parameters.
+#[derive(Debug, Serialize)]
+struct Extensions<'a> {
+    offered: Vec<&'a str>,
+    declined: Vec<&'a str>,
+}
+
+/// Describes a request; `session` and `subprotocol` where it has become a WebSocket.
+pub(crate) fn describe<'a>(
+    head: &'a Head,
+    ends: Ends,
+    session: Option<u64>,
+    subprotocol: Option<&'a str>,
+) -> Info<'a> {
+    let Ends { peer, local, client } = ends;
+    let http_version = version(head);
+    Info {
+        server: Server { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") },
+        session,
+        request_line: format!("{} {} {http_version}", method(head), head.target),
+        http_version,
+        headers: &head.fields,
+        peer,
+        local,
+        client,
+        subprotocols: Subprotocols {
+            offered: offered_subprotocols(head).collect(),
+            chosen: subprotocol,
+        },
+        // The server has none.
+        extensions: Extensions { offered: extensions(head), declined: extensions(head) },
+    }
+}
+
+/// A parameter in quotes holds a token, and so no comma.
+fn extensions(head: &Head) -> Vec<&str> {
+    head.all("Sec-WebSocket-Extensions")
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|extension| !extension.is_empty())
+        .collect()
+}
+
+/// The answer over HTTP: in lines, or in one for who asks with `?compact`.
+#[inline(never)]
+pub(crate) fn answer(head: &Head, ends: Ends) -> Response {
+    let compact = head.query.split('&').any(|parameter| parameter == "compact");
+    Response::json(200, &describe(head, ends, None, None), !compact)
+        .with("Cross-Origin-Resource-Policy", "same-origin")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Limits;
+    use crate::http::head::parse;
+
+    fn ends(peer: &str) -> Ends {
+        let peer = peer.parse().unwrap();
+        Ends { peer, local: None, client: Client::of_connection(peer) }
+    }
+
+    #[test]
+    fn everything_in_its_order() {
+        let head = b"GET /ws?a=%20b HTTP/1.1\r\nB: 2\r\na: \xff\"\r\nB: 1\r\n\
+            Sec-WebSocket-Protocol: soap, wamp\r\n\
+            Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits, x\r\n\r\n";
+        let head = parse(head, &Limits::default()).unwrap().unwrap().0;
+        let ends = Ends { local: Some(([127, 0, 0, 1], 80).into()), ..ends("[::ffff:10.0.0.1]:7") };
+        let info = serde_json::to_string(&describe(&head, ends, Some(3), Some("soap"))).unwrap();
+        let expected = [
+            r#"{"server":{"name":"wsecho","version":""#,
+            env!("CARGO_PKG_VERSION"),
+            r#""},"session":3,"request_line":"GET /ws?a=%20b HTTP/1.1","http_version":"HTTP/1.1","#,
+            "\"headers\":[[\"B\",\"2\"],[\"a\",\"\u{fffd}\\\"\"],[\"B\",\"1\"],",
+            r#"["Sec-WebSocket-Protocol","soap, wamp"],"#,
+            r#"["Sec-WebSocket-Extensions","permessage-deflate; client_max_window_bits, x"]],"#,
+            r#""peer":"[::ffff:10.0.0.1]:7","local":"127.0.0.1:80","#,
+            r#""client":{"address":"10.0.0.1","source":"connection"},"#,
+            r#""subprotocols":{"offered":["soap","wamp"],"chosen":"soap"},"#,
+            r#""extensions":{"offered":["permessage-deflate; client_max_window_bits","x"],"#,
+            r#""declined":["permessage-deflate; client_max_window_bits","x"]}}"#,
+        ];
+        assert_eq!(info, expected.concat());
+    }
+
+    #[test]
+    fn without_a_session_there_is_no_number() {
+        let head = parse(b"GET /info HTTP/1.0\r\n\r\n", &Limits::default()).unwrap().unwrap().0;
+        let info = serde_json::to_value(describe(&head, ends("10.0.0.1:7"), None, None)).unwrap();
+        assert_eq!(info["request_line"], "GET /info HTTP/1.0");
+        assert!(info["session"].is_null() && info["local"].is_null(), "{info}");
+        assert!(info["subprotocols"]["chosen"].is_null(), "{info}");
+    }
+}
