@@ -91,7 +91,7 @@ fn a_refused_upgrade_is_explained() {
     assert_eq!(response.get("Content-Type"), Some("text/plain; charset=utf-8"));
     assert_eq!(response.get("Cache-Control"), Some("no-store"));
     let expected = "\
-This is a WebSocket handshake without `Upgrade: websocket`: a proxy dropped it.
+This is a WebSocket handshake without `Upgrade: websocket`; a proxy probably dropped it.
 
 What arrived:
   GET /echo HTTP/1.0

@@ -181,7 +181,7 @@ pub(crate) mod tuning {
     /// field's name a line of a terminal.
     pub(crate) const SHOWN_VALUE: usize = 64;
     /// The same in the middle of a sentence.
-    pub(crate) const SHOWN_BRIEFLY: usize = 24;
+    pub(crate) const SHOWN_BRIEFLY: usize = 32;
     /// Lines of one repeated field that an answer repeats.
     pub(crate) const SHOWN_FIELDS: usize = 4;
     /// Bytes of what was no request that an answer repeats; one byte is four characters.

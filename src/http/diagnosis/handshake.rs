@@ -6,7 +6,7 @@
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD};
 
 use super::arrived::{brief, version, with_fields};
-use super::proxy::{self, FORWARD_UPGRADES, KEEP_HOST};
+use super::proxy::{self, FORWARD_UPGRADES};
 use super::{Diagnosis, Door, origin};
 use crate::http::head::{Head, Version};
 use crate::http::upgrade::is_meant;
@@ -78,11 +78,11 @@ pub(crate) fn no_upgrade(head: &Head, door: &Door) -> Diagnosis {
     });
     if head.get("Upgrade").is_some() {
         other_upgrade(head, status)
-    } else if is_websocket || head.lists("Connection", "upgrade") {
+    } else if is_websocket {
         dropped_upgrade(head, status)
     } else if origin::of_asking_page(head).is_some_and(|page| !door.opens(page, head)) {
         other_page(head, status)
-    } else if proxy::is_noticed(head) {
+    } else if proxy::is_noticed(head) || head.lists("Connection", "upgrade") {
         proxied_plain_http(head, status)
     } else {
         plain_http(head, status)
@@ -106,7 +106,7 @@ fn dropped_upgrade(head: &Head, status: u16) -> Diagnosis {
     arrived.extend(proxy::traces(head));
     Diagnosis {
         status,
-        problem: "This is a WebSocket handshake without `Upgrade: websocket`: a proxy dropped it."
+        problem: "This is a WebSocket handshake without `Upgrade: websocket`; a proxy probably dropped it."
             .into(),
         arrived,
         cause: "Upgrade and Connection are for one hop only, so a proxy removes them unless it is told\n\
@@ -123,16 +123,17 @@ fn other_page(head: &Head, status: u16) -> Diagnosis {
     Diagnosis {
         status,
         problem: format!(
-            "{} speaks WebSocket, but not to a page of another host than Host says.",
+            "{} speaks WebSocket to pages of its own host; this one is of another.",
             brief(&head.path)
         )
         .into(),
         arrived,
         cause: "If the page is this server's own, the proxy before it wrote a Host of its own, as nginx\n\
-            does unless it is told otherwise: its handshake gets a 403."
+            does unless it is told otherwise, and a handshake gets a 403 for it."
             .into(),
         fix: format!(
-            "{KEEP_HOST}\nOr let the operator of this server allow the page, by --allow-origin."
+            "{FORWARD_UPGRADES}\n\
+             For a page of another site: the operator of this server can allow it by --allow-origin."
         )
         .into(),
     }
@@ -183,7 +184,7 @@ fn old_http(head: &Head) -> Diagnosis {
         problem: format!("A WebSocket handshake needs HTTP/1.1; this request is {}.", version(head))
             .into(),
         arrived,
-        cause: "A proxy that speaks HTTP/1.0 to its servers, as nginx did for long unless it was told\n\
+        cause: "A proxy that speaks HTTP/1.0 to its servers, as nginx for long did unless it was told\n\
             otherwise (proxy_http_version 1.1;), and Apache does with force-proxy-request-1.0."
             .into(),
         fix: FORWARD_UPGRADES.into(),
@@ -198,8 +199,8 @@ fn no_connection(head: &Head) -> Diagnosis {
         status: 400,
         problem: "The request has `Upgrade: websocket` but no `Connection: Upgrade`.".into(),
         arrived,
-        cause: "A proxy that sends Upgrade on and writes a Connection of its own: nginx writes `close`\n\
-            where it is not told otherwise. Or a client that writes its handshake by hand."
+        cause: "A proxy that sends Upgrade on and writes a Connection of its own: nginx for long wrote\n\
+            `close` unless it was told otherwise. Or a client that writes its handshake by hand."
             .into(),
         fix: format!("Send `Connection: Upgrade`. Through a proxy:\n{FORWARD_UPGRADES}").into(),
     }
@@ -210,7 +211,7 @@ fn bad_version(head: &Head) -> Diagnosis {
     let versions: Vec<_> = head.all("Sec-WebSocket-Version").collect();
     let what = match versions[..] {
         [] => "it is missing".to_owned(),
-        [version] => format!("it is {:?}", brief(version)),
+        [version] => format!("it is `{}`", brief(version)),
         _ => format!("there are {}", versions.len()),
     };
     let is_hixie = head.get("Sec-WebSocket-Key1").is_some();

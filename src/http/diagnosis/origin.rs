@@ -49,8 +49,8 @@ fn forbidden(head: &Head, from: &str) -> Diagnosis {
         arrived,
         cause: difference.cause().into(),
         fix: match difference {
-            Difference::Opaque | Difference::Page => allow,
-            Difference::Port | Difference::Rewritten | Difference::Unknown => {
+            Difference::Opaque => allow,
+            Difference::Rewritten | Difference::Port | Difference::Page => {
                 format!(
                     "{allow}\nOr let the proxy send on the Host that was asked for:\n{KEEP_HOST}"
                 )
@@ -76,9 +76,7 @@ enum Difference {
     Rewritten,
     /// The port alone.
     Port,
-    /// There is a proxy, and it says nothing about the host.
-    Unknown,
-    /// Another page.
+    /// All of the host. A proxy that rewrites it need not leave a trace.
     Page,
 }
 
@@ -89,8 +87,6 @@ fn difference(head: &Head, from: &str) -> Difference {
         Difference::Rewritten
     } else if origin::host(authority).eq_ignore_ascii_case(origin::host(host)) {
         Difference::Port
-    } else if proxy::is_noticed(head) {
-        Difference::Unknown
     } else {
         Difference::Page
     }
@@ -112,13 +108,10 @@ impl Difference {
                  443. Either a proxy listens on another port and sends on a Host without it (nginx's\n\
                  $host), or the page is of another server on the same host."
             }
-            Difference::Unknown => {
-                "The page is of another site. Or it is this server's own, and the proxy in between wrote\n\
-                 a Host of its own, which is what Origin is compared with."
-            }
             Difference::Page => {
-                "The page is of another site. Browsers let every page open a WebSocket to anywhere, in\n\
-                 its visitor's name, so that it is for the server to look at where the page is from."
+                "The page is of another site, and browsers leave it to the server to look at that. Or it\n\
+                 is this server's own, and a proxy in between wrote a Host of its own, as nginx does\n\
+                 unless it is told otherwise."
             }
         }
     }
