@@ -1,6 +1,11 @@
 //! When it fails, the page says why.
 
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::thread;
+
 use super::{open, typed, wait_for_row, wait_for_state};
+use crate::support::browser::Browser;
 use crate::support::server::TestServer;
 
 #[test]
@@ -77,4 +82,44 @@ fn offline_is_shown() {
     browser.wait_for_text("This device is offline.");
     browser.offline(false);
     browser.wait("document.querySelector('#notice').hidden");
+}
+
+/// A proxy that lets upgrades through, and writes a Host of its own for `page.localhost`.
+fn proxy_with_its_own_host(server: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for browser in listener.incoming().map(Result::unwrap) {
+            let server = TcpStream::connect(server).unwrap();
+            let (from, to) = (server.try_clone().unwrap(), browser.try_clone().unwrap());
+            thread::spawn(move || io::copy(&mut &from, &mut &to));
+            thread::spawn(move || forward(&browser, &server));
+        }
+    });
+    address
+}
+
+/// A browser writes a request head at once.
+fn forward(mut browser: &TcpStream, mut server: &TcpStream) -> io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let length = browser.read(&mut buffer)?;
+        if length == 0 {
+            return server.shutdown(Shutdown::Write);
+        }
+        let head = String::from_utf8_lossy(&buffer[..length]);
+        server.write_all(head.replace("Host: page.localhost", "Host: server").as_bytes())?;
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn a_proxy_that_rewrites_host_is_explained_by_the_server() {
+    let server = TestServer::start();
+    let proxy = proxy_with_its_own_host(server.address);
+    let mut browser = Browser::launch();
+    browser.open(&format!("http://page.localhost:{}/?url=/ws", proxy.port()));
+    browser.wait_for_text("/ws speaks WebSocket to pages of its own host; this one is of another.");
+    let answer = browser.text("#notice-answer");
+    assert!(answer.contains("proxy_set_header Host $http_host;"), "{answer}");
 }
