@@ -12,7 +12,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use log::LevelFilter;
 use wsecho::{
-    Clock, Config, LONG_TIME, Limits, MAX_MESSAGE_SIZE_CEILING, TUTORIAL_REPLY, Template, Timeouts,
+    Clock, Config, LONG_TIME, Limits, MAX_MESSAGE_SIZE_CEILING, Network, TUTORIAL_REPLY, Template,
+    Timeouts,
 };
 
 /// A WebSocket echo server and its browser page.
@@ -47,6 +48,11 @@ pub(crate) struct Options {
     /// for all; repeat it for more.
     #[arg(long, value_name = "ORIGIN", env = "WSECHO_ALLOW_ORIGIN", value_delimiter = ',')]
     allow_origin: Vec<String>,
+
+    /// A proxy, by IP or CIDR, whose `Forwarded` or `X-Forwarded-For` says who the client is, in the
+    /// log and for --max-connections-per-ip; repeat it for more.
+    #[arg(long, value_name = "CIDR", env = "WSECHO_TRUSTED_PROXY", value_delimiter = ',')]
+    trusted_proxy: Vec<Network>,
 
     /// Say more: each request; twice, each frame.
     #[arg(short, long, action = clap::ArgAction::Count, env = "WSECHO_VERBOSE")]
@@ -141,6 +147,7 @@ impl Options {
             clock,
             www: self.www,
             allow_origin: self.allow_origin,
+            trusted_proxies: self.trusted_proxy,
             limits,
             timeouts,
         })

@@ -19,14 +19,15 @@ use crate::config::Config;
 use crate::config::tuning::{HEAD_READ, LINGER_TIME};
 use crate::http::diagnosis::{self, Diagnosis, Door};
 use crate::http::endpoint::Endpoint;
+use crate::http::forwarded::{self, Client};
 use crate::http::head::{self, Head, HeadError};
-use crate::http::info::{self, Client, Ends};
+use crate::http::info;
 use crate::http::page::Site;
 use crate::http::refusal::{self, Unavailable};
 use crate::http::response::Response;
 use crate::http::route::{Route, route};
 use crate::http::upgrade;
-use crate::net::admission::{ConnectionPermit, SessionPermit};
+use crate::net::admission::{AddressPermit, ConnectionPermit, SessionPermit};
 use crate::net::linger::linger;
 use crate::net::shutdown::Stop;
 use crate::net::socket::{Patience, Socket, Transport};
@@ -77,7 +78,15 @@ pub(crate) fn serve(accepted: Accepted, context: &Context) {
         Ok(socket) => socket,
         Err(error) => return debug!("{peer}: gone before the first byte: {error}"),
     };
-    let mut connection = Connection { socket, buffer: Vec::new(), peer, local, permit, context };
+    let mut connection = Connection {
+        socket,
+        buffer: Vec::new(),
+        client: Client::of_connection(peer),
+        local,
+        permit,
+        client_permit: None,
+        context,
+    };
     if let Some(upgrade) = connection.serve_requests() {
         connection.serve_session(upgrade);
     }
@@ -87,9 +96,12 @@ struct Connection<'a> {
     socket: Socket,
     /// Read, not used yet: the start of a head, a pipelined request, early frames.
     buffer: Vec<u8>,
-    peer: SocketAddr,
+    /// Who sent the last request.
+    client: Client,
     local: Option<SocketAddr>,
     permit: ConnectionPermit,
+    /// Behind a proxy: the client's own place, while its request is answered or its session lasts.
+    client_permit: Option<AddressPermit>,
     context: &'a Context,
 }
 
@@ -106,7 +118,8 @@ impl Connection<'_> {
                     return None;
                 }
             };
-            let (response, keep) = match self.decide(&head) {
+            let step = self.identify(&head).map_or_else(Step::Refuse, |()| self.decide(&head));
+            let (response, keep) = match step {
                 Step::Upgrade(response, upgrade) => {
                     return self.socket.write_all(response.as_bytes()).is_ok().then_some(upgrade);
                 }
@@ -154,10 +167,29 @@ impl Connection<'_> {
         }
     }
 
+    /// Finds out who the client is. Behind a proxy it is not known before, and takes its place now.
+    fn identify(&mut self, head: &Head) -> Result<(), Response> {
+        let trusted = &self.context.config.trusted_proxies;
+        self.client = forwarded::resolve(self.client.peer, trusted, head);
+        for remark in &self.client.remarks {
+            debug!("{}: {remark}", self.client);
+        }
+        if forwarded::trusts(trusted, self.client.peer.ip()) {
+            let permit = self.permit.client(self.client.address);
+            self.client_permit = permit.map_err(|full| {
+                refusal::unavailable(Unavailable::Full(full), Some(head)).answer(head)
+            })?;
+        }
+        Ok(())
+    }
+
     /// Writes a response. Returns whether the connection is kept.
     fn respond(&mut self, response: Response, head: &Head, keep: bool) -> bool {
-        debug!("{}: {} {:?}: {}", self.peer, head.method, head.path, response.status);
+        debug!("{}: {} {:?}: {}", self.client, head.method, head.path, response.status);
         let written = response.write(&mut self.socket, head.method == "HEAD", keep);
+        // Before the last bytes leave, as the client may be back the moment it has them.
+        self.client_permit = None;
+        let written = written.and_then(|()| self.socket.flush());
         if written.is_ok() && !keep {
             linger(&mut self.socket, LINGER_TIME);
         }
@@ -167,7 +199,7 @@ impl Connection<'_> {
     /// Answers what was not a request, where there is somebody to answer.
     fn refuse_head(&mut self, error: &HeadError) {
         let Some(diagnosis) = refusal::no_request(error, &self.buffer) else { return };
-        debug!("{}: no request: {}", self.peer, diagnosis.status);
+        debug!("{}: no request: {}", self.client.peer, diagnosis.status);
         if diagnosis.unasked().write(&mut self.socket, false, false).is_ok() {
             linger(&mut self.socket, LINGER_TIME);
         }
@@ -180,7 +212,7 @@ impl Connection<'_> {
                 Step::Refuse(refusal::unavailable(Unavailable::Stopping, Some(head)).answer(head))
             }
             Route::Health => Step::Respond(Response::text(200, "ok\n")),
-            Route::Info => Step::Respond(info::answer(head, self.ends())),
+            Route::Info => Step::Respond(info::answer(head, &self.client, self.local)),
             Route::Page(path) => Step::Respond(
                 self.context
                     .site
@@ -199,10 +231,6 @@ impl Connection<'_> {
             Route::Refusal(diagnosis) => Step::Respond(diagnosis.answer(head)),
             Route::End(diagnosis) => Step::Refuse(diagnosis.answer(head)),
         }
-    }
-
-    fn ends(&self) -> Ends {
-        Ends { peer: self.peer, local: self.local, client: Client::of_connection(self.peer) }
     }
 
     fn door(&self) -> Door<'_> {
@@ -238,8 +266,7 @@ impl Connection<'_> {
         let Context { config, sessions, .. } = self.context;
         let number = sessions.fetch_add(1, Ordering::Relaxed) + 1;
         let Upgrade { endpoint, path, _permit } = upgrade;
-        let peer = self.peer;
-        debug!("session {number} {peer} {path}: open");
+        debug!("session {number} {} {path}: open", self.client);
         let replier = match endpoint {
             Endpoint::Tutorial => Replier::tutorial(config.reply.clone(), config.clock.clone()),
             Endpoint::Echo => Replier::Verbatim,
@@ -250,7 +277,8 @@ impl Connection<'_> {
         self.buffer.shrink_to_fit();
         let report = session::run(&mut self.socket, mem::take(&mut self.buffer), replier, config);
         info!(
-            "session {number} {peer} {path}: {}; {} received, {} answered, {:.3} s",
+            "session {number} {} {path}: {}; {} received, {} answered, {:.3} s",
+            self.client,
             report.cause,
             report.received,
             report.answered,

@@ -55,8 +55,8 @@ mod server;
 mod ws;
 
 pub use config::{
-    Clock, Config, DEFAULT_PORT, LONG_TIME, Limits, MAX_MESSAGE_SIZE_CEILING, TUTORIAL_REPLY,
-    Template, TemplateError, Timeouts,
+    Clock, Config, DEFAULT_PORT, LONG_TIME, Limits, MAX_MESSAGE_SIZE_CEILING, Network,
+    NetworkError, TUTORIAL_REPLY, Template, TemplateError, Timeouts,
 };
 pub use ops::descriptors::raise_descriptor_limit;
 pub use ops::mappings::mapping_shortage;

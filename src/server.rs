@@ -19,6 +19,7 @@ use log::{debug, info, warn};
 use crate::config::Config;
 use crate::config::tuning::ACCEPT_BACKOFF;
 use crate::connection::{self, Accepted, Context};
+use crate::http::forwarded;
 use crate::http::page::Site;
 use crate::http::refusal::{self, Unavailable};
 use crate::http::response::Response;
@@ -140,7 +141,7 @@ impl Server {
             }),
             admission,
             refuser: Refuser::start().map_err(Error::Thread)?,
-            stop: Arc::clone(&context.stop),
+            context: Arc::clone(&context),
             closed: AtomicBool::new(false),
         };
         let accepted = thread::scope(|scope| {
@@ -149,7 +150,7 @@ impl Server {
                 name.spawn_scoped(scope, || doors.accept(listener)).map(drop)
             });
             if accepting.is_ok() {
-                doors.stop.wait();
+                context.stop.wait();
                 doors.drain(context.config.timeouts.grace, &listeners);
             }
             doors.close(&listeners);
@@ -165,7 +166,7 @@ struct Doors {
     admission: Arc<Admission>,
     pool: Pool<Accepted>,
     refuser: Refuser,
-    stop: Arc<Stop>,
+    context: Arc<Context>,
     /// Whether accepting is over. It goes on while sessions part, so that a health check is told
     /// about the stop.
     closed: AtomicBool,
@@ -201,7 +202,8 @@ impl Doors {
 
     /// Gives a connection its place and its thread, or its refusal.
     fn admit(&self, stream: TcpStream, peer: SocketAddr, refusals: &mut Throttle) {
-        let (stream, why) = match self.admission.connect(peer.ip()) {
+        let is_proxy = forwarded::trusts(&self.context.config.trusted_proxies, peer.ip());
+        let (stream, why) = match self.admission.connect((!is_proxy).then(|| peer.ip())) {
             Ok(permit) => match self.pool.run(Accepted { stream, peer, permit }) {
                 Ok(()) => return,
                 Err(back) => (back.stream, Unavailable::NoThread),
@@ -216,7 +218,7 @@ impl Doors {
 
     /// Waits before the next accept; not beyond a stop, and a little even then.
     fn pause(&self, pause: Duration) {
-        if self.stop.wait_for(pause) {
+        if self.context.stop.wait_for(pause) {
             thread::sleep(ACCEPT_BACKOFF.0);
         }
     }
@@ -231,7 +233,7 @@ impl Doors {
             warn!(
                 "the grace period is over (--grace-period): {connections} connections are dropped, {sessions} of them sessions"
             );
-            self.stop.cut();
+            self.context.stop.cut();
         } else {
             info!("every connection has ended");
         }

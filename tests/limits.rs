@@ -100,6 +100,63 @@ fn an_address_has_a_limit_of_its_own() {
     assert_eq!(first.ask("x"), Message::text("x"));
 }
 
+/// A server that trusts a proxy on this machine, where each client may do this many things at a time.
+fn behind_a_proxy(max: usize) -> TestServer {
+    TestServer::with(|config| {
+        config.limits.max_connections_per_ip = Some(max);
+        config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    })
+}
+
+/// A request as a proxy sends it for `client`.
+fn sent_for(client: &str, request: &str) -> String {
+    request.replacen("\r\n", &format!("\r\nX-Forwarded-For: {client}\r\n"), 1)
+}
+
+#[test]
+fn behind_a_trusted_proxy_each_client_has_its_limit() {
+    let server = behind_a_proxy(1);
+    let status = |client| {
+        let mut raw = server.raw();
+        (raw.send(sent_for(client, &handshake("/echo"))).response_to_head().status, raw)
+    };
+    let (first, second) = (status("203.0.113.1"), status("203.0.113.2"));
+    assert_eq!((first.0, second.0), (101, 101));
+    let mut refused = server.raw();
+    let response = refused.send(sent_for("203.0.113.1", &handshake("/echo"))).response();
+    assert_eq!((response.status, response.get("Retry-After")), (503, Some("5")));
+    assert_eq!(response.get("Connection"), Some("close"));
+    assert!(response.body.contains("--max-connections-per-ip"), "{}", response.body);
+    drop(first);
+    while status("203.0.113.1").0 == 503 {}
+    assert_eq!(status("203.0.113.2").0, 503);
+}
+
+#[test]
+fn a_proxys_connection_carries_requests_of_many_clients() {
+    let server = behind_a_proxy(1);
+    let mut kept = [server.raw(), server.raw(), server.raw()];
+    for client in ["203.0.113.1", "203.0.113.2"].into_iter().cycle().take(100) {
+        // Nobody is counted for a connection that the proxy keeps, nor for an answer that has come.
+        for raw in &mut kept {
+            let request = sent_for(client, "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+            assert_eq!(raw.send(request).response().status, 200);
+        }
+    }
+}
+
+#[test]
+fn who_is_no_trusted_proxy_cannot_speak_for_others() {
+    let server = TestServer::with(|config| {
+        config.limits.max_connections_per_ip = Some(1);
+        config.trusted_proxies = vec!["127.0.0.2".parse().unwrap()];
+    });
+    let mut first = server.raw();
+    first.send(sent_for("203.0.113.1", &handshake("/echo")));
+    assert_eq!(first.response_to_head().status, 101);
+    assert_eq!(server.raw().response().status, 503);
+}
+
 #[test]
 fn a_quiet_peer_is_pinged_and_a_dead_one_is_dropped() {
     let server = timed(|timeouts| (timeouts.ping_interval, timeouts.ping) = (Some(SHORT), SHORT));

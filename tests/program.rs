@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use tungstenite::Message;
 use wsecho::{Clock, LONG_TIME};
 
-use crate::support::client::{Client, Raw};
+use crate::support::client::{Client, FIN_CLOSE, Raw, frame, handshake};
 use crate::support::program::{Program, command};
 
 /// Exit code and stderr of a start that fails.
@@ -105,10 +105,30 @@ fn bad_usage_names_the_place() {
         (&["--max-message-size", "1 parsec"], "--max-message-size"),
         (&["--max-message-size", "2GiB"], "1.0 GiB at most"),
         (&["--ping-timeout", "0s"], "--ping-timeout"),
+        (&["--trusted-proxy", "10.0.0.0/33"], "10.0.0.0/8"),
         (&["--nonsense"], "--nonsense"),
     ] {
         let (code, stderr) = failed(arguments, &[]);
         assert!(code == 2 && stderr.contains(expected), "{arguments:?}: {code} {stderr}");
+    }
+}
+
+#[test]
+fn the_log_names_the_client_that_a_trusted_proxy_speaks_for() {
+    for (trusted, expected) in [
+        ("10.0.0.0/8,127.0.0.1", " 203.0.113.9 via 127.0.0.1:"),
+        ("10.0.0.0/8", "session 1 127.0.0.1:"),
+    ] {
+        let mut behind = command(&["--listen", "127.0.0.1:0"]);
+        let program = Program::spawn(behind.env("WSECHO_TRUSTED_PROXY", trusted), 1);
+        let mut client = Raw::connect(program.address());
+        let request =
+            handshake("/echo").replace("Host: h", "Host: h\r\nForwarded: for=203.0.113.9");
+        assert_eq!(client.send(request).response_to_head().status, 101);
+        assert_eq!(client.send(frame(FIN_CLOSE, b"")).close_code(), 1005);
+        program.signal(Signal::SIGTERM);
+        let log = program.wait().1;
+        assert!(log.contains(expected) && log.contains(" /echo: closed by"), "{log}");
     }
 }
 

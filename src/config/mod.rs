@@ -9,9 +9,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod clock;
+mod network;
 mod template;
 
 pub use clock::{Clock, LONG_TIME};
+pub use network::{Network, NetworkError};
 pub use template::{TUTORIAL_REPLY, Template, TemplateError};
 
 /// What a [`Server`](crate::Server) is to do.
@@ -40,6 +42,10 @@ pub struct Config {
     /// `*` for all. Default: none. Without it: no Origin, the same host and port as `Host`, and
     /// loopback origins on a loopback address.
     pub allow_origin: Vec<String>,
+    /// Proxies whose word on who their client is counts, in the log and for
+    /// [`Limits::max_connections_per_ip`]. Default: none, because `Forwarded` and
+    /// `X-Forwarded-For` can be sent by anybody.
+    pub trusted_proxies: Vec<Network>,
     /// Sizes and counts.
     pub limits: Limits,
     /// Durations.
@@ -57,6 +63,7 @@ impl Default for Config {
             clock: Clock::default(),
             www: None,
             allow_origin: Vec::new(),
+            trusted_proxies: Vec::new(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }
@@ -80,8 +87,9 @@ pub struct Limits {
     /// Connections on top of [`max_connections`](Self::max_connections), so that the page and
     /// `/healthz` answer while every session place is taken. Default 64. Beyond it: 503.
     pub reserve: usize,
-    /// Connections from one address, whatever they do. Default: no limit, because a proxy is one
-    /// address. Beyond it: 503 with `Retry-After`.
+    /// Connections from one address, whatever they do; behind a trusted proxy, requests and sessions
+    /// of one client. Default: no limit, because a proxy that is not known as one is one address.
+    /// Beyond it: 503 with `Retry-After`.
     pub max_connections_per_ip: Option<usize>,
     /// WebSocket message in bytes, whole or in fragments. Default 1 MiB; see
     /// [`MAX_MESSAGE_SIZE_CEILING`]. Beyond it: Close 1009.

@@ -4,10 +4,10 @@ use super::assert_readable;
 use super::peer::{Manner, Output, Peer};
 use crate::config::Limits;
 use crate::http::diagnosis::{Diagnosis, Door};
+use crate::http::forwarded::Client;
 use crate::http::head::{Head, HeadError, parse};
-use crate::http::info::{Client, Ends};
 use crate::http::route::{Route, route};
-use crate::http::{diagnosis, info, origin, upgrade};
+use crate::http::{diagnosis, forwarded, info, origin, upgrade};
 
 /// However a request arrives, it is the same request; it is kept within the limits; it gets exactly
 /// one answer, which is valid HTTP, holds nothing that the peer could have put there, and explains itself if it is a
@@ -32,8 +32,25 @@ pub fn head(bytes: &[u8]) {
         assert!(head.fields.len() <= limits.max_headers, "{} fields", head.fields.len());
         rest = &rest[length..];
         assert!(rest.starts_with(&buffer), "bytes after a head were changed");
+        check_client(&head);
         check_answer(&head);
     }
+}
+
+/// Only a trusted proxy can speak for somebody else, and what it appends to the last field counts.
+fn check_client(head: &Head) {
+    let peer = "127.0.0.1:1".parse().unwrap();
+    let stranger = forwarded::resolve(peer, &[], head);
+    assert_eq!((stranger.to_string(), stranger.port), (peer.to_string(), Some(1)));
+    let trusted = [peer.ip().into()];
+    forwarded::resolve(peer, &trusted, head);
+    let mut head = head.clone();
+    match head.fields.iter_mut().rfind(|(name, _)| name.eq_ignore_ascii_case("Forwarded")) {
+        Some((_, said)) => said.push_str(", for=\"[2001:db8::1]:80\""),
+        None => head.fields.push(("Forwarded".to_owned(), "for=\"[2001:db8::1]:80\"".to_owned())),
+    }
+    let client = forwarded::resolve(peer, &trusted, &head);
+    assert_eq!((client.address.to_string().as_str(), client.port), ("2001:db8::1", Some(80)));
 }
 
 /// Reads the next head, and parses it from `rest`, where it is whole: both must agree.
@@ -66,7 +83,8 @@ fn next(
 
 fn check_answer(head: &Head) {
     let keep = head.keeps_alive();
-    let text = serde_json::to_string(&info::describe(head, ends(), None, None)).unwrap();
+    let client = Client::of_connection(([192, 0, 2, 1], 7).into());
+    let text = serde_json::to_string(&info::describe(head, &client, None, None, None)).unwrap();
     assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{text}");
     assert!(origin::allows(None, head.get("Host").unwrap_or_default(), false, &[]));
     match route(head) {
@@ -86,11 +104,6 @@ fn check_answer(head: &Head) {
 }
 
 const DOOR: Door = Door { local: false, allow_origin: &[] };
-
-fn ends() -> Ends {
-    let peer = ([192, 0, 2, 1], 7).into();
-    Ends { peer, local: None, client: Client::of_connection(peer) }
-}
 
 /// However the connection came in.
 fn check_handshake(head: &Head) {

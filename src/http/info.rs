@@ -1,43 +1,20 @@
 //! `/info`: what the server saw of a request.
 //!
-//! What it is: [`describe`], pure, from a head and the addresses of its connection.
+//! What it is: [`describe`], pure, from a head, its client and the address it came in on.
 //! What it is not: for pages of other origins. It repeats cookies and credentials to who sent them,
 //! and what a proxy added; so it has no `Access-Control-Allow-Origin`, and asks the browser to keep
 //! it from other sites.
 //! Invariant: nothing is left out, changed or reordered, but bytes that are not UTF-8 (U+FFFD).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use serde::Serialize;
 
 use super::diagnosis::{method, version};
+use super::forwarded::Client;
 use super::head::Head;
 use super::response::Response;
 use super::upgrade::offered_subprotocols;
-
-/// The two ends of a connection, and who is behind the other.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Ends {
-    pub(crate) peer: SocketAddr,
-    /// None where the operating system does not say.
-    pub(crate) local: Option<SocketAddr>,
-    pub(crate) client: Client,
-}
-
-/// Who asks, as far as that is known.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Client {
-    address: IpAddr,
-    /// By what the address is known.
-    source: &'static str,
-}
-
-impl Client {
-    /// Whoever is at the other end.
-    pub(crate) fn of_connection(peer: SocketAddr) -> Client {
-        Client { address: peer.ip().to_canonical(), source: "connection" }
-    }
-}
 
 /// The answer; its fields stand in this order.
 #[derive(Debug, Serialize)]
@@ -51,7 +28,7 @@ pub(crate) struct Info<'a> {
     headers: &'a [(String, String)],
     peer: SocketAddr,
     local: Option<SocketAddr>,
-    client: Client,
+    client: &'a Client,
     subprotocols: Subprotocols<'a>,
     extensions: Extensions<'a>,
 }
@@ -78,11 +55,11 @@ struct Extensions<'a> {
 /// Describes a request; `session` and `subprotocol` where it has become a WebSocket.
 pub(crate) fn describe<'a>(
     head: &'a Head,
-    ends: Ends,
+    client: &'a Client,
+    local: Option<SocketAddr>,
     session: Option<u64>,
     subprotocol: Option<&'a str>,
 ) -> Info<'a> {
-    let Ends { peer, local, client } = ends;
     let http_version = version(head);
     Info {
         server: Server { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") },
@@ -90,7 +67,7 @@ pub(crate) fn describe<'a>(
         request_line: format!("{} {} {http_version}", method(head), head.target),
         http_version,
         headers: &head.fields,
-        peer,
+        peer: client.peer,
         local,
         client,
         subprotocols: Subprotocols {
@@ -113,9 +90,9 @@ fn extensions(head: &Head) -> Vec<&str> {
 
 /// The answer over HTTP: in lines, or in one for who asks with `?compact`.
 #[inline(never)]
-pub(crate) fn answer(head: &Head, ends: Ends) -> Response {
+pub(crate) fn answer(head: &Head, client: &Client, local: Option<SocketAddr>) -> Response {
     let compact = head.query.split('&').any(|parameter| parameter == "compact");
-    Response::json(200, &describe(head, ends, None, None), !compact)
+    Response::json(200, &describe(head, client, local, None, None), !compact)
         .with("Cross-Origin-Resource-Policy", "same-origin")
 }
 
@@ -125,9 +102,8 @@ mod tests {
     use crate::config::Limits;
     use crate::http::head::parse;
 
-    fn ends(peer: &str) -> Ends {
-        let peer = peer.parse().unwrap();
-        Ends { peer, local: None, client: Client::of_connection(peer) }
+    fn client(peer: &str) -> Client {
+        Client::of_connection(peer.parse().unwrap())
     }
 
     #[test]
@@ -136,8 +112,10 @@ mod tests {
             Sec-WebSocket-Protocol: soap, wamp\r\n\
             Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits, x\r\n\r\n";
         let head = parse(head, &Limits::default()).unwrap().unwrap().0;
-        let ends = Ends { local: Some(([127, 0, 0, 1], 80).into()), ..ends("[::ffff:10.0.0.1]:7") };
-        let info = serde_json::to_string(&describe(&head, ends, Some(3), Some("soap"))).unwrap();
+        let (client, local) = (client("[::ffff:10.0.0.1]:7"), ([127, 0, 0, 1], 80).into());
+        let info =
+            serde_json::to_string(&describe(&head, &client, Some(local), Some(3), Some("soap")))
+                .unwrap();
         let expected = [
             r#"{"server":{"name":"wsecho","version":""#,
             env!("CARGO_PKG_VERSION"),
@@ -146,7 +124,7 @@ mod tests {
             r#"["Sec-WebSocket-Protocol","soap, wamp"],"#,
             r#"["Sec-WebSocket-Extensions","permessage-deflate; client_max_window_bits, x"]],"#,
             r#""peer":"[::ffff:10.0.0.1]:7","local":"127.0.0.1:80","#,
-            r#""client":{"address":"10.0.0.1","source":"connection"},"#,
+            r#""client":{"address":"10.0.0.1","port":7,"source":"connection","remarks":[]},"#,
             r#""subprotocols":{"offered":["soap","wamp"],"chosen":"soap"},"#,
             r#""extensions":{"offered":["permessage-deflate; client_max_window_bits","x"],"#,
             r#""declined":["permessage-deflate; client_max_window_bits","x"]}}"#,
@@ -157,7 +135,8 @@ mod tests {
     #[test]
     fn without_a_session_there_is_no_number() {
         let head = parse(b"GET /info HTTP/1.0\r\n\r\n", &Limits::default()).unwrap().unwrap().0;
-        let info = serde_json::to_value(describe(&head, ends("10.0.0.1:7"), None, None)).unwrap();
+        let info =
+            serde_json::to_value(describe(&head, &client("10.0.0.1:7"), None, None, None)).unwrap();
         assert_eq!(info["request_line"], "GET /info HTTP/1.0");
         assert!(info["session"].is_null() && info["local"].is_null(), "{info}");
         assert!(info["subprotocols"]["chosen"].is_null(), "{info}");

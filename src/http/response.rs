@@ -74,7 +74,8 @@ impl Response {
         self
     }
 
-    /// Writes the response, without its body for HEAD. `keep`: the connection is kept after it.
+    /// Writes the response, without its body for HEAD; the caller flushes. `keep`: the connection is
+    /// kept after it.
     ///
     /// # Errors
     /// Those of `out`, or of the file that is the body.
@@ -99,8 +100,7 @@ impl Response {
         )
         // By itself it chunks from 32 KiB on.
         .with_chunked_threshold(usize::MAX)
-        .raw_print(&mut out, HTTPVersion(1, 1), &[], head_only, None)?;
-        out.flush()
+        .raw_print(&mut out, HTTPVersion(1, 1), &[], head_only, None)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who gets in: counted places, handed out as permits.
 //!
-//! What it is: the count of connections (in all and by address) and of sessions.
+//! What it is: the count of connections, of sessions, and of what each address has.
 //! What it is not: the refusal itself; whoever is told [`Full`] gives it.
 //! Invariant: a permit gives its place back when it is dropped, however its connection ends.
 
@@ -67,21 +67,30 @@ impl Admission {
         self.max_connections
     }
 
-    /// A place for a connection from `ip`.
-    pub(crate) fn connect(self: &Arc<Self>, ip: IpAddr) -> Result<ConnectionPermit, Full> {
+    /// A place for a connection from `ip`; none is a proxy, whose clients have
+    /// [`client`](ConnectionPermit::client) places instead.
+    pub(crate) fn connect(self: &Arc<Self>, ip: Option<IpAddr>) -> Result<ConnectionPermit, Full> {
+        let address = ip.map_or(Ok(None), |ip| self.address(ip))?;
         let mut counts = self.lock();
         if counts.connections >= self.max_connections {
+            drop(counts); // the address gives its place back
             return Err(Full::Connections);
         }
-        if let Some(max) = self.max_per_ip {
-            let of_ip = counts.by_ip.entry(ip).or_default();
-            if *of_ip >= max {
-                return Err(Full::Address);
-            }
-            *of_ip += 1;
-        }
         counts.connections += 1;
-        Ok(ConnectionPermit { admission: Arc::clone(self), ip })
+        Ok(ConnectionPermit { admission: Arc::clone(self), _address: address })
+    }
+
+    /// One of the places that `ip` has, where there is a limit to them.
+    fn address(self: &Arc<Self>, ip: IpAddr) -> Result<Option<AddressPermit>, Full> {
+        let Some(max) = self.max_per_ip else { return Ok(None) };
+        let ip = ip.to_canonical();
+        let mut counts = self.lock();
+        let of_ip = counts.by_ip.entry(ip).or_default();
+        if *of_ip >= max {
+            return Err(Full::Address);
+        }
+        *of_ip += 1;
+        Ok(Some(AddressPermit { admission: Arc::clone(self), ip }))
     }
 
     /// Waits until no session is left, or until `deadline`. Returns the sessions left.
@@ -119,10 +128,15 @@ impl Admission {
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     admission: Arc<Admission>,
-    ip: IpAddr,
+    _address: Option<AddressPermit>,
 }
 
 impl ConnectionPermit {
+    /// A place for the client `ip`, for whom this connection's proxy speaks.
+    pub(crate) fn client(&self, ip: IpAddr) -> Result<Option<AddressPermit>, Full> {
+        self.admission.address(ip)
+    }
+
     /// A place for this connection's session.
     pub(crate) fn session(&self) -> Result<SessionPermit, Full> {
         let mut counts = self.admission.lock();
@@ -136,15 +150,27 @@ impl ConnectionPermit {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
+        self.admission.lock().connections -= 1;
+        self.admission.freed.notify_all();
+    }
+}
+
+/// An address's place.
+#[derive(Debug)]
+pub(crate) struct AddressPermit {
+    admission: Arc<Admission>,
+    ip: IpAddr,
+}
+
+impl Drop for AddressPermit {
+    fn drop(&mut self) {
         let mut counts = self.admission.lock();
-        counts.connections -= 1;
         if let Some(of_ip) = counts.by_ip.get_mut(&self.ip) {
             *of_ip -= 1;
             if *of_ip == 0 {
                 counts.by_ip.remove(&self.ip);
             }
         }
-        self.admission.freed.notify_all();
     }
 }
 
@@ -180,8 +206,8 @@ mod tests {
     #[test]
     fn the_reserve_is_for_connections_and_not_for_sessions() {
         let admission = admission(1, 1, None);
-        let (first, second) = (admission.connect(HERE).unwrap(), admission.connect(HERE).unwrap());
-        assert_eq!(admission.connect(HERE).unwrap_err(), Full::Connections);
+        let [first, second] = [HERE, HERE].map(|ip| admission.connect(Some(ip)).unwrap());
+        assert_eq!(admission.connect(Some(HERE)).unwrap_err(), Full::Connections);
         let session = first.session().unwrap();
         assert_eq!(second.session().unwrap_err(), Full::Sessions);
         drop(session);
@@ -191,24 +217,50 @@ mod tests {
     #[test]
     fn an_address_has_its_own_limit_and_gets_its_places_back() {
         let admission = admission(8, 0, Some(1));
-        let here = admission.connect(HERE).unwrap();
-        assert_eq!(admission.connect(HERE).unwrap_err(), Full::Address);
-        let _there = admission.connect(THERE).unwrap();
+        let here = admission.connect(Some(HERE)).unwrap();
+        assert_eq!(admission.connect(Some(HERE)).unwrap_err(), Full::Address);
+        let _there = admission.connect(Some(THERE)).unwrap();
         drop(here);
-        assert!(admission.connect(HERE).is_ok());
+        assert!(admission.connect(Some(HERE)).is_ok());
     }
 
     #[test]
     fn addresses_that_left_are_forgotten() {
         let admission = admission(8, 0, Some(8));
-        drop(admission.connect(HERE).unwrap());
+        drop(admission.connect(Some(HERE)).unwrap());
         assert!(admission.lock().by_ip.is_empty());
+    }
+
+    #[test]
+    fn a_proxy_has_no_places_of_its_own_and_its_clients_have() {
+        let admission = admission(8, 0, Some(1));
+        let [first, second] = [(); 2].map(|()| admission.connect(None).unwrap());
+        let here = first.client(HERE).unwrap();
+        assert_eq!(second.client(HERE).unwrap_err(), Full::Address);
+        assert_eq!(admission.connect(Some(HERE)).unwrap_err(), Full::Address);
+        let there = second.client(THERE).unwrap();
+        drop(here);
+        let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped().into();
+        let here = second.client(mapped).unwrap();
+        assert_eq!(first.client(HERE).unwrap_err(), Full::Address);
+        drop((first, second)); // a client's place is its own, too
+        assert_eq!(admission.connect(Some(HERE)).unwrap_err(), Full::Address);
+        drop((here, there));
+        assert!(admission.lock().by_ip.is_empty());
+    }
+
+    #[test]
+    fn who_is_refused_a_connection_keeps_no_place_of_its_address() {
+        let admission = admission(1, 0, Some(8));
+        let _here = admission.connect(Some(HERE)).unwrap();
+        assert_eq!(admission.connect(Some(THERE)).unwrap_err(), Full::Connections);
+        assert!(!admission.lock().by_ip.contains_key(&THERE));
     }
 
     #[test]
     fn waiting_ends_with_the_last_session_or_with_the_deadline() {
         let admission = admission(8, 0, None);
-        let connection = admission.connect(HERE).unwrap();
+        let connection = admission.connect(Some(HERE)).unwrap();
         let session = connection.session().unwrap();
         assert_eq!(admission.wait_for_sessions(Instant::now()), 1);
         let leaving = std::thread::spawn(move || drop(session));

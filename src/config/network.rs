@@ -1,0 +1,113 @@
+//! Addresses that have their first bits in common.
+//!
+//! Invariant: an IPv4 address is the same whether it comes as IPv4 or mapped into IPv6, as it does
+//! on a socket that listens for both.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::{IpNet, Ipv4Net};
+
+/// One address, or all of a CIDR block.
+///
+/// ```
+/// use wsecho::Network;
+///
+/// let office: Network = "10.0.0.0/8".parse()?;
+/// assert!(office.contains([10, 1, 2, 3].into()));
+/// let proxy: Network = "2001:db8::1".parse()?;
+/// assert_eq!(proxy.to_string(), "2001:db8::1/128");
+/// # Ok::<(), wsecho::NetworkError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network(IpNet);
+
+/// Not a [`Network`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkError(());
+
+impl Network {
+    /// Whether `ip` is one of its addresses.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        self.0.contains(&ip.to_canonical())
+    }
+}
+
+impl From<IpAddr> for Network {
+    fn from(ip: IpAddr) -> Self {
+        Network(ip.to_canonical().into())
+    }
+}
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Network, NetworkError> {
+        if let Ok(ip) = text.parse::<IpAddr>() {
+            return Ok(ip.into());
+        }
+        text.parse().map(unmapped).map(Network).map_err(|_| NetworkError(()))
+    }
+}
+
+/// The block of IPv4 addresses that `net` maps into IPv6, where it does.
+fn unmapped(net: IpNet) -> IpNet {
+    /// Bits in front of a mapped address.
+    const MAPPED: u8 = 96;
+    let IpNet::V6(v6) = net else { return net };
+    let v4 = v6.addr().to_ipv4_mapped();
+    let bits = v6.prefix_len().checked_sub(MAPPED);
+    v4.zip(bits).and_then(|(v4, bits)| Ipv4Net::new(v4, bits).ok()).map_or(net, IpNet::V4)
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for NetworkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a network is an IP or a CIDR block: 127.0.0.1, 10.0.0.0/8 or fd00::/8")
+    }
+}
+
+impl std::error::Error for NetworkError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contains(network: &str, ip: &str) -> bool {
+        network.parse::<Network>().unwrap().contains(ip.parse().unwrap())
+    }
+
+    #[test]
+    fn what_a_network_contains() {
+        for (network, inside, outside) in [
+            ("127.0.0.1", "127.0.0.1", "127.0.0.2"),
+            ("127.0.0.1", "::ffff:127.0.0.1", "::1"),
+            ("::ffff:127.0.0.1", "127.0.0.1", "127.0.0.2"),
+            ("10.0.0.0/8", "10.255.0.1", "11.0.0.0"),
+            ("10.1.2.3/8", "::ffff:10.255.0.1", "11.0.0.0"),
+            ("::ffff:10.0.0.0/104", "10.255.0.1", "11.0.0.0"),
+            ("0.0.0.0/0", "203.0.113.9", "2001:db8::1"),
+            ("::/0", "2001:db8::1", "203.0.113.9"),
+            ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::"),
+            ("::1", "::1", "::2"),
+        ] {
+            assert!(contains(network, inside), "{inside} in {network}");
+            assert!(!contains(network, outside), "{outside} in {network}");
+        }
+    }
+
+    #[test]
+    fn what_is_none() {
+        for text in
+            ["", "localhost", "10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.0/", "/8", " ::1"]
+        {
+            assert!(text.parse::<Network>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,524 @@
+//! Who the client is, when a proxy speaks for it.
+//!
+//! What it is: a pure decision over the peer's address, the trusted proxies and the request's
+//! `Forwarded` (RFC 7239) or `X-Forwarded-For`, which each proxy on the way extends at its right end
+//! by the address that it was spoken to from.
+//! What it is not: a proof; it is as true as the trusted proxies are.
+//! Invariants: nothing that an untrusted hop wrote decides; what is left of the address that is taken
+//! is not looked at, and cannot hide it. The two kinds of field are never mixed.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use serde::{Serialize, Serializer};
+
+use super::head::Head;
+use crate::config::Network;
+
+/// Who sent a request. Shown as it stands in the log: `203.0.113.9 via 127.0.0.1:5000`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Client {
+    /// The other end of the connection.
+    #[serde(skip)]
+    pub(crate) peer: SocketAddr,
+    /// The client's address: the peer's own, or what a trusted proxy says of it. An IPv4 address is
+    /// never mapped into IPv6.
+    pub(crate) address: IpAddr,
+    /// Its port, where that is known.
+    pub(crate) port: Option<u16>,
+    /// What says so.
+    pub(crate) source: Source,
+    /// What a reader of the raw fields may wonder about.
+    pub(crate) remarks: Vec<Remark>,
+}
+
+/// An address, and its port where that is known.
+type Node = (IpAddr, Option<u16>);
+
+/// What says who the client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    Connection,
+    Field(Field),
+}
+
+/// A field in which proxies name their client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Field {
+    Forwarded,
+    XForwardedFor,
+}
+
+/// Why a field, or a part of one, does not count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Remark {
+    /// There is a field, and the peer is no trusted proxy.
+    NotTrusted,
+    /// The peer is a trusted proxy, and there is no field.
+    Nothing,
+    /// There are both kinds of field.
+    Both,
+    /// An element that is none.
+    Malformed(String),
+    /// An element of `Forwarded` without `for`.
+    Unnamed,
+    /// `unknown`.
+    Unknown,
+    /// `_name`.
+    Obfuscated(String),
+}
+
+impl Client {
+    /// The peer itself.
+    pub(crate) fn of_connection(peer: SocketAddr) -> Client {
+        Client {
+            peer,
+            address: peer.ip().to_canonical(),
+            port: Some(peer.port()),
+            source: Source::Connection,
+            remarks: Vec::new(),
+        }
+    }
+
+    /// Follows the elements of `field`, the last one first, for as long as trusted proxies wrote
+    /// them.
+    fn follow(mut self, field: Field, head: &Head, trusted: &[Network]) -> Client {
+        let lines: Vec<_> = head.all(field.name()).collect();
+        // By line: a quote left open in one must not reach into the next.
+        let elements = lines.into_iter().rev().flat_map(|line| from_right(line, b','));
+        for element in elements.filter(|element| !element.is_empty()) {
+            if !trusts(trusted, self.address) {
+                break;
+            }
+            match field.node(element) {
+                Ok((address, port)) => {
+                    (self.address, self.port) = (address.to_canonical(), port);
+                    self.source = Source::Field(field);
+                }
+                Err(remark) => {
+                    self.remarks.push(remark);
+                    break;
+                }
+            }
+        }
+        self
+    }
+}
+
+/// Whether `address` is that of a trusted proxy.
+pub(crate) fn trusts(trusted: &[Network], address: IpAddr) -> bool {
+    trusted.iter().any(|network| network.contains(address))
+}
+
+/// Decides who sent the request `head` over a connection from `peer`.
+pub(crate) fn resolve(peer: SocketAddr, trusted: &[Network], head: &Head) -> Client {
+    let mut client = Client::of_connection(peer);
+    let has = |field: Field| head.all(field.name()).any(|line| !line.is_empty());
+    let (forwarded, x_forwarded_for) = (has(Field::Forwarded), has(Field::XForwardedFor));
+    if !trusts(trusted, client.address) {
+        client.remarks.extend((forwarded || x_forwarded_for).then_some(Remark::NotTrusted));
+        return client;
+    }
+    if !forwarded && !x_forwarded_for {
+        client.remarks.push(Remark::Nothing);
+    }
+    if forwarded && x_forwarded_for {
+        client.remarks.push(Remark::Both);
+    }
+    let field = if forwarded { Field::Forwarded } else { Field::XForwardedFor };
+    client.follow(field, head, trusted)
+}
+
+/// What stands between the `separator`s of a list, the last one first. A separator in quotes is none.
+/// From the right, since only there a trusted proxy has written: a quote that a client has left open
+/// on the left changes nothing.
+fn from_right(list: &str, separator: u8) -> impl Iterator<Item = &str> {
+    let mut rest = Some(list);
+    std::iter::from_fn(move || {
+        let list = rest.take()?;
+        let at = last_separator(list.as_bytes(), separator);
+        rest = at.map(|at| &list[..at]);
+        Some(list[at.map_or(0, |at| at + 1)..].trim())
+    })
+}
+
+fn last_separator(list: &[u8], separator: u8) -> Option<usize> {
+    let is_escaped = |at: usize| {
+        let backslashes = list[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
+        backslashes % 2 == 1
+    };
+    let mut quoted = false;
+    (0..list.len()).rev().find(|&at| {
+        quoted ^= list[at] == b'"' && !is_escaped(at);
+        !quoted && list[at] == separator
+    })
+}
+
+/// The `for` of an element of `Forwarded`. What else it says is not looked at.
+fn named_by(element: &str) -> Result<String, Remark> {
+    let mut names = from_right(element, b';')
+        .filter_map(|pair| pair.split_once('='))
+        .filter(|(name, _)| name.eq_ignore_ascii_case("for"))
+        .map(|(_, value)| value);
+    let malformed = || Remark::Malformed(element.to_owned());
+    match (names.next(), names.next()) {
+        (None, _) if element.contains('=') => Err(Remark::Unnamed),
+        (Some(value), None) => token_or_quoted(value).ok_or_else(malformed),
+        (None | Some(_), _) => Err(malformed()),
+    }
+}
+
+/// The value of a parameter; none where it is neither a token nor a quoted string.
+fn token_or_quoted(value: &str) -> Option<String> {
+    let Some(opened) = value.strip_prefix('"') else {
+        let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        return value.chars().all(is_token).then(|| value.to_owned());
+    };
+    let (mut text, mut characters) = (String::new(), opened.chars());
+    loop {
+        match characters.next()? {
+            '"' => return characters.as_str().is_empty().then_some(text),
+            '\\' => text.push(characters.next()?),
+            other => text.push(other),
+        }
+    }
+}
+
+/// A node of RFC 7239, section 6: IPv4, IPv6 in brackets, `unknown` or `_name`; then perhaps a port.
+fn node(text: &str) -> Result<Node, Remark> {
+    let malformed = || Remark::Malformed(text.to_owned());
+    let host_end = text.find(']').map_or_else(|| text.find(':'), |at| Some(at + 1));
+    let (host, port) = text.split_at(host_end.unwrap_or(text.len()));
+    let port = match port.strip_prefix(':') {
+        None if port.is_empty() => None,
+        Some(port) if is_obfuscated(port) => None,
+        // `parse` takes a sign as well.
+        Some(port) if !port.starts_with('+') => Some(port.parse().map_err(|_| malformed())?),
+        _ => return Err(malformed()),
+    };
+    match host {
+        _ if host.eq_ignore_ascii_case("unknown") => Err(Remark::Unknown),
+        _ if is_obfuscated(host) => Err(Remark::Obfuscated(host.to_owned())),
+        _ => ip(host).map(|ip| (ip, port)).ok_or_else(malformed),
+    }
+}
+
+fn ip(host: &str) -> Option<IpAddr> {
+    match host.strip_prefix('[') {
+        Some(v6) => v6.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::from),
+        None => host.parse().ok(),
+    }
+}
+
+fn is_obfuscated(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    text.strip_prefix('_').is_some_and(|name| !name.is_empty() && name.chars().all(allowed))
+}
+
+impl Field {
+    fn name(self) -> &'static str {
+        match self {
+            Field::Forwarded => "Forwarded",
+            Field::XForwardedFor => "X-Forwarded-For",
+        }
+    }
+
+    /// The node that one element names.
+    fn node(self, element: &str) -> Result<Node, Remark> {
+        match (self, element.parse()) {
+            (Field::Forwarded, _) => named_by(element).and_then(|name| node(&name)),
+            // Here IPv6 may stand without brackets.
+            (Field::XForwardedFor, Ok(ip)) => Ok((ip, None)),
+            (Field::XForwardedFor, Err(_)) => node(element),
+        }
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.source {
+            Source::Connection => self.peer.fmt(f),
+            Source::Field(_) => write!(f, "{} via {}", self.address, self.peer),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Source::Connection => "the connection itself",
+            Source::Field(field) => field.name(),
+        })
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Remark::NotTrusted => f.write_str(
+                "what the peer says of its client is ignored, as it is no trusted proxy (--trusted-proxy)",
+            ),
+            Remark::Nothing => f.write_str("the peer is a trusted proxy and names no client"),
+            Remark::Both => f.write_str("X-Forwarded-For is ignored beside Forwarded"),
+            Remark::Malformed(element) => {
+                write!(f, "{element:?} is malformed; the client is taken to be who passed it on")
+            }
+            Remark::Unnamed => f.write_str(
+                "an element of Forwarded has no `for`; the client is taken to be who passed it on",
+            ),
+            Remark::Unknown => {
+                f.write_str("a proxy does not know its client (`unknown`), and stands for it")
+            }
+            Remark::Obfuscated(name) => {
+                write!(f, "a proxy hides its client (`{name}`), and stands for it")
+            }
+        }
+    }
+}
+
+impl Serialize for Source {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Remark {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Limits;
+    use crate::http::head::parse;
+
+    const TRUSTED: [&str; 2] = ["127.0.0.0/8", "2001:db8:99::/48"];
+
+    fn resolved(peer: &str, fields: &str) -> Client {
+        let head = format!("GET / HTTP/1.1\n{fields}\n\n").replace('\n', "\r\n");
+        let head = parse(head.as_bytes(), &Limits::default()).unwrap().unwrap().0;
+        let trusted = TRUSTED.map(|network| network.parse().unwrap());
+        resolve(peer.parse().unwrap(), &trusted, &head)
+    }
+
+    /// Address, port and remarks of the client that a proxy on this machine speaks for.
+    fn named(fields: &str) -> (String, Option<u16>, Vec<String>) {
+        let client = resolved("127.0.0.1:5000", fields);
+        let remarks = client.remarks.iter().map(|remark| format!("{remark:?}")).collect();
+        (client.address.to_string(), client.port, remarks)
+    }
+
+    #[test]
+    fn one_hop() {
+        for (fields, address, port) in [
+            ("X-Forwarded-For: 203.0.113.9", "203.0.113.9", None),
+            ("x-forwarded-for: 203.0.113.9:4711", "203.0.113.9", Some(4711)),
+            ("X-Forwarded-For: 2001:db8::1", "2001:db8::1", None),
+            ("X-Forwarded-For: [2001:db8::1]", "2001:db8::1", None),
+            ("X-Forwarded-For: [2001:db8::1]:4711", "2001:db8::1", Some(4711)),
+            ("X-Forwarded-For: ::ffff:203.0.113.9", "203.0.113.9", None),
+            ("X-Forwarded-For: ,, 203.0.113.9 ,", "203.0.113.9", None),
+            ("Forwarded: for=203.0.113.9", "203.0.113.9", None),
+            ("forwarded: FOR=203.0.113.9", "203.0.113.9", None),
+            ("Forwarded: for=\"203.0.113.9:4711\"", "203.0.113.9", Some(4711)),
+            ("Forwarded: for=\"203.0.113.9:_port\"", "203.0.113.9", None),
+            ("Forwarded: for=\"[2001:db8::1]\"", "2001:db8::1", None),
+            ("Forwarded: For=\"[2001:DB8::1]:4711\"", "2001:db8::1", Some(4711)),
+            ("Forwarded: for=\"[2001:db8\\::1]:47\\11\"", "2001:db8::1", Some(4711)),
+            ("Forwarded: for=\"[::ffff:203.0.113.9]\"", "203.0.113.9", None),
+            ("Forwarded: proto=https;for=203.0.113.9;by=_p", "203.0.113.9", None),
+            ("Forwarded: ; For=203.0.113.9 ; host=\"a;for=1.1.1.1,b\"", "203.0.113.9", None),
+            ("Forwarded: for=203.0.113.9;x=\"\\\",for=1.1.1.1\\\\\"", "203.0.113.9", None),
+            ("Forwarded: for=203.0.113.9;host=h:80", "203.0.113.9", None),
+        ] {
+            assert_eq!(named(fields), (address.to_owned(), port, vec![]), "{fields}");
+        }
+    }
+
+    #[test]
+    fn from_right_to_left_past_trusted_hops() {
+        for (fields, address) in [
+            ("X-Forwarded-For: 1.1.1.1, 203.0.113.9", "203.0.113.9"),
+            ("X-Forwarded-For: 1.1.1.1, 203.0.113.9, 127.0.0.2", "203.0.113.9"),
+            ("X-Forwarded-For: 203.0.113.9, 2001:db8:99::5, ::ffff:127.0.0.2", "203.0.113.9"),
+            ("X-Forwarded-For: 127.0.0.3, 127.0.0.2", "127.0.0.3"),
+            ("X-Forwarded-For: 1.1.1.1\nX-Forwarded-For: 203.0.113.9", "203.0.113.9"),
+            ("X-Forwarded-For: 203.0.113.9\nA: b\nX-Forwarded-For: 127.0.0.2", "203.0.113.9"),
+            ("Forwarded: for=1.1.1.1,for=203.0.113.9", "203.0.113.9"),
+            ("Forwarded: for=203.0.113.9 , by=b;for=127.0.0.2", "203.0.113.9"),
+            ("Forwarded: for=203.0.113.9\nForwarded: for=\"[2001:db8:99::5]:1\"", "203.0.113.9"),
+            // What stands left of the client may be anything.
+            ("X-Forwarded-For: unknown, ], 203.0.113.9", "203.0.113.9"),
+            ("Forwarded: for=\", for=203.0.113.9", "203.0.113.9"),
+            ("Forwarded: for=\"x, for=\"203.0.113.9:80\"", "203.0.113.9"),
+            ("Forwarded: for=\"x\\, for=\"203.0.113.9\"", "203.0.113.9"),
+            ("Forwarded: for=\"\nForwarded: for=203.0.113.9", "203.0.113.9"),
+        ] {
+            assert_eq!(named(fields).0, address, "{fields}");
+            assert_eq!(named(fields).2, [""; 0], "{fields}");
+        }
+    }
+
+    #[test]
+    fn what_names_nobody_ends_the_walk_at_who_passed_it_on() {
+        for (fields, address, remark) in [
+            ("A: b", "127.0.0.1", "Nothing"),
+            ("X-Forwarded-For:", "127.0.0.1", "Nothing"),
+            ("X-Forwarded-For: unknown", "127.0.0.1", "Unknown"),
+            ("X-Forwarded-For: 1.1.1.1, Unknown, 127.0.0.2", "127.0.0.2", "Unknown"),
+            ("X-Forwarded-For: 1.1.1.1, x, 127.0.0.2", "127.0.0.2", "Malformed(\"x\")"),
+            ("X-Forwarded-For: 1.1.1", "127.0.0.1", "Malformed(\"1.1.1\")"),
+            ("X-Forwarded-For: 1.1.1.01", "127.0.0.1", "Malformed(\"1.1.1.01\")"),
+            ("X-Forwarded-For: 1.1.1.1:+8", "127.0.0.1", "Malformed(\"1.1.1.1:+8\")"),
+            ("X-Forwarded-For: 1.1.1.1:", "127.0.0.1", "Malformed(\"1.1.1.1:\")"),
+            ("X-Forwarded-For: 1.1.1.1:65536", "127.0.0.1", "Malformed(\"1.1.1.1:65536\")"),
+            ("X-Forwarded-For: [1.1.1.1]", "127.0.0.1", "Malformed(\"[1.1.1.1]\")"),
+            ("X-Forwarded-For: [::1]1", "127.0.0.1", "Malformed(\"[::1]1\")"),
+            ("X-Forwarded-For: \"1.1.1.1\"", "127.0.0.1", "Malformed(\"\\\"1.1.1.1\\\"\")"),
+            ("X-Forwarded-For: for=1.1.1.1", "127.0.0.1", "Malformed(\"for=1.1.1.1\")"),
+            ("Forwarded: for=unknown", "127.0.0.1", "Unknown"),
+            ("Forwarded: for=\"unknown:80\"", "127.0.0.1", "Unknown"),
+            (
+                "Forwarded: for=1.1.1.1,for=_hidden,for=127.0.0.2",
+                "127.0.0.2",
+                "Obfuscated(\"_hidden\")",
+            ),
+            ("Forwarded: for=\"_SEVKISEK:_1\"", "127.0.0.1", "Obfuscated(\"_SEVKISEK\")"),
+            ("Forwarded: for=_", "127.0.0.1", "Malformed(\"_\")"),
+            ("Forwarded: for=\"_<b>\"", "127.0.0.1", "Malformed(\"_<b>\")"),
+            ("Forwarded: for=1.1.1.1, proto=https", "127.0.0.1", "Unnamed"),
+            ("Forwarded: 1.1.1.1", "127.0.0.1", "Malformed(\"1.1.1.1\")"),
+            ("Forwarded: for=", "127.0.0.1", "Malformed(\"\")"),
+            ("Forwarded: for=2001:db8::1", "127.0.0.1", "Malformed(\"for=2001:db8::1\")"),
+            ("Forwarded: for=\"2001:db8::1\"", "127.0.0.1", "Malformed(\"2001:db8::1\")"),
+            (
+                "Forwarded: for=1.1.1.1;for=2.2.2.2",
+                "127.0.0.1",
+                "Malformed(\"for=1.1.1.1;for=2.2.2.2\")",
+            ),
+            ("Forwarded: for=\"1.1.1.1\"x", "127.0.0.1", "Malformed(\"for=\\\"1.1.1.1\\\"x\")"),
+            ("Forwarded: for=1.1.1.1\"", "127.0.0.1", "Malformed(\"for=1.1.1.1\\\"\")"),
+            ("Forwarded: for= 1.1.1.1", "127.0.0.1", "Malformed(\"for= 1.1.1.1\")"),
+        ] {
+            let (named, _, remarks) = named(fields);
+            assert_eq!(
+                (named.as_str(), &remarks[..]),
+                (address, &[remark.to_owned()][..]),
+                "{fields}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_two_kinds_of_field_are_never_mixed() {
+        let both = "X-Forwarded-For: 1.1.1.1\nForwarded: ";
+        assert_eq!(
+            named(&format!("{both}for=203.0.113.9")),
+            ("203.0.113.9".to_owned(), None, vec!["Both".to_owned()])
+        );
+        let (address, port, remarks) = named(&format!("{both}for=unknown"));
+        assert_eq!((address.as_str(), port), ("127.0.0.1", Some(5000)));
+        assert_eq!(remarks, ["Both", "Unknown"]);
+    }
+
+    #[test]
+    fn a_peer_that_is_not_trusted_speaks_for_itself() {
+        for (peer, address) in [
+            ("203.0.113.7:5000", "203.0.113.7"),
+            ("[::ffff:203.0.113.7]:5000", "203.0.113.7"),
+            ("[2001:db8::7]:5000", "2001:db8::7"),
+        ] {
+            let silent = resolved(peer, "A: b");
+            assert_eq!((silent.address.to_string().as_str(), silent.port), (address, Some(5000)));
+            assert_eq!(silent.remarks, []);
+            for fields in ["X-Forwarded-For: 1.1.1.1", "Forwarded: for=1.1.1.1", "Forwarded: ]"] {
+                let talkative = resolved(peer, fields);
+                assert_eq!(
+                    talkative,
+                    Client { remarks: vec![Remark::NotTrusted], ..silent.clone() }
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_trusted_peer_may_come_mapped_into_ipv6() {
+        let client = resolved("[::ffff:127.0.0.1]:5000", "X-Forwarded-For: 203.0.113.9");
+        assert_eq!(client.to_string(), "203.0.113.9 via [::ffff:127.0.0.1]:5000");
+        assert_eq!(resolved("[::ffff:127.0.0.1]:5000", "A: b").address.to_string(), "127.0.0.1");
+    }
+
+    #[test]
+    fn how_it_is_shown() {
+        let fields = "X-Forwarded-For: 1.1.1.1\nForwarded: for=\"203.0.113.9:4711\"";
+        let client = resolved("127.0.0.1:5000", fields);
+        assert_eq!(client.to_string(), "203.0.113.9 via 127.0.0.1:5000");
+        assert_eq!(
+            serde_json::to_value(client).unwrap(),
+            serde_json::json!({
+                "peer": "127.0.0.1:5000", "address": "203.0.113.9", "port": 4711, "source": "Forwarded",
+                "remarks": ["X-Forwarded-For is ignored beside Forwarded"],
+            })
+        );
+        let client = resolved("203.0.113.7:5000", fields);
+        assert_eq!(client.to_string(), "203.0.113.7:5000");
+        assert_eq!(client.source.to_string(), "the connection itself");
+    }
+
+    /// Ten thousand texts of what matters to the parser, the same ones every time.
+    #[test]
+    fn whatever_a_client_sends_its_proxy_has_the_last_word() {
+        const PIECES: [&str; 20] = [
+            "\"",
+            "\\",
+            ",",
+            ";",
+            "=",
+            ":",
+            "[",
+            "]",
+            " ",
+            "_",
+            "for",
+            "For=",
+            "unknown",
+            "127.0.0.1",
+            "1.1.1.1",
+            "::1",
+            "80",
+            "\u{fffd}",
+            "x",
+            "for=\"",
+        ];
+        let trusted = TRUSTED.map(|network| network.parse().unwrap());
+        let peer = "127.0.0.1:5000".parse().unwrap();
+        let mut head = parse(b"GET / HTTP/1.1\r\n\r\n", &Limits::default()).unwrap().unwrap().0;
+        let mut random: u64 = 0x2545_f491_4f6c_dd1d;
+        for _ in 0..10_000 {
+            let mut text = String::new();
+            for _ in 0..random % 12 {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                text.push_str(PIECES[(random >> 33) as usize % PIECES.len()]);
+            }
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1) >> 1;
+            for (name, said) in [
+                ("Forwarded", "for=203.0.113.9"),
+                ("Forwarded", "by=b;for=\"203.0.113.9:1\";x=\"\\\",\""),
+                ("X-Forwarded-For", "203.0.113.9"),
+            ] {
+                head.fields = vec![(name.to_owned(), format!("{text}, {said}"))];
+                let appended = resolve(peer, &trusted, &head);
+                head.fields =
+                    vec![(name.to_owned(), text.clone()), (name.to_owned(), said.to_owned())];
+                for client in [appended, resolve(peer, &trusted, &head)] {
+                    assert_eq!(client.address.to_string(), "203.0.113.9", "{text}, {said}");
+                    assert_eq!(client.remarks, [], "{text}, {said}");
+                }
+                head.fields.pop();
+                resolve(peer, &trusted, &head); // does not panic
+            }
+        }
+    }
+}
