@@ -9,6 +9,7 @@ mod limits;
 mod page;
 mod program;
 mod protocol;
+mod proxies;
 mod scripts;
 mod soak;
 mod stop;

@@ -1,9 +1,10 @@
 //! Clients: one that speaks WebSocket through tungstenite, one that sends any bytes at all.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::{Message, WebSocket};
@@ -42,6 +43,7 @@ pub const FIN_TEXT: u8 = 0x81;
 pub const FIN_BINARY: u8 = 0x82;
 pub const FIN_CLOSE: u8 = 0x88;
 pub const FIN_PING: u8 = 0x89;
+pub const FIN_PONG: u8 = 0x8a;
 
 /// A WebSocket client.
 pub struct Client(pub WebSocket<TcpStream>);
@@ -123,7 +125,18 @@ pub struct Raw(pub BufReader<TcpStream>);
 
 impl Raw {
     pub fn connect(address: SocketAddr) -> Raw {
-        let stream = TcpStream::connect(address).unwrap();
+        Raw::over(TcpStream::connect(address).unwrap())
+    }
+
+    /// A connection from this address of this machine.
+    pub fn connect_from(source: Ipv4Addr, address: SocketAddr) -> Raw {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
+        socket.connect(&address.into()).unwrap();
+        Raw::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> Raw {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Raw(BufReader::new(stream))

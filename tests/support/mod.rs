@@ -3,4 +3,5 @@
 pub mod browser;
 pub mod client;
 pub mod program;
+pub mod proxy;
 pub mod server;

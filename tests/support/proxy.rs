@@ -1,0 +1,132 @@
+//! A real nginx or HAProxy, as a process of its own, with its sample from `scripts/proxies`.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::client::{PATIENCE, Raw};
+use super::program::tool;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Nginx,
+    Haproxy,
+}
+
+/// A configuration, before its proxy is started.
+pub struct Sample {
+    kind: Kind,
+    text: String,
+    address: SocketAddr,
+}
+
+/// A proxy that serves; ended when it is dropped.
+pub struct Proxy {
+    child: Child,
+    pub address: SocketAddr,
+    _folder: TempDir,
+}
+
+impl Sample {
+    /// The sample, on an address of its own, in front of `backend`. HAProxy has two servers, which
+    /// are the same one here.
+    pub fn of(kind: Kind, backend: SocketAddr) -> Sample {
+        let name = match kind {
+            Kind::Nginx => "nginx.conf",
+            Kind::Haproxy => "haproxy.cfg",
+        };
+        let path = format!("{}/scripts/proxies/{name}", env!("CARGO_MANIFEST_DIR"));
+        let address = own_address();
+        let sample = Sample { kind, text: fs::read_to_string(path).unwrap(), address };
+        match kind {
+            Kind::Nginx => sample
+                .with(" listen 80;", &format!(" listen {address};"))
+                .with("    listen [::]:80;\n", "")
+                .with("server 127.0.0.1:8080;", &format!("server {backend};")),
+            Kind::Haproxy => sample
+                .with("bind :80\n", &format!("bind {address}\n"))
+                .with("    bind [::]:80 v6only\n", "")
+                .with("server one 127.0.0.1:8080 ", &format!("server one {backend} "))
+                .with("server two 127.0.0.1:8081 ", &format!("server two {backend} ")),
+        }
+    }
+
+    /// The same with `new` for `old`, which is there once.
+    pub fn with(mut self, old: &str, new: &str) -> Sample {
+        assert_eq!(self.text.matches(old).count(), 1, "{old:?} in {}", self.text);
+        self.text = self.text.replace(old, new);
+        self
+    }
+
+    /// Starts the proxy, and waits until the page can be had through it.
+    pub fn start(self) -> Proxy {
+        let folder = tempfile::tempdir().unwrap();
+        let sample = folder.path().join("sample");
+        fs::write(&sample, &self.text).unwrap();
+        let mut command = match self.kind {
+            Kind::Nginx => nginx(&folder),
+            Kind::Haproxy => {
+                let mut haproxy = Command::new(tool("haproxy"));
+                haproxy.arg("-db").arg("-f").arg(sample);
+                haproxy
+            }
+        };
+        let log = folder.path().join("log");
+        let output =
+            || Stdio::from(fs::File::options().append(true).create(true).open(&log).unwrap());
+        command.stdin(Stdio::null()).stdout(output()).stderr(output());
+        let child = command.spawn().expect("the proxy cannot be run");
+        let mut proxy = Proxy { child, address: self.address, _folder: folder };
+        let deadline = Instant::now() + PATIENCE;
+        while !proxy.serves() {
+            let is_over = proxy.child.try_wait().unwrap().is_some() || Instant::now() > deadline;
+            assert!(!is_over, "{}", fs::read_to_string(log).unwrap_or_default());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        proxy
+    }
+}
+
+impl Proxy {
+    /// Whether it listens, and reaches what is behind it.
+    fn serves(&self) -> bool {
+        std::net::TcpStream::connect(self.address).is_ok()
+            && Raw::connect(self.address).get("/favicon.svg").status == 200
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// nginx with the sample inside its `http` block, as an installed one has it. One process without a
+/// master, so that whoever ends it ends all of it, and everything that it writes in its folder.
+fn nginx(folder: &TempDir) -> Command {
+    const MAIN: &str = "daemon off; master_process off; error_log stderr; pid pid;
+        events {}
+        http {
+            access_log off; client_body_temp_path body; proxy_temp_path proxy;
+            fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+            include sample;
+        }";
+    fs::write(folder.path().join("nginx.conf"), MAIN).unwrap();
+    let mut nginx = Command::new(tool("nginx"));
+    nginx.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "stderr"]);
+    nginx
+}
+
+/// A free port, on a loopback address that no other proxy and no other process has: the port cannot
+/// be taken before the proxy takes it.
+fn own_address() -> SocketAddr {
+    static PROXIES: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let ip = [127, PROXIES.fetch_add(1, Ordering::Relaxed), high, low];
+    TcpListener::bind(SocketAddr::from((ip, 0))).unwrap().local_addr().unwrap()
+}
