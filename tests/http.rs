@@ -225,7 +225,12 @@ fn info_is_what_the_server_saw() {
         ],
         "peer": peer.to_string(),
         "local": server.address.to_string(),
-        "client": {"address": "127.0.0.1", "source": "connection"},
+        "client": {
+            "address": "127.0.0.1",
+            "port": peer.port(),
+            "source": "the connection itself",
+            "remarks": [],
+        },
         "subprotocols": {"offered": ["soap", "wamp"], "chosen": null},
         "extensions": {
             "offered": ["permessage-deflate; client_max_window_bits"],

@@ -18,7 +18,7 @@ use crate::config::Network;
 /// Who sent a request. Shown as it stands in the log: `203.0.113.9 via 127.0.0.1:5000`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Client {
-    /// The other end of the connection.
+    /// The other end of the connection; whoever shows a client shows it beside.
     #[serde(skip)]
     pub(crate) peer: SocketAddr,
     /// The client's address: the peer's own, or what a trusted proxy says of it. An IPv4 address is
@@ -458,7 +458,7 @@ mod tests {
         assert_eq!(
             serde_json::to_value(client).unwrap(),
             serde_json::json!({
-                "peer": "127.0.0.1:5000", "address": "203.0.113.9", "port": 4711, "source": "Forwarded",
+                "address": "203.0.113.9", "port": 4711, "source": "Forwarded",
                 "remarks": ["X-Forwarded-For is ignored beside Forwarded"],
             })
         );

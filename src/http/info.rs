@@ -124,7 +124,7 @@ mod tests {
             r#"["Sec-WebSocket-Protocol","soap, wamp"],"#,
             r#"["Sec-WebSocket-Extensions","permessage-deflate; client_max_window_bits, x"]],"#,
             r#""peer":"[::ffff:10.0.0.1]:7","local":"127.0.0.1:80","#,
-            r#""client":{"address":"10.0.0.1","port":7,"source":"connection","remarks":[]},"#,
+            r#""client":{"address":"10.0.0.1","port":7,"source":"the connection itself","remarks":[]},"#,
             r#""subprotocols":{"offered":["soap","wamp"],"chosen":"soap"},"#,
             r#""extensions":{"offered":["permessage-deflate; client_max_window_bits","x"],"#,
             r#""declined":["permessage-deflate; client_max_window_bits","x"]}}"#,
