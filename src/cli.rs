@@ -16,12 +16,14 @@ use wsecho::{
     Timeouts,
 };
 
+use crate::logging::Format;
+
 /// A WebSocket echo server and its browser page.
 ///
 /// Open the printed address in a browser, or connect a client to /ws (answers `You sent: … at …`)
 /// or /echo (answers with the same message). Every option can be given as a variable too.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, next_line_help = false)]
+#[command(version, max_term_width = 100, next_line_help = false, after_help = orders())]
 pub(crate) struct Options {
     /// Address and port to listen on; repeat it for more. Port 0 takes any free one. Without it,
     /// 127.0.0.1:8080, or 0.0.0.0:$PORT where the environment has PORT.
@@ -54,7 +56,25 @@ pub(crate) struct Options {
     #[arg(long, value_name = "CIDR", env = "WSECHO_TRUSTED_PROXY", value_delimiter = ',')]
     trusted_proxy: Vec<Network>,
 
-    /// Say more: each request; twice, each frame.
+    /// Read the query of /ws and /echo as no orders; see the end.
+    #[arg(long, env = "WSECHO_NO_CONTROL")]
+    no_control: bool,
+
+    /// How log lines look.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "WSECHO_LOG_FORMAT",
+        value_enum,
+        default_value = "text"
+    )]
+    log_format: Format,
+
+    /// Log each message, with so many of its characters or bytes.
+    #[arg(long, value_name = "N", env = "WSECHO_LOG_PAYLOAD")]
+    log_payload: Option<usize>,
+
+    /// Say more: each request; twice, each message's type and size.
     #[arg(short, long, action = clap::ArgAction::Count, env = "WSECHO_VERBOSE")]
     verbose: u8,
 
@@ -120,6 +140,11 @@ struct LimitOptions {
 }
 
 impl Options {
+    /// How to log.
+    pub(crate) fn format(&self) -> Format {
+        self.log_format
+    }
+
     /// How much to log.
     pub(crate) fn level(&self) -> LevelFilter {
         match (self.quiet, self.verbose) {
@@ -147,6 +172,8 @@ impl Options {
             clock,
             www: self.www,
             allow_origin: self.allow_origin,
+            control: !self.no_control,
+            log_payload: self.log_payload,
             trusted_proxies: self.trusted_proxy,
             limits,
             timeouts,
@@ -181,6 +208,14 @@ impl LimitOptions {
         };
         Ok((limits, timeouts))
     }
+}
+
+/// The end of `--help`.
+fn orders() -> String {
+    format!(
+        "Orders in the query of /ws and /echo, as in ws://127.0.0.1:8080/echo?delay=250ms:\n{}",
+        wsecho::control_help()
+    )
 }
 
 /// A default size, as it is typed.

@@ -11,14 +11,15 @@ use std::mem;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use log::{debug, info};
 
 use crate::config::Config;
 use crate::config::tuning::{HEAD_READ, LINGER_TIME};
+use crate::control::{self, Control, SessionOrders};
 use crate::http::diagnosis::{self, Diagnosis, Door};
-use crate::http::endpoint::Endpoint;
+use crate::http::endpoint::{self, Endpoint};
 use crate::http::forwarded::{self, Client};
 use crate::http::head::{self, Head, HeadError};
 use crate::http::info;
@@ -31,8 +32,9 @@ use crate::net::admission::{AddressPermit, ConnectionPermit, SessionPermit};
 use crate::net::linger::linger;
 use crate::net::shutdown::Stop;
 use crate::net::socket::{Patience, Socket, Transport};
+use crate::ws::ending::Ending;
 use crate::ws::reply::Replier;
-use crate::ws::session;
+use crate::ws::session::{self, Report};
 
 /// What all connections of a server share.
 #[derive(Debug)]
@@ -55,7 +57,8 @@ pub(crate) struct Accepted {
 /// An accepted handshake.
 struct Upgrade {
     endpoint: Endpoint,
-    path: String,
+    subprotocol: Option<String>,
+    orders: Option<Box<SessionOrders>>,
     _permit: SessionPermit,
 }
 
@@ -87,8 +90,8 @@ pub(crate) fn serve(accepted: Accepted, context: &Context) {
         client_permit: None,
         context,
     };
-    if let Some(upgrade) = connection.serve_requests() {
-        connection.serve_session(upgrade);
+    if let Some((head, upgrade)) = connection.serve_requests() {
+        connection.serve_session(head, upgrade);
     }
 }
 
@@ -108,7 +111,7 @@ struct Connection<'a> {
 impl Connection<'_> {
     /// Answers requests until the connection is over, or becomes a session.
     #[inline(never)]
-    fn serve_requests(&mut self) -> Option<Upgrade> {
+    fn serve_requests(&mut self) -> Option<(Head, Upgrade)> {
         let max_requests = self.context.config.limits.max_requests;
         for number in 1..=max_requests {
             let head = match self.next_head(number == 1) {
@@ -121,7 +124,8 @@ impl Connection<'_> {
             let step = self.identify(&head).map_or_else(Step::Refuse, |()| self.decide(&head));
             let (response, keep) = match step {
                 Step::Upgrade(response, upgrade) => {
-                    return self.socket.write_all(response.as_bytes()).is_ok().then_some(upgrade);
+                    self.socket.write_all(response.as_bytes()).ok()?;
+                    return Some((head, upgrade));
                 }
                 Step::Respond(response) => (response, head.keeps_alive() && number < max_requests),
                 Step::Refuse(response) => (response, false),
@@ -212,6 +216,7 @@ impl Connection<'_> {
                 Step::Refuse(refusal::unavailable(Unavailable::Stopping, Some(head)).answer(head))
             }
             Route::Health => Step::Respond(Response::text(200, "ok\n")),
+            Route::Help => Step::Respond(Response::text(200, control::manual())),
             Route::Info => Step::Respond(info::answer(head, &self.client, self.local)),
             Route::Page(path) => Step::Respond(
                 self.context
@@ -221,8 +226,8 @@ impl Connection<'_> {
             ),
             // A browser hides from a page why its handshake failed, so the page asks again without.
             Route::UpgradeRequired => {
-                let full = self.place(head).err();
-                let why = full.unwrap_or_else(|| diagnosis::no_upgrade(head, &self.door()));
+                let refused = self.orders(head).and_then(|_| self.place(head)).err();
+                let why = refused.unwrap_or_else(|| diagnosis::no_upgrade(head, &self.door()));
                 Step::Respond(why.answer(head))
             }
             Route::WebSocket => {
@@ -251,21 +256,45 @@ impl Connection<'_> {
         permit.map_err(|why| refusal::unavailable(why, Some(head)))
     }
 
+    /// What the query orders, as far as it is not a refusal.
+    fn orders(&self, head: &Head) -> Result<Control, Diagnosis> {
+        let Config { control: is_on, limits, .. } = &self.context.config;
+        if !is_on || head.query.is_empty() || !endpoint::takes_orders(&head.path) {
+            return Ok(Control::default());
+        }
+        let control =
+            control::parse(&head.query, limits).map_err(|why| diagnosis::bad_query(head, why))?;
+        match control.handshake.status {
+            Some(status) => Err(diagnosis::ordered(head, status)),
+            None => Ok(control),
+        }
+    }
+
     /// Checks a handshake, and takes a place for its session.
     fn upgrade(&self, head: &Head) -> Result<Step, Diagnosis> {
         let handshake = diagnosis::examine(head, &self.door())?;
+        let Control { handshake: orders, session } = self.orders(head)?;
+        if !orders.delay.is_zero() {
+            self.context.stop.wait_for(orders.delay);
+        }
         let permit = self.place(head)?;
-        let response = upgrade::accept(head, handshake.key);
-        let endpoint = handshake.endpoint;
-        Ok(Step::Upgrade(response, Upgrade { endpoint, path: head.path.clone(), _permit: permit }))
+        let response = upgrade::accept(head, handshake.key, &orders);
+        let upgrade = Upgrade {
+            endpoint: handshake.endpoint,
+            subprotocol: upgrade::chosen_subprotocol(head, &orders).map(str::to_owned),
+            orders: session,
+            _permit: permit,
+        };
+        Ok(Step::Upgrade(response, upgrade))
     }
 
     /// Runs the session, and logs its end.
     #[inline(never)]
-    fn serve_session(&mut self, upgrade: Upgrade) {
+    fn serve_session(&mut self, head: Head, upgrade: Upgrade) {
         let Context { config, sessions, .. } = self.context;
         let number = sessions.fetch_add(1, Ordering::Relaxed) + 1;
-        let Upgrade { endpoint, path, _permit } = upgrade;
+        let Upgrade { endpoint, subprotocol, orders, _permit } = upgrade;
+        let path = head.path.clone();
         debug!("session {number} {} {path}: open", self.client);
         let replier = match endpoint {
             Endpoint::Tutorial => Replier::tutorial(config.reply.clone(), config.clock.clone()),
@@ -275,14 +304,53 @@ impl Connection<'_> {
         self.socket.set_waiting(true);
         // What is left of the head's buffer would become the session's own, all of it resident.
         self.buffer.shrink_to_fit();
-        let report = session::run(&mut self.socket, mem::take(&mut self.buffer), replier, config);
-        info!(
-            "session {number} {} {path}: {}; {} received, {} answered, {:.3} s",
-            self.client,
-            report.cause,
-            report.received,
-            report.answered,
-            started.elapsed().as_secs_f64()
-        );
+        let (client, local) = (self.client.clone(), self.local);
+        let introduce = move || {
+            info::text(&info::describe(&head, &client, local, Some(number), subprotocol.as_deref()))
+        };
+        let opening = session::Opening {
+            number,
+            early: mem::take(&mut self.buffer),
+            replier,
+            orders,
+            introduction: Box::new(introduce),
+        };
+        let report = session::run(&mut self.socket, opening, config);
+        log_end(number, &self.client, &path, &report, started.elapsed());
     }
+}
+
+/// The one log line of a session; its parts are there for programs too.
+fn log_end(number: u64, client: &Client, path: &str, report: &Report, lasted: Duration) {
+    let Report { cause, received, answered, round_trip } = report;
+    let end = Ending::from(cause);
+    let ping = round_trip.map_or(String::new(), |ping| format!(", ping {:.1} ms", millis(ping)));
+    info!(
+        session = number,
+        client:% = client.address,
+        peer:% = client.peer,
+        path,
+        by = end.by,
+        how = end.how,
+        code = end.code,
+        reason = end.reason.as_str(),
+        limit = end.limit,
+        messages_in = received.messages,
+        bytes_in = received.bytes,
+        messages_out = answered.messages,
+        bytes_out = answered.bytes,
+        seconds = lasted.as_secs_f64(),
+        ping_ms = round_trip.map(millis);
+        "session {number} {client} {}: {end}; in {} ({} bytes), out {} ({} bytes), {:.3} s{ping}",
+        path.escape_debug(),
+        received.messages,
+        received.bytes,
+        answered.messages,
+        answered.bytes,
+        lasted.as_secs_f64(),
+    );
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
 }

@@ -45,6 +45,7 @@
 
 mod config;
 mod connection;
+mod control;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -58,6 +59,7 @@ pub use config::{
     Clock, Config, DEFAULT_PORT, LONG_TIME, Limits, MAX_MESSAGE_SIZE_CEILING, Network,
     NetworkError, TUTORIAL_REPLY, Template, TemplateError, Timeouts,
 };
+pub use control::help as control_help;
 pub use ops::descriptors::raise_descriptor_limit;
 pub use ops::mappings::mapping_shortage;
 pub use server::{Error, Server, Stopper};

@@ -16,7 +16,7 @@ mod logging;
 
 fn main() -> ExitCode {
     let options = cli::Options::parse();
-    logging::start(options.level());
+    logging::start(options.level(), options.format());
     let config = options.into_config().unwrap_or_else(|error| error.exit());
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,

@@ -63,7 +63,10 @@ fn slow_reader_with_a_full_window() {
         while raw.0.get_mut().write_all(&message).is_ok() {}
     });
     let log = log_after(program);
-    assert!(log.contains("/echo: dropped: the peer did not read (--write-timeout)"), "{log}");
+    assert!(
+        log.contains("/echo: dropped by the server: the client did not read (--write-timeout)"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -75,7 +78,9 @@ fn peer_that_has_died() {
     });
     let log = log_after(program);
     assert!(
-        log.contains("/echo: dropped: nothing was heard after a Ping (--ping-timeout)"),
+        log.contains(
+            "/echo: dropped by the server: nothing was heard after a Ping (--ping-timeout)"
+        ),
         "{log}"
     );
 }
@@ -101,7 +106,9 @@ fn process_that_was_stopped() {
     websocat.wait().unwrap();
     let log = log_after(program);
     assert!(
-        log.contains("/echo: dropped: nothing was heard after a Ping (--ping-timeout)"),
+        log.contains(
+            "/echo: dropped by the server: nothing was heard after a Ping (--ping-timeout)"
+        ),
         "{log}"
     );
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use tungstenite::Message;
 
 use crate::support::client::Client;
@@ -111,7 +112,7 @@ fn ask_until_closed(mut client: Client) -> u64 {
 fn five_hundred_busy_sessions_part_without_a_loss() {
     const SESSIONS: usize = 500;
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
-    let program = Program::start(&[]);
+    let program = Program::start(&["--log-format", "json"]);
     let clients: Vec<_> = (0..SESSIONS).map(|_| Client::open(program.address(), "/echo")).collect();
     let busy: Vec<_> =
         clients.into_iter().map(|client| std::thread::spawn(|| ask_until_closed(client))).collect();
@@ -123,12 +124,11 @@ fn five_hundred_busy_sessions_part_without_a_loss() {
 
     // The server's own count: what it received it answered, and every answer has arrived.
     let mut answers = Vec::new();
-    for line in log.lines().filter(|line| line.contains("it stops; ")) {
-        let counts = line.split("it stops; ").nth(1).unwrap();
-        let mut counts = counts.split(' ').filter_map(|word| word.parse::<u64>().ok());
-        let (received, answered) = (counts.next().unwrap(), counts.next().unwrap());
-        assert_eq!(received, answered, "{line}");
-        answers.push(answered);
+    for line in log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+        if line["code"] == 1001 {
+            assert_eq!(line["messages_in"], line["messages_out"], "{line}");
+            answers.push(line["messages_out"].as_u64().unwrap());
+        }
     }
     replies.sort_unstable();
     answers.sort_unstable();

@@ -46,6 +46,12 @@ pub struct Config {
     /// [`Limits::max_connections_per_ip`]. Default: none, because `Forwarded` and
     /// `X-Forwarded-For` can be sent by anybody.
     pub trusted_proxies: Vec<Network>,
+    /// Whether a query on `/ws` and `/echo` may order faults, delays and ends. Default: yes, that is
+    /// what the server is for; where it only echoes, it can be off.
+    pub control: bool,
+    /// Characters of a text, or bytes of a binary message, that are logged. Default: none, because
+    /// messages are nobody else's business.
+    pub log_payload: Option<usize>,
     /// Sizes and counts.
     pub limits: Limits,
     /// Durations.
@@ -64,6 +70,8 @@ impl Default for Config {
             www: None,
             allow_origin: Vec::new(),
             trusted_proxies: Vec::new(),
+            control: true,
+            log_payload: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }
@@ -155,6 +163,22 @@ impl Default for Timeouts {
             grace: Duration::from_secs(8),
         }
     }
+}
+
+/// What control by query is clamped to.
+pub(crate) mod control {
+    use std::time::Duration;
+
+    /// A wait before a reply or a handshake: beyond the patience of the clients that are tested.
+    pub(crate) const DELAY_MAX: Duration = Duration::from_secs(60);
+    /// A session that does not read: long enough to fill every buffer between.
+    pub(crate) const READ_OFF_MAX: Duration = Duration::from_secs(60);
+    /// Between two Pings by order: a hundred a second cost little.
+    pub(crate) const PING_MIN: Duration = Duration::from_millis(10);
+    /// See [`PING_MIN`]; more is not to be told from none.
+    pub(crate) const PING_MAX: Duration = Duration::from_secs(3600);
+    /// Messages before an end by order.
+    pub(crate) const AFTER_MAX: u64 = 1_000_000;
 }
 
 /// Numbers that are the machine's business, not the user's.

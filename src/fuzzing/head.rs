@@ -3,6 +3,7 @@
 use super::assert_readable;
 use super::peer::{Manner, Output, Peer};
 use crate::config::Limits;
+use crate::control::{self, Control};
 use crate::http::diagnosis::{Diagnosis, Door};
 use crate::http::forwarded::Client;
 use crate::http::head::{Head, HeadError, parse};
@@ -89,6 +90,7 @@ fn check_answer(head: &Head) {
     assert!(origin::allows(None, head.get("Host").unwrap_or_default(), false, &[]));
     match route(head) {
         Route::Health => assert_eq!(head.path, "/healthz"),
+        Route::Help => assert_eq!(head.path, "/help"),
         Route::Info => assert_eq!(head.path, "/info"),
         Route::Page(path) => {
             assert_eq!(path, head.path);
@@ -109,7 +111,12 @@ const DOOR: Door = Door { local: false, allow_origin: &[] };
 fn check_handshake(head: &Head) {
     for local in [false, true] {
         match diagnosis::examine(head, &Door { local, ..DOOR }) {
-            Ok(handshake) => check_upgrade(upgrade::accept(head, handshake.key).as_bytes()),
+            Ok(handshake) => match control::parse(&head.query, &Limits::default()) {
+                Ok(Control { handshake: orders, .. }) => {
+                    check_upgrade(upgrade::accept(head, handshake.key, &orders).as_bytes());
+                }
+                Err(why) => check_refusal(&diagnosis::bad_query(head, why), head, false),
+            },
             Err(refusal) => check_refusal(&refusal, head, false),
         }
     }

@@ -5,7 +5,7 @@
 //! Invariant: a read returns bytes, finds nothing once, or has reached the end for good.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::net::socket::{Patience, Transport};
 
@@ -131,12 +131,20 @@ impl Transport for Peer<'_> {
         self.stopping
     }
 
+    fn wait_for_stop(&self, _: Duration) -> bool {
+        self.stopping
+    }
+
     fn last_heard(&self) -> Instant {
         Instant::now()
     }
 
     fn finish(&mut self) -> io::Result<()> {
         self.finished = true;
+        Ok(())
+    }
+
+    fn reset(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -7,9 +7,10 @@ use super::peer::{Manner, Output, Peer};
 use crate::config::Clock;
 use crate::config::Template;
 use crate::config::{Config, Limits, Timeouts};
+use crate::ws::ending::Cause;
 use crate::ws::keepalive::Expired;
 use crate::ws::reply::Replier;
-use crate::ws::session::{Cause, Report, run};
+use crate::ws::session::{Opening, Report, run};
 
 /// Long enough that no machine is too slow; a session that lasts as long waits for nothing.
 const NEVER: Duration = Duration::from_secs(10);
@@ -74,7 +75,19 @@ impl<'a> Scene<'a> {
         let mut output = Output::default();
         let peer = Peer::new(self.input, self.early, self.manner, &mut output);
         let started = Instant::now();
-        let report = run(peer, self.input[..self.early].to_vec(), replier, &config);
+        let opening = Opening {
+            number: 1,
+            early: self.input[..self.early].to_vec(),
+            replier,
+            orders: None,
+            // As an echo would be, so that no check needs an exception.
+            introduction: if self.tutorial {
+                Box::new(|| "You sent: ?info at noon".to_owned())
+            } else {
+                Box::new(|| "?info".to_owned())
+            },
+        };
+        let report = run(peer, opening, &config);
         assert!(started.elapsed() < NEVER, "a session without an end");
         (report, output)
     }
@@ -133,10 +146,10 @@ fn check_frames(scene: &Scene, sent: &[Frame]) {
 
 fn check_counts(scene: &Scene, report: &Report, output: &Output, sent: &[Frame]) {
     let replies = sent.iter().filter(|f| matches!(f, Frame::Text(_) | Frame::Binary(_))).count();
-    let received = usize::try_from(report.received).unwrap();
-    assert_eq!(replies as u64, report.answered, "replies that nobody counted");
+    let received = usize::try_from(report.received.messages).unwrap();
+    assert_eq!(replies as u64, report.answered.messages, "replies that nobody counted");
     if !output.refused {
-        assert_eq!(report.received, report.answered, "a message without a reply");
+        assert_eq!(report.received.messages, report.answered.messages, "a message without a reply");
     }
     let limit = scene.output_limit(received, output.pauses);
     assert!(output.bytes.len() <= limit, "{} bytes out, over {limit}", output.bytes.len());
@@ -151,10 +164,10 @@ fn check_goodbye(cause: &Cause, refused: bool, sent: &[Frame]) {
     };
     assert_eq!(closes, usize::from(code.is_some()), "a Close that is not the last frame");
     let expected = match cause {
-        Cause::PeerClosed(frame) => Some(frame.as_ref().map(|frame| frame.code.into())),
+        Cause::ClientClosed(frame) => Some(frame.as_ref().map(|frame| frame.code.into())),
         Cause::Violation(frame) => Some(Some(frame.code.into())),
         Cause::Stop | Cause::Expired(Expired::Idle) => Some(Some(1001)),
-        Cause::PeerLeft => None,
+        Cause::ClientLeft => None,
         Cause::WriteTimeout if refused => None,
         other => panic!("no cause to end: {other}"),
     };

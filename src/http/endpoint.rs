@@ -25,9 +25,16 @@ pub(crate) const ENDPOINT_LIST: &str = "\
 /         the page (GET); WebSocket: as /ws
 /ws       WebSocket: answers `You sent: <message> at <time>`
 /echo     WebSocket: answers with the same message
-/info     what the server saw of the request, in JSON (GET)
+/help     what the query of /ws and /echo can order: delays, faults, ends (GET)
+/info     what the server saw of the request, in JSON (GET); WebSocket: send `?info` first
 /healthz  200 while serving (GET)
 /WebSocketGenericHandler.ashx and /WebSocketHandler.ashx answer as /ws.";
+
+/// Whether a query at `path` is read: what the tutorial's addresses and the page's links say in
+/// theirs is not for us.
+pub(crate) fn takes_orders(path: &str) -> bool {
+    matches!(path, "/ws" | "/echo")
+}
 
 /// What is spoken at `path`, where it is WebSocket.
 pub(crate) fn at(path: &str) -> Option<Endpoint> {

@@ -96,6 +96,12 @@ pub(crate) fn answer(head: &Head, client: &Client, local: Option<SocketAddr>) ->
         .with("Cross-Origin-Resource-Policy", "same-origin")
 }
 
+/// The answer to `?info` over a WebSocket.
+pub(crate) fn text(info: &Info) -> String {
+    // Strings and numbers always become JSON.
+    serde_json::to_string_pretty(info).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,8 @@ use super::upgrade;
 pub(crate) enum Route {
     /// `/healthz`.
     Health,
+    /// `/help`.
+    Help,
     /// `/info`.
     Info,
     /// The file of this path, if there is one.
@@ -41,6 +43,7 @@ pub(crate) fn route(head: &Head) -> Route {
     }
     match head.path.as_str() {
         "/healthz" => Route::Health,
+        "/help" => Route::Help,
         "/info" => Route::Info,
         path if path != "/" && endpoint::at(path).is_some() => Route::UpgradeRequired,
         path => Route::Page(path.to_owned()),
@@ -62,7 +65,7 @@ mod tests {
         match routed(request) {
             Route::Refusal(why) | Route::End(why) => why.status,
             Route::UpgradeRequired => 426,
-            Route::Health | Route::Info | Route::Page(_) | Route::WebSocket => 200,
+            Route::Health | Route::Help | Route::Info | Route::Page(_) | Route::WebSocket => 200,
         }
     }
 
@@ -83,6 +86,7 @@ mod tests {
         for method in ["GET", "HEAD"] {
             let routed = |path| routed(&format!("{method} {path} HTTP/1.1\nHost: h\nUpgrade: h2c"));
             assert!(matches!(routed("/healthz"), Route::Health));
+            assert!(matches!(routed("/help"), Route::Help));
             assert!(matches!(routed("/info?x"), Route::Info));
             assert!(matches!(routed("/"), Route::Page(path) if path == "/"));
             assert!(matches!(routed("/client.js?v=1"), Route::Page(path) if path == "/client.js"));

@@ -7,6 +7,7 @@
 use tungstenite::handshake::derive_accept_key;
 
 use super::head::Head;
+use crate::control::HandshakeOrders;
 
 /// Whether the request means to become a WebSocket, even if it says so wrongly.
 pub(crate) fn is_meant(head: &Head) -> bool {
@@ -14,17 +15,23 @@ pub(crate) fn is_meant(head: &Head) -> bool {
 }
 
 /// The 101 response to a valid handshake with this key.
-pub(crate) fn accept(head: &Head, key: &str) -> String {
-    // The client offered these in order of preference; an echo server speaks every one of them,
-    // and a browser fails the connection when none is chosen.
-    let subprotocol = offered_subprotocols(head)
-        .next()
+pub(crate) fn accept(head: &Head, key: &str, orders: &HandshakeOrders) -> String {
+    let subprotocol = chosen_subprotocol(head, orders)
         .map_or(String::new(), |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
+    // A right answer to another key is a wrong one to this.
+    let key = if orders.bad_accept { "" } else { key };
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Accept: {}\r\n{subprotocol}\r\n",
         derive_accept_key(key.as_bytes())
     )
+}
+
+/// The client offered these in order of preference; an echo server speaks every one of them, and a
+/// browser fails the connection when none is chosen. So it is the first, unless another is ordered.
+pub(crate) fn chosen_subprotocol<'a>(head: &'a Head, orders: &HandshakeOrders) -> Option<&'a str> {
+    let wanted = orders.subprotocol.as_deref();
+    offered_subprotocols(head).find(|offered| wanted.is_none_or(|wanted| wanted == *offered))
 }
 
 /// Offered subprotocols that are tokens, in order of preference.
@@ -50,7 +57,26 @@ mod tests {
 
     fn accepted(head: &str) -> String {
         let head = parse(head.as_bytes(), &Limits::default()).unwrap().unwrap().0;
-        accept(&head, head.get("Sec-WebSocket-Key").unwrap()).to_lowercase()
+        ordered(&head, &HandshakeOrders::default())
+    }
+
+    fn ordered(head: &Head, orders: &HandshakeOrders) -> String {
+        accept(head, head.get("Sec-WebSocket-Key").unwrap(), orders).to_lowercase()
+    }
+
+    #[test]
+    fn what_was_ordered_is_done() {
+        let offer = SAMPLE.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: a, b\r\n\r\n");
+        let head = parse(offer.as_bytes(), &Limits::default()).unwrap().unwrap().0;
+        let chosen = |name: &str| {
+            let subprotocol = Some(name.to_owned());
+            ordered(&head, &HandshakeOrders { subprotocol, ..HandshakeOrders::default() })
+        };
+        assert!(chosen("b").contains("sec-websocket-protocol: b\r\n"));
+        assert!(!chosen("c").contains("sec-websocket-protocol"));
+        let bad =
+            ordered(&head, &HandshakeOrders { bad_accept: true, ..HandshakeOrders::default() });
+        assert!(bad.contains("sec-websocket-accept: ") && !bad.contains("s3pplmb"), "{bad}");
     }
 
     #[test]

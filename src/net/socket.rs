@@ -16,6 +16,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
+
 use super::shutdown::{Listed, Stop};
 use crate::config::tuning::{READ_AHEAD, WRITE_BUFFER};
 
@@ -34,7 +36,7 @@ impl Patience {
     }
 
     /// The wait that is left at `now`; none is as long as it takes.
-    fn left(self, now: impl FnOnce() -> Instant) -> Option<Duration> {
+    pub(crate) fn left(self, now: impl FnOnce() -> Instant) -> Option<Duration> {
         let until = self.until.map(|until| until.saturating_duration_since(now()));
         match (self.quiet, until) {
             (Some(quiet), Some(until)) => Some(quiet.min(until)),
@@ -49,12 +51,16 @@ pub(crate) trait Transport: Read + Write {
     fn set_patience(&mut self, patience: Patience);
     /// Whether the server is stopping. Reads that find nothing then return at once.
     fn stopping(&self) -> bool;
+    /// Blocks until the server stops, `timeout` at most. Returns whether it does.
+    fn wait_for_stop(&self, timeout: Duration) -> bool;
     /// When bytes last arrived: one time for all the messages of a burst, as asking for the time
     /// would cost as much as answering one of them.
     fn last_heard(&self) -> Instant;
     /// Ends the sending side: the peer sees the end of the stream. From now on a stop interrupts
     /// nothing, as the end is near.
     fn finish(&mut self) -> io::Result<()>;
+    /// Sends what is written, and makes the coming end of the connection a reset.
+    fn reset(&mut self) -> io::Result<()>;
 }
 
 /// A session borrows its socket: moving it down would leave a copy in each frame on the way.
@@ -67,12 +73,20 @@ impl<T: Transport> Transport for &mut T {
         (**self).stopping()
     }
 
+    fn wait_for_stop(&self, timeout: Duration) -> bool {
+        (**self).wait_for_stop(timeout)
+    }
+
     fn last_heard(&self) -> Instant {
         (**self).last_heard()
     }
 
     fn finish(&mut self) -> io::Result<()> {
         (**self).finish()
+    }
+
+    fn reset(&mut self) -> io::Result<()> {
+        (**self).reset()
     }
 }
 
@@ -239,6 +253,10 @@ impl Transport for Socket {
         self.stop.requested()
     }
 
+    fn wait_for_stop(&self, timeout: Duration) -> bool {
+        self.stop.wait_for(timeout)
+    }
+
     fn last_heard(&self) -> Instant {
         self.last_heard
     }
@@ -247,6 +265,11 @@ impl Transport for Socket {
         self.send_pending()?;
         self.set_waiting(false);
         self.stream.shutdown(Shutdown::Write)
+    }
+
+    fn reset(&mut self) -> io::Result<()> {
+        self.send_pending()?;
+        SockRef::from(&*self.stream).set_linger(Some(Duration::ZERO))
     }
 }
 

@@ -5,7 +5,9 @@
 //! What it is not: a timer. A session sleeps in its read, and asks here when the read timed out.
 //! Invariant: with pings off and no other limit, a quiet session is never due.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tungstenite::Message;
 
 use crate::config::Timeouts;
 use crate::net::socket::Patience;
@@ -26,6 +28,24 @@ pub(super) enum Due {
     End(Expired),
 }
 
+/// What arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    Data,
+    Pong,
+    Other,
+}
+
+impl From<&Message> for Heard {
+    fn from(message: &Message) -> Heard {
+        match message {
+            Message::Text(_) | Message::Binary(_) => Heard::Data,
+            Message::Pong(_) => Heard::Pong,
+            Message::Ping(_) | Message::Close(_) | Message::Frame(_) => Heard::Other,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Keepalive<'a> {
     timeouts: &'a Timeouts,
@@ -36,25 +56,47 @@ pub(super) struct Keepalive<'a> {
     data: Instant,
     /// When the Ping was sent that nothing has followed yet.
     pinged: Option<Instant>,
+    /// When the Ping was sent that no Pong has followed yet.
+    asked: Option<Instant>,
+    round_trip: Option<Duration>,
 }
 
 impl<'a> Keepalive<'a> {
     pub(super) fn new(timeouts: &'a Timeouts, now: Instant) -> Self {
-        Keepalive { timeouts, started: now, frame: now, data: now, pinged: None }
+        Keepalive {
+            timeouts,
+            started: now,
+            frame: now,
+            data: now,
+            pinged: None,
+            asked: None,
+            round_trip: None,
+        }
     }
 
     /// A frame arrived. Returns whether the patience has changed by it.
-    pub(super) fn heard(&mut self, is_data: bool, now: Instant) -> bool {
+    pub(super) fn heard(&mut self, what: Heard, now: Instant) -> bool {
         self.frame = now;
-        if is_data {
-            self.data = now;
+        match what {
+            Heard::Data => self.data = now,
+            Heard::Pong => {
+                let asked = self.asked.take();
+                self.round_trip = asked.map(|asked| now - asked).or(self.round_trip);
+            }
+            Heard::Other => {}
         }
-        self.pinged.take().is_some() || (is_data && self.timeouts.idle.is_some())
+        self.pinged.take().is_some() || (what == Heard::Data && self.timeouts.idle.is_some())
     }
 
     /// A Ping was sent.
     pub(super) fn pinged(&mut self, now: Instant) {
-        self.pinged = Some(now);
+        self.pinged.get_or_insert(now);
+        self.asked.get_or_insert(now);
+    }
+
+    /// From a Ping to its Pong, when that was last seen.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
     }
 
     pub(super) fn due(&self, now: Instant) -> Due {
@@ -124,18 +166,31 @@ mod tests {
         let (timeouts, start) = (all(), Instant::now());
         let mut keepalive = Keepalive::new(&timeouts, start);
         keepalive.pinged(start + secs(30));
-        assert!(keepalive.heard(false, start + secs(31)), "the wait for the pong is over");
+        assert!(keepalive.heard(Heard::Pong, start + secs(31)), "the wait for the pong is over");
         assert_eq!(keepalive.due(start + secs(60)), Due::Nothing);
         assert_eq!(keepalive.due(start + secs(61)), Due::Ping);
+    }
+
+    #[test]
+    fn a_round_trip_is_from_the_ping_to_its_pong() {
+        let (timeouts, start) = (all(), Instant::now());
+        let mut keepalive = Keepalive::new(&timeouts, start);
+        keepalive.heard(Heard::Pong, start + secs(1));
+        assert_eq!(keepalive.round_trip(), None, "nobody asked");
+        keepalive.pinged(start + secs(2));
+        keepalive.heard(Heard::Data, start + secs(3));
+        keepalive.pinged(start + secs(4));
+        keepalive.heard(Heard::Pong, start + secs(5));
+        assert_eq!(keepalive.round_trip(), Some(secs(3)));
     }
 
     #[test]
     fn only_data_counts_against_idleness() {
         let (timeouts, start) = (all(), Instant::now());
         let mut keepalive = Keepalive::new(&timeouts, start);
-        keepalive.heard(false, start + secs(99));
+        keepalive.heard(Heard::Pong, start + secs(99));
         assert_eq!(keepalive.due(start + secs(100)), Due::End(Expired::Idle));
-        keepalive.heard(true, start + secs(100));
+        keepalive.heard(Heard::Data, start + secs(100));
         assert_eq!(keepalive.due(start + secs(101)), Due::Nothing);
     }
 
@@ -143,7 +198,7 @@ mod tests {
     fn a_busy_session_still_ends_in_time() {
         let (timeouts, start) = (all(), Instant::now());
         let mut keepalive = Keepalive::new(&timeouts, start);
-        keepalive.heard(true, start + secs(1000));
+        keepalive.heard(Heard::Data, start + secs(1000));
         assert_eq!(keepalive.due(start + secs(1000)), Due::End(Expired::Duration));
     }
 

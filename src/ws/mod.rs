@@ -1,6 +1,9 @@
 //! One WebSocket, from the accepted upgrade to its end.
 
+pub(crate) mod ending;
 pub(crate) mod keepalive;
 pub(crate) mod reply;
+mod script;
 pub(crate) mod session;
+mod unruly;
 mod watch;

@@ -26,22 +26,17 @@ impl Replier {
         Replier::Tutorial(template, Watch::new(clock))
     }
 
-    /// The reply to a data message; control messages have none. `now` is asked only for a reply
-    /// that shows it.
-    pub(crate) fn reply(
-        &mut self,
-        message: Message,
-        now: impl FnOnce() -> SystemTime,
-    ) -> Option<Message> {
-        let Replier::Tutorial(template, watch) = self else {
-            return (message.is_text() || message.is_binary()).then_some(message);
-        };
+    /// The reply to a data message. `now` is asked only for a reply that shows it.
+    pub(crate) fn reply(&mut self, message: Message, now: impl FnOnce() -> SystemTime) -> Message {
+        let Replier::Tutorial(template, watch) = self else { return message };
         let text = match &message {
             Message::Text(text) => Cow::Borrowed(text.as_str()),
             Message::Binary(bytes) => String::from_utf8_lossy(bytes),
-            _ => return None,
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {
+                return message;
+            }
         };
-        Some(Message::text(template.render(&text, watch.text_at(now()))))
+        Message::text(template.render(&text, watch.text_at(now())))
     }
 }
 
@@ -62,40 +57,31 @@ mod tests {
     #[test]
     fn the_tutorial_answers_text_with_text() {
         let reply = tutorial().reply(Message::text("hello"), afternoon);
-        assert_eq!(reply, Some(Message::text("You sent: hello at 3:04:05 PM")));
+        assert_eq!(reply, Message::text("You sent: hello at 3:04:05 PM"));
     }
 
     #[test]
     fn the_tutorial_answers_binary_with_text_and_bad_bytes_become_fffd() {
         let reply = tutorial().reply(Message::binary(b"a\xff\xc3(b".to_vec()), afternoon);
-        assert_eq!(reply, Some(Message::text("You sent: a\u{fffd}\u{fffd}(b at 3:04:05 PM")));
+        assert_eq!(reply, Message::text("You sent: a\u{fffd}\u{fffd}(b at 3:04:05 PM"));
     }
 
     #[test]
     fn an_empty_message_is_a_message() {
         let reply = tutorial().reply(Message::text(""), afternoon);
-        assert_eq!(reply, Some(Message::text("You sent:  at 3:04:05 PM")));
+        assert_eq!(reply, Message::text("You sent:  at 3:04:05 PM"));
     }
 
     #[test]
     fn a_message_that_looks_like_a_place_is_not_filled_in() {
         let reply = tutorial().reply(Message::text("{time}"), afternoon);
-        assert_eq!(reply, Some(Message::text("You sent: {time} at 3:04:05 PM")));
+        assert_eq!(reply, Message::text("You sent: {time} at 3:04:05 PM"));
     }
 
     #[test]
     fn verbatim_keeps_bytes_and_type() {
         for message in [Message::text("é"), Message::binary(vec![0, 255]), Message::text("")] {
-            assert_eq!(Replier::Verbatim.reply(message.clone(), afternoon), Some(message));
-        }
-    }
-
-    #[test]
-    fn control_messages_have_no_reply() {
-        for message in [Message::Ping("x".into()), Message::Pong("x".into()), Message::Close(None)]
-        {
-            assert_eq!(Replier::Verbatim.reply(message.clone(), afternoon), None);
-            assert_eq!(tutorial().reply(message, afternoon), None);
+            assert_eq!(Replier::Verbatim.reply(message.clone(), afternoon), message);
         }
     }
 }

@@ -1,153 +1,81 @@
 //! One WebSocket session: read, reply, write, until the closing handshake is done.
 //!
 //! What it is: the loop around tungstenite, and the one place that knows how a session ended.
-//! What it is not: the handshake (`http::upgrade`), or the log line (`connection`).
-//! Invariants: a message that arrived whole before our Close is answered. A peer that can still
+//! What it is not: the handshake (`http::upgrade`), the words (`ending`), or the log line
+//! (`connection`).
+//! Invariants: a message that arrived whole before our Close is answered. A client that can still
 //! read is told why its session ends.
 
-use std::fmt;
 use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
-use tungstenite::error::{CapacityError, ProtocolError};
-use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use log::{info, log_enabled, trace};
+use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Bytes, Error, Message, WebSocket};
 
-use super::keepalive::{Due, Expired, Keepalive};
+use super::ending::Cause;
+use super::keepalive::{Due, Expired, Heard, Keepalive};
 use super::reply::Replier;
+use super::script::Script;
+use super::unruly::Unruly;
 use crate::config::Config;
+use crate::config::control::READ_OFF_MAX;
 use crate::config::tuning::{SESSION_READ_BUFFER, STOP_POLL, STOP_REPLIES};
+use crate::control::{End, SessionOrders};
 use crate::net::linger::linger;
 use crate::net::socket::{Patience, Transport};
+
+/// A first message that asks what the server saw of the handshake.
+const INFO_REQUEST: &str = "?info";
+
+/// What a session begins with.
+pub(crate) struct Opening {
+    /// In the log.
+    pub(crate) number: u64,
+    /// What arrived together with the handshake.
+    pub(crate) early: Vec<u8>,
+    pub(crate) replier: Replier,
+    /// None for an ordinary session.
+    pub(crate) orders: Option<Box<SessionOrders>>,
+    /// The answer to a first message that is `?info`.
+    pub(crate) introduction: Box<dyn FnOnce() -> String>,
+}
 
 /// How a session ended, and what it did.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) cause: Cause,
-    /// Data messages received and answered.
-    pub(crate) received: u64,
-    pub(crate) answered: u64,
+    /// Data messages and their payload bytes.
+    pub(crate) received: Count,
+    pub(crate) answered: Count,
+    /// From the last Ping that was answered to its Pong.
+    pub(crate) round_trip: Option<Duration>,
 }
 
-/// Why a session ended.
-#[derive(Debug)]
-pub(crate) enum Cause {
-    /// The peer sent a Close.
-    PeerClosed(Option<CloseFrame>),
-    /// The peer ended the connection without a Close.
-    PeerLeft,
-    /// The peer broke the protocol or a limit, and was told so with this Close.
-    Violation(CloseFrame),
-    /// The session reached a limit of time.
-    Expired(Expired),
-    /// The peer did not read.
-    WriteTimeout,
-    /// The server stops.
-    Stop,
-    /// The operating system's word.
-    Io(io::Error),
+/// Messages, and bytes of payload.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
 }
 
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Cause::PeerClosed(None) => f.write_str("closed by the peer without a code"),
-            Cause::PeerClosed(Some(frame)) => {
-                write!(
-                    f,
-                    "closed by the peer: {} {:?}",
-                    u16::from(frame.code),
-                    frame.reason.as_str()
-                )
-            }
-            Cause::PeerLeft => f.write_str("the peer left without a Close"),
-            Cause::Violation(frame) => {
-                write!(
-                    f,
-                    "closed by the server: {} {:?}",
-                    u16::from(frame.code),
-                    frame.reason.as_str()
-                )
-            }
-            Cause::Expired(Expired::Ping) => {
-                f.write_str("dropped: nothing was heard after a Ping (--ping-timeout)")
-            }
-            Cause::Expired(Expired::Idle) => {
-                f.write_str("closed by the server: no data message (--idle-timeout)")
-            }
-            Cause::Expired(Expired::Duration) => {
-                f.write_str("closed by the server: the session's time was over (--max-duration)")
-            }
-            Cause::WriteTimeout => f.write_str("dropped: the peer did not read (--write-timeout)"),
-            Cause::Stop => f.write_str("closed by the server: it stops"),
-            Cause::Io(error) => write!(f, "dropped: {error}"),
-        }
+impl Count {
+    fn add(&mut self, message: &Message) {
+        self.messages += 1;
+        self.bytes += message.len() as u64;
     }
 }
 
-impl Cause {
-    /// The Close that tells the peer; none where it has said its own, or cannot read.
-    fn close_frame(&self) -> Option<CloseFrame> {
-        let away =
-            |reason: &'static str| CloseFrame { code: CloseCode::Away, reason: reason.into() };
-        match self {
-            Cause::Violation(frame) => Some(frame.clone()),
-            Cause::Expired(Expired::Idle) => Some(away("no data message within the idle timeout")),
-            Cause::Expired(Expired::Duration) => Some(away("the session's time is over")),
-            Cause::Stop => Some(away("the server is shutting down")),
-            Cause::PeerClosed(_)
-            | Cause::PeerLeft
-            | Cause::Expired(Expired::Ping)
-            | Cause::WriteTimeout
-            | Cause::Io(_) => None,
-        }
+/// Serves an accepted WebSocket to its end.
+pub(crate) fn run<T: Transport>(transport: T, opening: Opening, config: &Config) -> Report {
+    match opening.orders.as_ref().and_then(|orders| Some((orders.frames?, orders.after))) {
+        None => serve(transport, opening, config),
+        Some((frames, good)) => serve(Unruly::new(transport, frames, good), opening, config),
     }
 }
 
-impl From<Error> for Cause {
-    fn from(error: Error) -> Self {
-        let violation =
-            |code, reason: String| Cause::Violation(CloseFrame { code, reason: reason.into() });
-        match error {
-            Error::ConnectionClosed
-            | Error::AlreadyClosed
-            | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Cause::PeerLeft,
-            Error::Io(error) => match error.kind() {
-                io::ErrorKind::TimedOut => Cause::WriteTimeout,
-                io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::BrokenPipe
-                | io::ErrorKind::UnexpectedEof => Cause::PeerLeft,
-                _ => Cause::Io(error),
-            },
-            Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => violation(
-                CloseCode::Size,
-                format!("{size} bytes are over the limit of {max_size} (--max-message-size)"),
-            ),
-            Error::Utf8(_) => violation(CloseCode::Invalid, "text that is not UTF-8".to_owned()),
-            // Protocol errors; the rest of tungstenite's errors belong to handshakes and clients.
-            other => violation(CloseCode::Protocol, shorten(other.to_string())),
-        }
-    }
-}
-
-/// Cuts a reason to what fits a Close beside its code.
-fn shorten(mut reason: String) -> String {
-    const CLOSE_REASON_MAX: usize = 123;
-    while reason.len() > CLOSE_REASON_MAX {
-        reason.pop();
-    }
-    reason
-}
-
-/// Serves an accepted WebSocket to its end. `early` arrived together with the handshake.
-pub(crate) fn run<T: Transport>(
-    transport: T,
-    early: Vec<u8>,
-    replier: Replier,
-    config: &Config,
-) -> Report {
+fn serve<T: Transport>(transport: T, opening: Opening, config: &Config) -> Report {
+    let Opening { number, early, replier, orders, introduction } = opening;
     let max_size = Some(config.limits.max_message_size);
     let ws_config = WebSocketConfig::default()
         .read_buffer_size(SESSION_READ_BUFFER)
@@ -155,31 +83,50 @@ pub(crate) fn run<T: Transport>(
         .write_buffer_size(0)
         .max_message_size(max_size)
         .max_frame_size(max_size);
-    let ws = WebSocket::from_partially_read(transport, early, Role::Server, Some(ws_config));
-    let keepalive = Keepalive::new(&config.timeouts, Instant::now());
-    let mut session = Session { ws, replier, keepalive, stop_seen: None, received: 0, answered: 0 };
+    let now = Instant::now();
+    let mut session = Session {
+        ws: WebSocket::from_partially_read(transport, early, Role::Server, Some(ws_config)),
+        number,
+        replier,
+        introduction: Some(introduction),
+        script: orders.map(|orders| Box::new(Script::new(*orders, now))),
+        keepalive: Keepalive::new(&config.timeouts, now),
+        log_payload: config.log_payload,
+        stop_seen: None,
+        received: Count::default(),
+        answered: Count::default(),
+    };
     let cause = session.converse();
     session.part(&cause, config.timeouts.close);
-    Report { cause, received: session.received, answered: session.answered }
+    let Session { received, answered, keepalive, .. } = session;
+    Report { cause, received, answered, round_trip: keepalive.round_trip() }
 }
 
 struct Session<'a, T> {
     ws: WebSocket<T>,
+    number: u64,
     replier: Replier,
+    /// Until the first message.
+    introduction: Option<Box<dyn FnOnce() -> String>>,
+    script: Option<Box<Script>>,
     keepalive: Keepalive<'a>,
+    log_payload: Option<usize>,
     /// When a message was first answered after the stop.
     stop_seen: Option<Instant>,
-    received: u64,
-    answered: u64,
+    received: Count,
+    answered: Count,
 }
 
 impl<T: Transport> Session<'_, T> {
     /// Reads and replies until there is a cause to end.
     fn converse(&mut self) -> Cause {
         self.set_patience();
+        if let Some(cause) = self.open_by_script() {
+            return cause;
+        }
         loop {
             let step = match self.ws.read() {
-                Ok(Message::Close(frame)) => return Cause::PeerClosed(frame),
+                Ok(Message::Close(frame)) => return Cause::ClientClosed(frame),
                 Ok(message) => self.hear(message),
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => self.wake(),
                 Err(error) => Err(error.into()),
@@ -193,14 +140,13 @@ impl<T: Transport> Session<'_, T> {
     /// A frame arrived: note the life, answer a message.
     fn hear(&mut self, message: Message) -> Result<(), Cause> {
         let now = self.ws.get_ref().last_heard();
-        let is_data = message.is_text() || message.is_binary();
-        if self.keepalive.heard(is_data, now) {
+        if self.keepalive.heard(Heard::from(&message), now) {
             self.set_patience();
         }
-        self.received += u64::from(is_data);
-        if let Some(reply) = self.replier.reply(message, SystemTime::now) {
-            self.ws.write(reply)?;
-            self.answered += 1;
+        self.note("in", &message);
+        if message.is_text() || message.is_binary() {
+            self.received.add(&message);
+            self.answer(message)?;
         }
         if self.ws.get_ref().stopping() {
             let since = *self.stop_seen.get_or_insert(now);
@@ -210,8 +156,23 @@ impl<T: Transport> Session<'_, T> {
         }
         match self.keepalive.due(now) {
             Due::End(expired) => Err(Cause::Expired(expired)),
-            Due::Ping | Due::Nothing => Ok(()),
+            Due::Ping | Due::Nothing => self.follow_script(now),
         }
+    }
+
+    fn answer(&mut self, message: Message) -> Result<(), Cause> {
+        let introduction = self.introduction.take();
+        let reply = match introduction {
+            Some(introduce) if asks_for_info(&message) => Message::text(introduce()),
+            _ => self.replier.reply(message, SystemTime::now),
+        };
+        let reply = if self.script.is_some() { self.direct(reply)? } else { reply };
+        self.note("out", &reply);
+        let mut answered = self.answered;
+        answered.add(&reply);
+        self.ws.write(reply)?;
+        self.answered = answered;
+        Ok(())
     }
 
     /// Nothing arrived for as long as patience reached, or the server stops.
@@ -222,19 +183,53 @@ impl<T: Transport> Session<'_, T> {
         let now = Instant::now();
         match self.keepalive.due(now) {
             Due::End(expired) => return Err(Cause::Expired(expired)),
-            Due::Ping => {
-                self.ws.send(Message::Ping(Bytes::new()))?;
-                self.keepalive.pinged(now);
-            }
-            Due::Nothing => {}
+            Due::Ping => self.ping(now)?,
+            Due::Nothing => self.follow_script(now)?,
         }
         self.set_patience();
         Ok(())
     }
 
+    fn ping(&mut self, now: Instant) -> Result<(), Cause> {
+        self.ws.send(Message::Ping(Bytes::new()))?;
+        self.keepalive.pinged(now);
+        Ok(())
+    }
+
     fn set_patience(&mut self) {
         let patience = self.keepalive.patience();
+        let patience = self.script.as_ref().map_or(patience, |script| script.patience(patience));
         self.ws.get_mut().set_patience(patience);
+    }
+
+    /// Logs a message, if that was asked for.
+    fn note(&self, direction: &str, message: &Message) {
+        if self.log_payload.is_some() || log_enabled!(log::Level::Trace) {
+            self.log(direction, message);
+        }
+    }
+
+    #[cold]
+    fn log(&self, direction: &str, message: &Message) {
+        let (number, length) = (self.number, message.len());
+        let kind = match message {
+            Message::Text(_) => "text",
+            Message::Binary(_) => "binary",
+            Message::Ping(_) => "Ping",
+            Message::Pong(_) => "Pong",
+            Message::Close(_) | Message::Frame(_) => "frame",
+        };
+        match (self.log_payload, message) {
+            (Some(limit), Message::Text(text)) => {
+                let shown: String = text.chars().take(limit).collect();
+                info!("session {number} {direction}: {kind}, {length} bytes: {shown:?}");
+            }
+            (Some(limit), Message::Binary(bytes)) => {
+                let shown = bytes[..length.min(limit)].escape_ascii();
+                info!("session {number} {direction}: {kind}, {length} bytes: \"{shown}\"");
+            }
+            _ => trace!("session {number} {direction}: {kind}, {length} bytes"),
+        }
     }
 
     /// Ends the session as its cause demands.
@@ -248,13 +243,18 @@ impl<T: Transport> Session<'_, T> {
         }
         match cause {
             // What follows a broken frame cannot be parsed.
-            Cause::Violation(_) => linger(self.ws.get_mut(), timeout),
-            Cause::PeerClosed(_)
+            Cause::Violation(_) | Cause::Ordered(End::Fin) => linger(self.ws.get_mut(), timeout),
+            Cause::ClientClosed(_)
             | Cause::Stop
-            | Cause::Expired(Expired::Idle | Expired::Duration) => {
-                self.finish_handshake(Instant::now() + timeout);
+            | Cause::Expired(Expired::Idle | Expired::Duration)
+            | Cause::Ordered(End::Close(..))
+            | Cause::ReadOff => self.finish_handshake(Instant::now() + timeout),
+            Cause::Ordered(End::Reset) => {
+                // It fails on a connection that is gone.
+                let _ = self.ws.get_mut().reset();
             }
-            Cause::PeerLeft
+            Cause::ClientLeft
+            | Cause::Reset
             | Cause::WriteTimeout
             | Cause::Expired(Expired::Ping)
             | Cause::Io(_) => {}
@@ -273,11 +273,72 @@ impl<T: Transport> Session<'_, T> {
                 {
                     std::thread::sleep(STOP_POLL);
                 }
-                // Done, or the peer is gone.
+                // Done, or the client is gone.
                 Err(_) => break,
             }
         }
         // tungstenite reports the end of the handshake before it flushes.
         let _ = self.ws.get_mut().finish();
+    }
+}
+
+fn asks_for_info(message: &Message) -> bool {
+    matches!(message, Message::Text(text) if text.as_str() == INFO_REQUEST)
+}
+
+/// A session under orders.
+impl<T: Transport> Session<'_, T> {
+    /// What a script has for the opening: an end at once, or a silence.
+    fn open_by_script(&mut self) -> Option<Cause> {
+        let script = self.script.as_ref()?;
+        match script.end(0) {
+            Some(end) => Some(Cause::Ordered(end)),
+            None if script.reads() => None,
+            None => Some(self.hold()),
+        }
+    }
+
+    /// The reply that the script wants, when it wants it.
+    fn direct(&mut self, reply: Message) -> Result<Message, Cause> {
+        let Some(script) = &self.script else { return Ok(reply) };
+        if !script.delay().is_zero() {
+            self.ws.get_mut().flush().map_err(Error::Io)?;
+            self.ws.get_ref().wait_for_stop(script.delay());
+        }
+        Ok(script.reply(reply))
+    }
+
+    /// Ends or pings, where the script says so.
+    fn follow_script(&mut self, now: Instant) -> Result<(), Cause> {
+        let Some(script) = &mut self.script else { return Ok(()) };
+        if let Some(end) = script.end(self.answered.messages) {
+            return Err(Cause::Ordered(end));
+        }
+        if script.pings(now) {
+            self.ping(now)?;
+            self.set_patience();
+        }
+        Ok(())
+    }
+
+    /// Does not read, until it is time or the server stops.
+    fn hold(&mut self) -> Cause {
+        let end = Instant::now() + READ_OFF_MAX;
+        loop {
+            let now = Instant::now();
+            if now >= end {
+                return Cause::ReadOff;
+            }
+            if let Err(cause) = self.follow_script(now) {
+                return cause;
+            }
+            let until = self
+                .script
+                .as_ref()
+                .map_or(Patience::until(end), |script| script.patience(Patience::until(end)));
+            if self.ws.get_ref().wait_for_stop(until.left(Instant::now).unwrap_or_default()) {
+                return Cause::Stop;
+            }
+        }
     }
 }

@@ -25,6 +25,7 @@ use super::head::Head;
 use super::negotiate::prefers_json;
 use super::response::Response;
 use crate::config::tuning::RETRY_AFTER_SECS;
+use crate::control;
 
 /// Why there is a refusal, for a person and for a program.
 #[derive(Debug, Serialize)]
@@ -89,6 +90,33 @@ fn nowhere(head: &Head, problem: String) -> Diagnosis {
             on a prefix of its own, or cuts off one (nginx: a path at the end of proxy_pass does)."
             .into(),
         fix: format!("Ask this server, wsecho, for one of these:\n{ENDPOINT_LIST}").into(),
+    }
+}
+
+/// A query that cannot be obeyed.
+#[cold]
+pub(crate) fn bad_query(head: &Head, why: String) -> Diagnosis {
+    Diagnosis {
+        status: 400,
+        problem: why.into(),
+        arrived: vec![request_line(head)],
+        cause: "The query of /ws and /echo is read as orders to this server; a slip in a name or a value,\n\
+            or a query that was meant for another server."
+            .into(),
+        fix: format!("Leave the query out, or order one of these (/help says more):\n{}", control::help())
+            .into(),
+    }
+}
+
+/// A refusal that was ordered.
+#[cold]
+pub(crate) fn ordered(head: &Head, status: u16) -> Diagnosis {
+    Diagnosis {
+        status,
+        problem: format!("Refused with {status}, as the query orders.").into(),
+        arrived: vec![request_line(head)],
+        cause: format!("status={status} in the address.").into(),
+        fix: "Leave that out of the query.".into(),
     }
 }
 

@@ -1,0 +1,103 @@
+//! Control by query: what a client's author asks this server to do, in the address.
+//!
+//! What it is: the orders of one connection, and the one vocabulary in which they are given.
+//! What it is not: their execution: `http` obeys those for the handshake, `ws` the others.
+//! Invariant: orders that exist are within their limits, and do not contradict each other.
+
+mod vocabulary;
+
+use std::time::Duration;
+
+pub use vocabulary::help;
+pub(crate) use vocabulary::parse;
+
+/// What `/help` answers.
+pub(crate) fn manual() -> String {
+    format!(
+        "\
+The query of /ws and /echo orders what the server does, for the authors of clients:
+
+{}
+They go together, as in ws://HOST/echo?delay=250ms&close=4001&reason=bye&after=3
+A value over its limit is taken as the limit. What is not understood is refused with 400.
+",
+        help()
+    )
+}
+
+/// What a query asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Control {
+    pub(crate) handshake: HandshakeOrders,
+    /// None where the session is an ordinary one.
+    pub(crate) session: Option<Box<SessionOrders>>,
+}
+
+/// What concerns the handshake.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct HandshakeOrders {
+    /// Wait before the response.
+    pub(crate) delay: Duration,
+    /// Refuse with this status.
+    pub(crate) status: Option<u16>,
+    /// Choose this subprotocol, if it was offered, and else none.
+    pub(crate) subprotocol: Option<String>,
+    /// Answer with a wrong `Sec-WebSocket-Accept`.
+    pub(crate) bad_accept: bool,
+}
+
+/// What concerns the session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct SessionOrders {
+    /// Wait before each reply.
+    pub(crate) delay: Duration,
+    /// A Ping each time this has passed, whatever else is said.
+    pub(crate) ping: Option<Duration>,
+    /// Do not read.
+    pub(crate) read_off: bool,
+    /// Reply with so many bytes instead.
+    pub(crate) size: Option<usize>,
+    /// Data messages to answer before `end`, or before a frame is spoilt.
+    pub(crate) after: u64,
+    /// How to end after that.
+    pub(crate) end: Option<End>,
+    /// How frames leave; none where they leave as they should.
+    pub(crate) frames: Option<FrameOrders>,
+}
+
+/// An end by order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Close with this code and reason.
+    Close(u16, String),
+    /// No Close, and the connection is reset.
+    Reset,
+    /// No Close; the stream just ends.
+    Fin,
+}
+
+/// What becomes of outgoing frames.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct FrameOrders {
+    /// Send no Pong.
+    pub(crate) pong_off: bool,
+    /// Send data messages in fragments of so many bytes.
+    pub(crate) fragment: Option<usize>,
+    /// Break the protocol in a data message.
+    pub(crate) bad: Option<Bad>,
+}
+
+/// Ways to break the protocol in a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bad {
+    /// A text message that is not UTF-8.
+    Utf8,
+    /// RSV1 set, and no extension agreed on.
+    Rsv,
+    /// A reserved opcode.
+    Opcode,
+    /// Masked, which only a client may do.
+    Mask,
+    /// A payload length in more bytes than it takes.
+    Length,
+}

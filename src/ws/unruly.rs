@@ -1,0 +1,231 @@
+//! Frames as no server should send them, for the authors of clients.
+//!
+//! What it is: a stage between tungstenite and the socket that rewrites outgoing frames as a query
+//! asked. tungstenite makes only right ones, so this is the one place that writes frames by hand.
+//! What it is not: on the path of an ordinary session.
+//! Invariant: tungstenite hands over whole frames, one a write (its write buffer is off), and
+//! `write` takes all of each.
+//!
+//! ```text
+//! frame ──▶ Pong? dropped (pong=off)
+//!       ──▶ data? spoilt (bad=…), or cut in pieces (fragment=N) ──▶ socket
+//! ```
+
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+use crate::control::{Bad, FrameOrders};
+use crate::net::socket::{Patience, Transport};
+
+const FIN: u8 = 0x80;
+const RSV1: u8 = 0x40;
+const OPCODE: u8 = 0x0f;
+const CONTINUATION: u8 = 0x0;
+const TEXT: u8 = 0x1;
+const BINARY: u8 = 0x2;
+/// The first opcode that RFC 6455 keeps for later.
+const RESERVED: u8 = 0x3;
+const PONG: u8 = 0xa;
+const MASKED: u8 = 0x80;
+/// Any key will do; this one is easy to see.
+const MASK_KEY: [u8; 4] = [0x0f, 0xf0, 0x0f, 0xf0];
+
+/// A transport whose frames leave as they were ordered.
+#[derive(Debug)]
+pub(super) struct Unruly<T> {
+    inner: T,
+    orders: FrameOrders,
+    /// Data messages to let pass before the protocol is broken.
+    good: u64,
+}
+
+impl<T> Unruly<T> {
+    pub(super) fn new(inner: T, orders: FrameOrders, good: u64) -> Unruly<T> {
+        Unruly { inner, orders, good }
+    }
+
+    /// What is sent instead of `frame`.
+    fn rewrite(&mut self, frame: &[u8]) -> Vec<u8> {
+        let (first, payload) = split(frame);
+        match (first & OPCODE, self.orders) {
+            (PONG, FrameOrders { pong_off: true, .. }) => Vec::new(),
+            (TEXT | BINARY, FrameOrders { bad: Some(bad), .. }) if self.good == 0 => {
+                spoil(bad, first, payload)
+            }
+            (TEXT | BINARY, FrameOrders { fragment, .. }) => {
+                self.good = self.good.saturating_sub(1);
+                fragment.map_or_else(|| frame.to_vec(), |size| cut(first, payload, size))
+            }
+            _ => frame.to_vec(),
+        }
+    }
+}
+
+/// The first byte and the payload of a frame without a mask.
+fn split(frame: &[u8]) -> (u8, &[u8]) {
+    let header = match frame.get(1) {
+        None => return (0, &[]),
+        Some(126) => 4,
+        Some(127) => 10,
+        Some(_) => 2,
+    };
+    (frame[0], &frame[header.min(frame.len())..])
+}
+
+/// A message in pieces of `size` bytes.
+fn cut(first: u8, payload: &[u8], size: usize) -> Vec<u8> {
+    let opcode = first & OPCODE;
+    let mut frames = Vec::with_capacity(payload.len());
+    let pieces = payload.len().div_ceil(size).max(1);
+    for number in 0..pieces {
+        let piece = &payload[number * size..payload.len().min((number + 1) * size)];
+        let opcode = if number == 0 { opcode } else { CONTINUATION };
+        let fin = if number + 1 == pieces { FIN } else { 0 };
+        frames.extend(header(fin | opcode, piece.len()));
+        frames.extend_from_slice(piece);
+    }
+    frames
+}
+
+/// A frame that breaks the protocol.
+fn spoil(bad: Bad, first: u8, payload: &[u8]) -> Vec<u8> {
+    match bad {
+        Bad::Utf8 => [header(FIN | TEXT, payload.len() + 1), payload.to_vec(), vec![0xff]].concat(),
+        Bad::Rsv => [header(first | RSV1, payload.len()), payload.to_vec()].concat(),
+        Bad::Opcode => [header(FIN | RESERVED, payload.len()), payload.to_vec()].concat(),
+        Bad::Mask => {
+            let mut header = header(first, payload.len());
+            header[1] |= MASKED;
+            let masked = payload.iter().zip(MASK_KEY.iter().cycle()).map(|(byte, key)| byte ^ key);
+            [header, MASK_KEY.to_vec(), masked.collect()].concat()
+        }
+        Bad::Length => {
+            let length = (payload.len() as u64).to_be_bytes();
+            [&[first, 127], &length[..], payload].concat()
+        }
+    }
+}
+
+fn header(first: u8, length: usize) -> Vec<u8> {
+    let mut header = vec![first];
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(length @ 0..126), _) => header.push(length),
+        (_, Ok(length)) => {
+            header.push(126);
+            header.extend(length.to_be_bytes());
+        }
+        _ => {
+            header.push(127);
+            header.extend((length as u64).to_be_bytes());
+        }
+    }
+    header
+}
+
+impl<T: Write> Write for Unruly<T> {
+    fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
+        let rewritten = self.rewrite(frame);
+        self.inner.write_all(&rewritten)?;
+        Ok(frame.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl<T: Read> Read for Unruly<T> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buf)
+    }
+}
+
+impl<T: Transport> Transport for Unruly<T> {
+    fn set_patience(&mut self, patience: Patience) {
+        self.inner.set_patience(patience);
+    }
+
+    fn stopping(&self) -> bool {
+        self.inner.stopping()
+    }
+
+    fn wait_for_stop(&self, timeout: Duration) -> bool {
+        self.inner.wait_for_stop(timeout)
+    }
+
+    fn last_heard(&self) -> Instant {
+        self.inner.last_heard()
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.inner.finish()
+    }
+
+    fn reset(&mut self) -> io::Result<()> {
+        self.inner.reset()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What leaves after these frames were written.
+    fn written(orders: FrameOrders, good: u64, frames: &[&[u8]]) -> Vec<u8> {
+        let mut unruly = Unruly::new(Vec::new(), orders, good);
+        for frame in frames {
+            assert_eq!(unruly.write(frame).unwrap(), frame.len());
+        }
+        unruly.inner
+    }
+
+    fn bad(bad: Bad) -> FrameOrders {
+        FrameOrders { bad: Some(bad), ..FrameOrders::default() }
+    }
+
+    #[test]
+    fn without_orders_frames_leave_as_they_are() {
+        let frames: [&[u8]; 3] = [b"\x81\x02hi", b"\x8a\x00", b"\x88\x02\x03\xe8"];
+        assert_eq!(written(FrameOrders::default(), 0, &frames), frames.concat());
+    }
+
+    #[test]
+    fn a_pong_can_be_kept_back_and_nothing_else_is() {
+        let orders = FrameOrders { pong_off: true, ..FrameOrders::default() };
+        let frames: [&[u8]; 4] = [b"\x8a\x01x", b"\x89\x00", b"\x81\x01a", b"\x88\x00"];
+        assert_eq!(written(orders, 0, &frames), frames[1..].concat());
+    }
+
+    #[test]
+    fn a_message_in_fragments() {
+        let orders = |size| FrameOrders { fragment: Some(size), ..FrameOrders::default() };
+        assert_eq!(written(orders(2), 0, &[b"\x81\x05hello"]), b"\x01\x02he\x00\x02ll\x80\x01o");
+        assert_eq!(written(orders(5), 0, &[b"\x82\x05hello"]), b"\x82\x05hello");
+        assert_eq!(written(orders(5), 0, &[b"\x81\x00"]), b"\x81\x00");
+        let long = [&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0][..], &vec![7; 65536]].concat();
+        let pieces = written(orders(40_000), 0, &[&long]);
+        assert_eq!(pieces[..4], [0x02, 126, 0x9c, 0x40]);
+        assert_eq!(pieces[40_004..40_008], [0x80, 126, 0x63, 0xc0]);
+        assert_eq!(pieces.len(), 65536 + 8);
+    }
+
+    #[test]
+    fn each_way_to_break_the_protocol() {
+        for (kind, expected) in [
+            (Bad::Utf8, &b"\x81\x03hi\xff"[..]),
+            (Bad::Rsv, b"\xc1\x02hi"),
+            (Bad::Opcode, b"\x83\x02hi"),
+            (Bad::Mask, b"\x81\x82\x0f\xf0\x0f\xf0g\x99"),
+            (Bad::Length, b"\x81\x7f\0\0\0\0\0\0\0\x02hi"),
+        ] {
+            assert_eq!(written(bad(kind), 0, &[b"\x81\x02hi"]), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn some_messages_are_good_first_and_control_frames_always() {
+        let frames: [&[u8]; 4] = [b"\x81\x01a", b"\x89\x00", b"\x81\x01b", b"\x81\x01c"];
+        let expected = b"\x81\x01a\x89\x00\x81\x01b\xc1\x01c";
+        assert_eq!(written(bad(Bad::Rsv), 2, &frames), expected);
+    }
+}
