@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use log::LevelFilter;
 use wsecho::{
     Clock, Config, LONG_TIME, Limits, MAX_MESSAGE_SIZE_CEILING, Network, TUTORIAL_REPLY, Template,
     Timeouts,
 };
 
+use crate::check;
 use crate::logging::Format;
 
 /// A WebSocket echo server and its browser page.
@@ -24,7 +25,12 @@ use crate::logging::Format;
 /// or /echo (answers with the same message). Every option can be given as a variable too.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, next_line_help = false, after_help = orders())]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct Options {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// Address and port to listen on; repeat it for more. Port 0 takes any free one. Without it,
     /// 127.0.0.1:8080, or 0.0.0.0:$PORT where the environment has PORT.
     #[arg(long, value_name = "ADDR", env = "WSECHO_LISTEN", value_delimiter = ',')]
@@ -86,6 +92,21 @@ pub(crate) struct Options {
     limits: LimitOptions,
 }
 
+/// What the program does beside serving.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check a WebSocket server: connect, upgrade, echo, ping, close
+    ///
+    /// Checks any WebSocket server, and the proxies before it: each step with its time, and what
+    /// the server says where one fails. A reply that holds the message is an echo.
+    #[command(after_help = CHECK_EXIT_CODES)]
+    Check(check::Options),
+}
+
+const CHECK_EXIT_CODES: &str = "Exit code: 0 when every step went well, 2 for bad usage, else \
+    that of the first step that failed:\n  \
+    3 resolve, 4 connect, 5 upgrade, 6 echo, 7 ping, 8 close";
+
 /// Every duration takes a unit (250ms, 5s, 2m, 1h); the optional ones are off at 0.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Limits (a duration takes a unit: 250ms, 5s, 2m, 1h)")]
@@ -140,6 +161,17 @@ struct LimitOptions {
 }
 
 impl Options {
+    /// What was typed; bad usage ends the program.
+    pub(crate) fn typed() -> Options {
+        let mut command = Options::command();
+        // The variables are the server's. clap would read them before a subcommand, too.
+        if std::env::args_os().nth(1).is_some_and(|first| first == "check") {
+            command = command.mut_args(|option| option.env(None::<&str>));
+        }
+        let mut matches = command.get_matches();
+        Options::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// How to log.
     pub(crate) fn format(&self) -> Format {
         self.log_format

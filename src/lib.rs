@@ -14,8 +14,8 @@
 //! Types tell the same story: `TcpStream → Socket → Head → Route → WebSocket<Socket> → Report`.
 //!
 //! It is no framework, no proxy and no application server; there is no async runtime in it.
-//! The program `wsecho` is a command line around this library. The library alone is of use in
-//! tests of WebSocket clients:
+//! The program `wsecho` is a command line around this library, and beside it a client that checks
+//! servers. The library alone is of use in tests of WebSocket clients:
 //!
 //! ```
 //! use wsecho::{Config, Server};

@@ -7,15 +7,22 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::Parser;
 use log::{info, warn};
 use wsecho::{Config, Error, Server, Stopper, mapping_shortage, raise_descriptor_limit};
 
+mod check;
 mod cli;
 mod logging;
 
 fn main() -> ExitCode {
-    let options = cli::Options::parse();
+    let mut options = cli::Options::typed();
+    match options.command.take() {
+        Some(cli::Command::Check(options)) => check::run(&options),
+        None => serve(options),
+    }
+}
+
+fn serve(options: cli::Options) -> ExitCode {
     logging::start(options.level(), options.format());
     let config = options.into_config().unwrap_or_else(|error| error.exit());
     match run(config) {

@@ -3,6 +3,7 @@
 mod support;
 
 mod attacks;
+mod check;
 mod control;
 mod echo;
 mod http;

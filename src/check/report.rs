@@ -1,0 +1,283 @@
+//! What a check found: its steps, as text, as JSON, and as an exit code.
+//!
+//! What it is: pure. What it is not: the words about one step, which are its own.
+//! Invariant: text that came from a server is shown without control characters, and cut.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::limits::QUOTE_MAX;
+
+/// The steps of a check, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Step {
+    Resolve,
+    Connect,
+    Upgrade,
+    Echo,
+    Ping,
+    Close,
+}
+
+impl Step {
+    /// What the program ends with when this step fails; 1 and 2 have their meaning already.
+    fn exit_code(self) -> u8 {
+        match self {
+            Step::Resolve => 3,
+            Step::Connect => 4,
+            Step::Upgrade => 5,
+            Step::Echo => 6,
+            Step::Ping => 7,
+            Step::Close => 8,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Step::Resolve => "resolve",
+            Step::Connect => "connect",
+            Step::Upgrade => "upgrade",
+            Step::Echo => "echo",
+            Step::Ping => "ping",
+            Step::Close => "close",
+        }
+    }
+}
+
+/// What a step found, good or bad.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Finding {
+    /// One line, fit to be shown.
+    pub(crate) detail: String,
+    /// The status of an HTTP response.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<u16>,
+    /// The explanation that came with a refusal, as it came.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) body: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) round_trips: Option<Box<RoundTrips>>,
+}
+
+impl From<String> for Finding {
+    fn from(detail: String) -> Finding {
+        Finding { detail, ..Finding::default() }
+    }
+}
+
+/// A step that was taken.
+#[derive(Debug, Serialize)]
+pub(crate) struct Taken {
+    pub(crate) step: Step,
+    pub(crate) ok: bool,
+    #[serde(rename = "us", serialize_with = "microseconds")]
+    pub(crate) time: Duration,
+    #[serde(flatten)]
+    pub(crate) finding: Finding,
+}
+
+/// A check as a whole. Steps that were not reached are not in it.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) url: String,
+    pub(crate) steps: Vec<Taken>,
+}
+
+impl Report {
+    /// 0, or that of the first step that failed.
+    pub(crate) fn exit_code(&self) -> u8 {
+        self.steps.iter().find(|taken| !taken.ok).map_or(0, |taken| taken.step.exit_code())
+    }
+
+    /// One line of JSON.
+    pub(crate) fn json(&self) -> String {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            url: &'a str,
+            ok: bool,
+            exit_code: u8,
+            steps: &'a [Taken],
+        }
+        let exit_code = self.exit_code();
+        let line = Line { url: &self.url, ok: exit_code == 0, exit_code, steps: &self.steps };
+        serde_json::to_string(&line).expect("text and numbers") + "\n"
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Taken { step, ok, time, finding } in &self.steps {
+            let verdict = if *ok { "ok" } else { "FAILED" };
+            let ms = in_milliseconds(*time);
+            writeln!(f, "{verdict:<6} {:<7} {ms:>8.2} ms  {}", step.name(), finding.detail)?;
+            if let Some(round_trips) = &finding.round_trips {
+                writeln!(f, "       {round_trips}")?;
+            }
+            for line in finding.body.lines() {
+                writeln!(f, "{}", format!("       | {}", visible(line)).trim_end())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How long the round trips took; each value is one that was measured.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct RoundTrips {
+    count: usize,
+    /// Bytes in each message.
+    size: usize,
+    #[serde(rename = "min_us", serialize_with = "microseconds")]
+    min: Duration,
+    #[serde(rename = "median_us", serialize_with = "microseconds")]
+    median: Duration,
+    #[serde(rename = "p90_us", serialize_with = "microseconds")]
+    p90: Duration,
+    #[serde(rename = "p99_us", serialize_with = "microseconds")]
+    p99: Duration,
+    #[serde(rename = "max_us", serialize_with = "microseconds")]
+    max: Duration,
+}
+
+impl RoundTrips {
+    /// None of none.
+    pub(crate) fn of(mut times: Vec<Duration>, size: usize) -> Option<RoundTrips> {
+        times.sort_unstable();
+        let count = times.len();
+        // The nearest rank: the smallest value that so many percent do not exceed.
+        let percentile = |percent: usize| times[(count * percent).div_ceil(100) - 1];
+        Some(RoundTrips {
+            count,
+            size,
+            min: *times.first()?,
+            median: percentile(50),
+            p90: percentile(90),
+            p99: percentile(99),
+            max: *times.last()?,
+        })
+    }
+}
+
+impl fmt::Display for RoundTrips {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RoundTrips { count, size, .. } = self;
+        let [min, median, p90, p99, max] =
+            [self.min, self.median, self.p90, self.p99, self.max].map(in_milliseconds);
+        write!(
+            f,
+            "{count} round trips of {size} bytes: min {min:.3}, median {median:.3}, \
+             p90 {p90:.3}, p99 {p99:.3}, max {max:.3} ms"
+        )
+    }
+}
+
+fn in_milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// In JSON: whole microseconds.
+fn microseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// A line with its control characters, and all else that a terminal would not show, escaped.
+pub(crate) fn visible(line: &str) -> String {
+    let mut shown = String::with_capacity(line.len());
+    for c in line.chars() {
+        match c {
+            '\t' | '"' | '\'' | '\\' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
+}
+
+/// The start of a text, escaped and in quotation marks.
+pub(crate) fn quoted(text: &str) -> String {
+    let start = start(text);
+    let more = if start.len() < text.len() { "…" } else { "" };
+    format!("{start:?}{more}")
+}
+
+/// The start of a line, as [`visible`] shows it.
+pub(crate) fn shortened(line: &str) -> String {
+    visible(start(line))
+}
+
+fn start(text: &str) -> &str {
+    text.char_indices().nth(QUOTE_MAX).map_or(text, |(end, _)| &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(step: Step, ok: bool, finding: Finding) -> Taken {
+        Taken { step, ok, time: Duration::from_micros(1234), finding }
+    }
+
+    fn report(steps: Vec<Taken>) -> Report {
+        Report { url: "ws://h/".to_owned(), steps }
+    }
+
+    #[test]
+    fn text_json_and_exit_code() {
+        let refusal = Finding {
+            detail: "503 Service Unavailable".to_owned(),
+            status: Some(503),
+            body: "Not now:\n\nfull\u{1b}[2J".to_owned(),
+            round_trips: None,
+        };
+        let connected = taken(Step::Connect, true, "127.0.0.1:80".to_owned().into());
+        let report = report(vec![connected, taken(Step::Upgrade, false, refusal)]);
+        assert_eq!(report.exit_code(), 5);
+        assert_eq!(
+            report.to_string(),
+            "ok     connect     1.23 ms  127.0.0.1:80\n\
+             FAILED upgrade     1.23 ms  503 Service Unavailable\n       \
+             | Not now:\n       |\n       | full\\u{1b}[2J\n"
+        );
+        assert_eq!(
+            report.json(),
+            r#"{"url":"ws://h/","ok":false,"exit_code":5,"steps":[{"step":"connect","ok":true,"us":1234,"detail":"127.0.0.1:80"},{"step":"upgrade","ok":false,"us":1234,"detail":"503 Service Unavailable","status":503,"body":"Not now:\n\nfull\u001b[2J"}]}"#
+                .to_owned()
+                + "\n"
+        );
+    }
+
+    #[test]
+    fn the_first_failure_is_the_exit_code() {
+        let finding = Finding::default;
+        assert_eq!(report(vec![]).exit_code(), 0);
+        assert_eq!(report(vec![taken(Step::Echo, true, finding())]).exit_code(), 0);
+        let both = vec![taken(Step::Echo, false, finding()), taken(Step::Ping, false, finding())];
+        assert_eq!(report(both).exit_code(), 6);
+    }
+
+    #[test]
+    fn percentiles_are_values_that_were_measured() {
+        let ms = Duration::from_millis;
+        let of = |times: Vec<u64>| RoundTrips::of(times.into_iter().map(ms).collect(), 7);
+        let expected = |count, [min, median, p90, p99, max]: [u64; 5]| {
+            let [min, median, p90, p99, max] = [min, median, p90, p99, max].map(ms);
+            Some(RoundTrips { count, size: 7, min, median, p90, p99, max })
+        };
+        assert_eq!(of(vec![]), None);
+        assert_eq!(of(vec![5]), expected(1, [5; 5]));
+        assert_eq!(of(vec![2, 1]), expected(2, [1, 1, 2, 2, 2]));
+        assert_eq!(of((1..=100).rev().collect()), expected(100, [1, 50, 90, 99, 100]));
+        assert_eq!(of((1..=1000).collect()), expected(1000, [1, 500, 900, 990, 1000]));
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        assert_eq!(visible("a \"b\" c:\\d\té"), "a \"b\" c:\\d\té");
+        assert_eq!(visible("\u{1b}[2J\r\u{9b}\u{202e}\u{7f}"), r"\u{1b}[2J\r\u{9b}\u{202e}\u{7f}");
+        assert_eq!(shortened(&"\u{7}".repeat(81)), r"\u{7}".repeat(80));
+        assert_eq!(quoted("a\"\u{7}"), r#""a\"\u{7}""#);
+        assert_eq!(quoted(&"é".repeat(81)), format!("\"{}\"…", "é".repeat(80)));
+    }
+}

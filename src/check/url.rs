@@ -1,0 +1,148 @@
+//! The URL that is checked.
+//!
+//! What it is: `ws://` in its parts, and what is wrong with any other in words.
+//! What it is not: a look-up.
+
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+
+use percent_encoding::{CONTROLS, utf8_percent_encode};
+use tungstenite::http::Uri;
+
+const FORM: &str = "a WebSocket URL is ws://HOST[:PORT][/PATH][?QUERY]: ws://127.0.0.1:8080/echo";
+
+/// Port of `ws://` by default; RFC 6455, section 3.
+const DEFAULT_PORT: u16 = 80;
+
+/// A `ws://` URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// As it was typed.
+    pub(crate) url: String,
+    /// A name or an IP address, without brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// Host and port as the Host field has them.
+    pub(crate) authority: String,
+    /// Path and query.
+    pub(crate) resource: String,
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(url: &str) -> Result<Target, String> {
+        check_scheme(url)?;
+        if url.contains('#') {
+            return Err("a WebSocket URL has no #fragment; a # in it is written %23".to_owned());
+        }
+        let uri: Uri = url.parse().map_err(|error| format!("{error}; {FORM}"))?;
+        let authority = uri.authority().ok_or(FORM)?.as_str();
+        if authority.contains('@') {
+            return Err("a WebSocket URL has no user and password; \
+                 send --header 'Authorization: Basic …' instead"
+                .to_owned());
+        }
+        let host = uri.host().unwrap_or_default();
+        let resource = uri.path_and_query().map_or("", |resource| resource.as_str());
+        let slash = if resource.starts_with('/') { "" } else { "/" };
+        Ok(Target {
+            url: url.to_owned(),
+            host: without_brackets(host)?.to_owned(),
+            port: port(&authority[host.len()..])?,
+            authority: authority.to_owned(),
+            resource: format!("{slash}{}", utf8_percent_encode(resource, CONTROLS)),
+        })
+    }
+}
+
+fn check_scheme(url: &str) -> Result<(), String> {
+    let (scheme, rest) = url.split_once("://").ok_or(FORM)?;
+    match scheme.to_ascii_lowercase().as_str() {
+        "ws" => Ok(()),
+        tls @ ("wss" | "https") => Err(format!(
+            "TLS is not in this build, so {tls}:// cannot be checked; \
+             check the ws:// port behind whatever ends the TLS"
+        )),
+        "http" => Err(format!("a WebSocket URL starts with ws://, so try ws://{rest}")),
+        other => Err(format!("{other}:// cannot be checked; {FORM}")),
+    }
+}
+
+fn without_brackets(host: &str) -> Result<&str, String> {
+    let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) else {
+        return if host.is_empty() { Err(format!("it has no host; {FORM}")) } else { Ok(host) };
+    };
+    match inner.parse::<Ipv6Addr>() {
+        Ok(_) => Ok(inner),
+        Err(_) => Err(format!("[{inner}] is no IPv6 address, as [::1] is one")),
+    }
+}
+
+/// The port in what follows the host: nothing, `:`, or `:8080`.
+fn port(after_host: &str) -> Result<u16, String> {
+    if matches!(after_host, "" | ":") {
+        return Ok(DEFAULT_PORT);
+    }
+    let port = after_host.strip_prefix(':').and_then(|port| port.parse().ok());
+    port.filter(|port| *port > 0)
+        .ok_or_else(|| format!("`{after_host}` is no port, from :1 to :65535"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_and_their_parts() {
+        for (url, host, port, authority, resource) in [
+            ("ws://example.com", "example.com", 80, "example.com", "/"),
+            ("ws://example.com/", "example.com", 80, "example.com", "/"),
+            ("WS://h:8080/a/b?c=d&e", "h", 8080, "h:8080", "/a/b?c=d&e"),
+            ("ws://h?x", "h", 80, "h", "/?x"),
+            ("ws://h:/x", "h", 80, "h:", "/x"),
+            ("ws://127.0.0.1:1/", "127.0.0.1", 1, "127.0.0.1:1", "/"),
+            ("ws://[::1]/x", "::1", 80, "[::1]", "/x"),
+            ("ws://[2001:db8::1]:8080", "2001:db8::1", 8080, "[2001:db8::1]:8080", "/"),
+            ("ws://h/caf\u{e9}?%20", "h", 80, "h", "/caf%C3%A9?%20"),
+        ] {
+            let expected = Target {
+                url: url.to_owned(),
+                host: host.to_owned(),
+                port,
+                authority: authority.to_owned(),
+                resource: resource.to_owned(),
+            };
+            assert_eq!(url.parse(), Ok(expected), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url() {
+        for (url, expected) in [
+            ("wss://h/", "TLS is not in this build"),
+            ("http://h:80/x", "try ws://h:80/x"),
+            ("https://h/", "https:// cannot be checked"),
+            ("ftp://h/", FORM),
+            ("127.0.0.1:8080", FORM),
+            ("", FORM),
+            ("ws://", FORM),
+            ("ws:///echo", FORM),
+            ("ws://:80/", "no host"),
+            ("ws://user:secret@h/", "--header"),
+            ("ws://::1:80/", FORM),
+            ("ws://[::g]/", "IPv6"),
+            ("ws://[127.0.0.1]/", "IPv6"),
+            ("ws://[::1]80/", "`80` is no port"),
+            ("ws://h:65536/", "`:65536` is no port"),
+            ("ws://h:0/", "`:0` is no port"),
+            ("ws://h:x/", "`:x` is no port"),
+            ("ws://h/#top", "%23"),
+            ("ws://h/a b", FORM),
+            ("ws://b\u{fc}cher.example/", FORM),
+        ] {
+            let error = url.parse::<Target>().unwrap_err();
+            assert!(error.contains(expected), "{url}: {error}");
+        }
+    }
+}

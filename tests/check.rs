@@ -1,0 +1,549 @@
+//! `wsecho check`: what it says, and what it ends with, against the real server and against peers
+//! that do what a server must not.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::Output;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use serde_json::Value;
+use socket2::{Domain, SockRef, Socket, Type};
+use tungstenite::handshake::derive_accept_key;
+
+use crate::support::client::{FIN_BINARY, FIN_CLOSE, FIN_PING, FIN_TEXT, PATIENCE, Raw};
+use crate::support::program::{Program, command};
+use crate::support::server::TestServer;
+
+const FIN_PONG: u8 = 0x8a;
+
+/// A timeout, where the answer is to come.
+const LONG: [&str; 2] = ["--timeout", "20s"];
+/// Where it will not, and those before it are to.
+const SOME: [&str; 2] = ["--timeout", "2s"];
+/// Where it will not, and there is none before it.
+const SHORT: [&str; 2] = ["--timeout", "150ms"];
+
+const ALL_WELL: &str = "ok resolve, ok connect, ok upgrade, ok echo, ok ping, ok close";
+
+/// Exit code and stdout of a check.
+fn check(url: &str, options: &[&str]) -> (i32, String) {
+    let output = command(&["check", url]).args(options).output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
+    (output.status.code().unwrap(), text(&output.stdout))
+}
+
+/// Exit code and stderr of bad usage.
+fn refused(arguments: &[&str]) -> (i32, String) {
+    let Output { status, stdout, stderr } = command(arguments).output().unwrap();
+    assert!(stdout.is_empty(), "{}", text(&stdout));
+    (status.code().unwrap(), text(&stderr))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Verdict and name of each step in a report.
+fn steps(report: &str) -> String {
+    let is_step = |line: &&str| line.starts_with("ok ") || line.starts_with("FAILED ");
+    let words = |line: &str| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    report.lines().filter(is_step).map(words).collect::<Vec<_>>().join(", ")
+}
+
+/// A server that one client meets.
+struct Peer {
+    address: SocketAddr,
+    serving: JoinHandle<()>,
+}
+
+impl Peer {
+    fn new(serve: impl FnOnce(&mut Raw) + Send + 'static) -> Peer {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = thread::spawn(move || {
+            let stream = listener.accept().unwrap().0;
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            serve(&mut Raw(BufReader::new(stream)));
+        });
+        Peer { address, serving }
+    }
+
+    /// Answers the request with these bytes, and leaves the connection open.
+    fn answering(response: impl Into<Vec<u8>>) -> Peer {
+        let response = response.into();
+        Peer::new(move |raw| {
+            request(raw);
+            send(raw, &response);
+            raw.assert_ended();
+        })
+    }
+
+    /// Accepts the handshake, and goes on.
+    fn accepting(serve: impl FnOnce(&mut Raw) + Send + 'static) -> Peer {
+        Peer::new(move |raw| {
+            accept(raw);
+            serve(raw);
+        })
+    }
+
+    /// Serves as it should, but for frames that start with `ignored`.
+    fn ignoring(ignored: u8) -> Peer {
+        Peer::accepting(move |raw| serve_but(raw, ignored))
+    }
+
+    /// What a check says of it.
+    fn check(self, options: &[&str]) -> (i32, String) {
+        let said = check(&format!("ws://{}/a?b=c", self.address), options);
+        self.serving.join().unwrap();
+        said
+    }
+
+    /// Asserts exit code, steps and words of a check.
+    fn assert(self, options: &[&str], code: i32, expected_steps: &str, words: &[&str]) {
+        let (ended, report) = self.check(options);
+        assert_eq!((ended, steps(&report).as_str()), (code, expected_steps), "{report}");
+        for expected in words {
+            assert!(report.contains(expected), "{expected} is not in:\n{report}");
+        }
+    }
+}
+
+/// Sends to a client that may have left.
+fn send(raw: &mut Raw, bytes: impl AsRef<[u8]>) {
+    let _ = raw.0.get_mut().write_all(bytes.as_ref());
+}
+
+/// Reads the head of the request.
+fn request(raw: &mut Raw) -> String {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(raw.0.read_line(&mut head).unwrap(), 0, "closed after {head:?}");
+    }
+    head
+}
+
+/// A 101 with these fields more.
+fn switching(fields: &str) -> String {
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         {fields}\r\n"
+    )
+}
+
+/// Reads the request, and accepts it.
+fn accept(raw: &mut Raw) -> String {
+    let head = request(raw);
+    let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap().lines().next().unwrap();
+    let accept = derive_accept_key(key.as_bytes());
+    send(raw, switching(&format!("Sec-WebSocket-Accept: {accept}\r\n")));
+    head
+}
+
+/// First byte and payload of the client's next frame, a short one.
+fn heard(raw: &mut Raw) -> (u8, Vec<u8>) {
+    let [first, length] = raw.bytes(2).try_into().unwrap();
+    assert!(length >= 0x80, "a client masks");
+    let mask = raw.bytes(4);
+    let masked = raw.bytes(usize::from(length - 0x80));
+    (first, masked.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect())
+}
+
+/// A short frame as a server sends it.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    [&[first, u8::try_from(payload.len()).unwrap()], payload].concat()
+}
+
+fn close(code: u16, reason: &str) -> Vec<u8> {
+    frame(FIN_CLOSE, &[&code.to_be_bytes(), reason.as_bytes()].concat())
+}
+
+/// Answers every frame but those that start with `ignored`, until the Close.
+fn serve_but(raw: &mut Raw, ignored: u8) {
+    loop {
+        let (first, payload) = heard(raw);
+        match first {
+            _ if first == ignored => {}
+            FIN_PING => send(raw, frame(FIN_PONG, &payload)),
+            _ => send(raw, frame(first, &payload)),
+        }
+        if first == FIN_CLOSE {
+            return;
+        }
+    }
+}
+
+/// An address at which nobody listens, for as long as the socket lives.
+fn deaf() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
+}
+
+/// Makes an address silent: who waits to be accepted there is all that the kernel has room for.
+fn fill_queue(socket: &Socket, address: SocketAddr) -> Vec<TcpStream> {
+    socket.listen(0).unwrap();
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok();
+    std::iter::from_fn(connect).collect()
+}
+
+#[test]
+fn every_step_of_a_healthy_server_is_ok() {
+    let program = Program::start(&[]);
+    for (path, reply) in
+        [("/ws", "\"You sent: wsecho check 1 at "), ("/echo", "\"wsecho check 1\"")]
+    {
+        let (code, report) = check(&format!("ws://{}{path}", program.address()), &LONG);
+        assert_eq!((code, steps(&report).as_str()), (0, ALL_WELL), "{report}");
+        for expected in ["101 Switching Protocols", reply, "Pong", "1000 (normal closure)"] {
+            assert!(report.contains(expected), "{report}");
+        }
+        assert!(!report.contains("round trips"), "one is no statistic: {report}");
+    }
+    program.signal(nix::sys::signal::Signal::SIGTERM);
+    let (_, log) = program.wait();
+    assert!(log.contains("/echo: closed by the peer: 1000 \"\"; 1 received, 1 answered"), "{log}");
+}
+
+#[test]
+fn round_trips_are_counted_and_their_percentiles_rise() {
+    let server = TestServer::start();
+    let url = format!("ws://{}/echo", server.address);
+    let (code, line) =
+        check(&url, &["--count", "50", "--size", "200KiB", "--json", LONG[0], LONG[1]]);
+    assert_eq!((code, line.lines().count()), (0, 1), "{line}");
+    let report: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&report["url"], &report["ok"]), (&url.as_str().into(), &true.into()));
+    assert_eq!(report["exit_code"], 0);
+    let names: Vec<_> = report["steps"].as_array().unwrap().iter().map(|s| &s["step"]).collect();
+    assert_eq!(names, ["resolve", "connect", "upgrade", "echo", "ping", "close"]);
+    assert_eq!(report["steps"][2]["status"], 101);
+    let trips = &report["steps"][3]["round_trips"];
+    assert_eq!((&trips["count"], &trips["size"]), (&50.into(), &(200 * 1024).into()));
+    let times = ["min_us", "median_us", "p90_us", "p99_us", "max_us"];
+    let times = times.map(|name| trips[name].as_u64().unwrap());
+    assert!(times.is_sorted() && times[0] > 0, "{trips}");
+
+    let (code, report) = check(&url, &["--count", "3", "--size", "2", LONG[0], LONG[1]]);
+    assert_eq!((code, steps(&report).as_str()), (0, ALL_WELL), "{report}");
+    assert!(report.contains("\n       3 round trips of 2 bytes: min "), "{report}");
+}
+
+#[test]
+fn the_server_explains_its_refusal() {
+    let server = TestServer::start();
+    let url = format!("ws://{}/ws", server.address);
+    let elsewhere = ["--origin", "http://elsewhere.example", LONG[0], LONG[1]];
+    let (code, report) = check(&url, &elsewhere);
+    assert_eq!((code, steps(&report).as_str()), (5, "ok resolve, ok connect, FAILED upgrade"));
+    for expected in ["403 Forbidden from wsecho: ", "\n       | A page from http://elsewhere"] {
+        assert!(report.contains(expected), "{report}");
+    }
+
+    let (code, line) = check(&format!("ws://{}/nothing", server.address), &["--json"]);
+    let report: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((code, &report["exit_code"], &report["ok"]), (5, &5.into(), &false.into()));
+    assert_eq!(report["steps"][2]["status"], 404);
+    assert!(report["steps"][2]["body"].as_str().unwrap().contains("/healthz"), "{line}");
+}
+
+#[test]
+fn the_request_is_what_was_asked_for() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let peer = Peer::new(move |raw| {
+        tell.send(accept(raw)).unwrap();
+        serve_but(raw, 0);
+    });
+    let address = peer.address;
+    let fields = ["--origin", "http://o.example", "--header", "X-Token: a b", LONG[0], LONG[1]];
+    peer.assert(&fields, 0, ALL_WELL, &[]);
+    let head = told.recv().unwrap();
+    assert!(head.starts_with(&format!("GET /a?b=c HTTP/1.1\r\nHost: {address}\r\n")), "{head}");
+    assert!(head.ends_with("\r\nOrigin: http://o.example\r\nX-Token: a b\r\n\r\n"), "{head}");
+}
+
+#[test]
+fn a_subprotocol_is_offered_and_the_choice_shown() {
+    let server = TestServer::start();
+    let url = format!("ws://{}/echo", server.address);
+    let (code, report) = check(&url, &["--subprotocol", "chat", LONG[0], LONG[1]]);
+    assert!(code == 0 && report.contains("Protocols, subprotocol chat\n"), "{report}");
+}
+
+#[test]
+fn a_bad_command_line_ends_with_2_and_says_why() {
+    for (arguments, expected) in [
+        (&["check"][..], "<URL>"),
+        (&["check", "127.0.0.1:8080"], "ws://HOST"),
+        (&["check", "wss://example.com/"], "TLS is not in this build"),
+        (&["check", "http://example.com/ws"], "ws://example.com/ws"),
+        (&["check", "ws://user:secret@example.com/"], "--header"),
+        (&["check", "ws://h", "--listen", "127.0.0.1:0"], "--listen"),
+        (&["check", "ws://h", "--count", "0"], "--count"),
+        (&["check", "ws://h", "--size", "2GiB"], "1.0 GiB at most"),
+        (&["check", "ws://h", "--timeout", "0s"], "more than 0"),
+        (&["check", "ws://h", "--header", "Upgrade: h2c"], "handshake's own"),
+        (&["check", "ws://h", "--subprotocol", "a b"], "no token"),
+        (&["--quiet", "check", "ws://h"], "check"),
+    ] {
+        let (code, stderr) = refused(arguments);
+        assert!(code == 2 && stderr.contains(expected), "{arguments:?}: {code} {stderr}");
+    }
+}
+
+#[test]
+fn the_variables_of_a_server_are_not_its_own() {
+    let server = TestServer::start();
+    let url = format!("ws://{}/echo", server.address);
+    let mut checking = command(&["check", &url, LONG[0], LONG[1]]);
+    checking.env("WSECHO_LISTEN", "nonsense").env("WSECHO_MAX_MESSAGE_SIZE", "nonsense");
+    let output = checking.env("PORT", "nonsense").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(steps(&text(&output.stdout)), ALL_WELL);
+}
+
+#[test]
+fn each_help_has_its_own_options() {
+    let help = |arguments: &[&str]| text(&command(arguments).output().unwrap().stdout);
+    let (server, check) = (help(&["--help"]), help(&["check", "--help"]));
+    assert!(server.contains("\n  check ") && server.contains("--listen"), "{server}");
+    assert!(!server.contains("--count"), "{server}");
+    for expected in ["--count", "3 resolve, 4 connect, 5 upgrade, 6 echo, 7 ping, 8 close"] {
+        assert!(check.contains(expected), "{check}");
+    }
+    assert!(!check.contains("--listen") && !check.contains("WSECHO_"), "{check}");
+}
+
+#[test]
+fn a_closed_stdout_leaves_the_exit_code() {
+    let server = TestServer::start();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let url = format!("ws://{}/echo", server.address);
+    let mut checking = command(&["check", &url, LONG[0], LONG[1]]);
+    assert_eq!(checking.stdout(writer).status().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_name_without_an_address_ends_with_3() {
+    // No name has a label of 64 characters, so that nobody has to be asked.
+    let (code, report) = check(&format!("ws://{}/", "a".repeat(64)), &LONG);
+    assert_eq!((code, steps(&report).as_str()), (3, "FAILED resolve"), "{report}");
+    assert!(report.contains("aaa has no address: "), "{report}");
+}
+
+#[test]
+fn localhost_is_127_0_0_1_and_then_1() {
+    let (_deaf, address) = deaf();
+    let server = TestServer::at((Ipv6Addr::LOCALHOST, address.port()).into());
+    let (code, report) = check(&format!("ws://localhost:{}/echo", address.port()), &LONG);
+    assert_eq!((code, steps(&report).as_str()), (0, ALL_WELL), "{report}");
+    assert!(report.contains(" 127.0.0.1, ::1\n"), "{report}");
+    let expected = format!(" {}, after {address}: connection refused", server.address);
+    assert!(report.contains(&expected), "{report}");
+}
+
+#[test]
+fn an_address_that_says_nothing_leaves_time_for_the_next() {
+    let (silent, address) = deaf();
+    let _queue = fill_queue(&silent, address);
+    let server = TestServer::at((Ipv6Addr::LOCALHOST, address.port()).into());
+    let (code, report) = check(&format!("ws://localhost:{}/echo", address.port()), &SOME);
+    assert_eq!((code, steps(&report).as_str()), (0, ALL_WELL), "{report}");
+    let expected = format!(" {}, after {address}: no answer in time", server.address);
+    assert!(report.contains(&expected), "{report}");
+}
+
+#[test]
+fn an_ipv6_address_stands_in_brackets() {
+    let server = TestServer::at((Ipv6Addr::LOCALHOST, 0).into());
+    let (code, report) = check(&format!("ws://{}/echo", server.address), &LONG);
+    assert_eq!((code, steps(&report).as_str()), (0, ALL_WELL), "{report}");
+}
+
+#[test]
+fn a_port_where_nobody_listens_ends_with_4() {
+    let (_deaf, address) = deaf();
+    let (code, report) = check(&format!("ws://{address}/"), &LONG);
+    assert_eq!((code, steps(&report).as_str()), (4, "ok resolve, FAILED connect"), "{report}");
+    assert!(report.contains(&format!("{address}: connection refused, nothing")), "{report}");
+}
+
+#[test]
+fn an_address_that_does_not_answer_ends_with_4() {
+    let (silent, address) = deaf();
+    let _queue = fill_queue(&silent, address);
+    let (code, report) = check(&format!("ws://{address}/"), &SHORT);
+    assert_eq!((code, steps(&report).as_str()), (4, "ok resolve, FAILED connect"), "{report}");
+    assert!(report.contains(&format!("{address}: no answer in time")), "{report}");
+}
+
+#[test]
+fn responses_that_are_no_upgrade_end_with_5_and_are_explained() {
+    let page = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    // The first read of 16 KiB ends within the body.
+    let filler = "x".repeat(16 * 1024 - 48);
+    let long = format!("HTTP/1.1 400 No\r\nContent-Length: 9\r\nX: {filler}\r\n\r\nexplained");
+    let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(64 * 1024));
+    for (response, expected) in [
+        (
+            "HTTP/1.1 301 Moved Permanently\r\nLocation: /ws/\r\nContent-Length: 0\r\n\r\n"
+                .to_owned(),
+            &["301 Moved Permanently: it redirects to \"/ws/\""][..],
+        ),
+        (
+            "HTTP/1.1 401 No\r\nServer: n\u{202e}x\r\nContent-Length: 9\r\n\r\na\r\nb\x1b[2J\r"
+                .into(),
+            &["401 No from n\\u{202e}x: it wants credentials", "| a\n", "| b\\u{1b}[2J\n"],
+        ),
+        (format!("{page}3\r\nnot\r\n4\r\n wel\r\n4\r\ncome\r\n0\r\n\r\n"), &["| not welcome\n"]),
+        (long, &["| explained\n"]),
+        (endless, &["has no end in 16384 bytes"]),
+        (switching("Sec-WebSocket-Accept: x\r\n"), &["Sec-WebSocket-Accept is \"x\" where "]),
+        (
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n".into(),
+            &["101 without `Upgrade: websocket`"],
+        ),
+        ("SSH-2.0-OpenSSH_9.2p1\r\n".into(), &["no HTTP/1.1: \"SSH-2.0-OpenSSH_9.2p1\\r\\n\""]),
+        ("\x15\x03\x01\0\x02\x02\x46".into(), &["TLS is spoken on this port"]),
+    ] {
+        let failed = "ok resolve, ok connect, FAILED upgrade";
+        Peer::answering(response).assert(&LONG, 5, failed, expected);
+    }
+}
+
+#[test]
+fn a_refusal_without_end_is_cut() {
+    /// Far more than the kernel has room for.
+    const MIB_MAX: usize = 32;
+    let (tell, told) = std::sync::mpsc::channel();
+    let peer = Peer::new(move |raw| {
+        request(raw);
+        send(raw, "HTTP/1.1 500 Oh\r\n\r\n");
+        let mib = vec![b'x'; 1024 * 1024];
+        tell.send((0..MIB_MAX).take_while(|_| raw.0.get_mut().write_all(&mib).is_ok()).count())
+            .unwrap();
+    });
+    let (code, report) = peer.check(&LONG);
+    assert!(code == 5 && report.contains("x\n       | … (the rest is cut)\n"), "{report}");
+    assert!(report.len() < 4096, "{} bytes", report.len());
+    assert!(told.recv().unwrap() < MIB_MAX, "all of it was taken");
+}
+
+#[test]
+fn a_connection_that_ends_before_the_response_ends_with_5() {
+    let failed = "ok resolve, ok connect, FAILED upgrade";
+    let leaving = Peer::new(|raw| drop(request(raw)));
+    leaving.assert(&LONG, 5, failed, &["the connection was closed without a response"]);
+    let torn = Peer::new(|raw| {
+        request(raw);
+        send(raw, "HTTP/1.1 101 Switch");
+    });
+    torn.assert(&LONG, 5, failed, &["the connection was closed after \"HTTP/1.1 101 Switch\""]);
+    Peer::answering("").assert(&SHORT, 5, failed, &["no response in time"]);
+    Peer::answering("HT").assert(&SHORT, 5, failed, &["nothing more came in time after \"HT\""]);
+}
+
+#[test]
+fn an_interim_response_is_passed_over() {
+    let peer = Peer::new(|raw| {
+        send(raw, "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n");
+        accept(raw);
+        serve_but(raw, 0);
+    });
+    peer.assert(&LONG, 0, ALL_WELL, &["101 Switching Protocols"]);
+}
+
+#[test]
+fn a_server_without_an_echo_ends_with_6_and_its_pong_is_looked_for() {
+    let steps = "ok resolve, ok connect, ok upgrade, FAILED echo, ok ping, ok close";
+    let silent = "no echo of message 1 within 2s; no other message came";
+    Peer::ignoring(FIN_TEXT).assert(&SOME, 6, steps, &[silent]);
+    let talking = Peer::accepting(|raw| {
+        heard(raw);
+        send(raw, frame(FIN_TEXT, b"{\"error\":\"\x1b[2J\"}"));
+        send(raw, frame(FIN_BINARY, b"\xff"));
+        serve_but(raw, 0);
+    });
+    let talk = r#"within 2s; 2 other messages came: "{\"error\":\"\u{1b}[2J\"}", "#;
+    talking.assert(&SOME, 6, steps, &[talk]);
+}
+
+#[test]
+fn a_greeting_is_no_echo_and_no_fault() {
+    let peer = Peer::accepting(|raw| {
+        send(raw, frame(FIN_TEXT, b"welcome"));
+        send(raw, frame(FIN_PING, b""));
+        serve_but(raw, FIN_PONG);
+    });
+    let expected = "\"wsecho check 1\" (another message came: \"welcome\")";
+    peer.assert(&LONG, 0, ALL_WELL, &[expected]);
+}
+
+#[test]
+fn the_end_of_the_session_before_the_echo_ends_with_6_and_is_explained() {
+    let large = [&[FIN_BINARY, 127][..], &(2_u64 << 20).to_be_bytes()].concat();
+    for (last_words, expected) in [
+        (close(1008, "no \x1b"), r#"but a Close: 1008 (policy violation) "no \u{1b}";"#),
+        (frame(FIN_CLOSE, b""), "but a Close: without a code;"),
+        (vec![], "but the end: the connection was closed without a Close;"),
+        (vec![0xc1, 0], "the server breaks the protocol: Reserved bits are non-zero;"),
+        (frame(FIN_TEXT, b"\xff"), "the server breaks the protocol: text that is not UTF-8;"),
+        (large, "a message of 2097152 bytes came, and 1048576 are read at most;"),
+    ] {
+        let is_close = last_words.first() == Some(&FIN_CLOSE);
+        let peer = Peer::accepting(move |raw| {
+            heard(raw);
+            send(raw, &last_words);
+            if is_close {
+                assert_eq!(heard(raw).0, FIN_CLOSE, "a Close is answered");
+            }
+        });
+        peer.assert(&LONG, 6, "ok resolve, ok connect, ok upgrade, FAILED echo", &[expected]);
+    }
+    let reset = Peer::accepting(|raw| {
+        heard(raw);
+        SockRef::from(raw.0.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
+    });
+    let failed = "ok resolve, ok connect, ok upgrade, FAILED echo";
+    reset.assert(&LONG, 6, failed, &["but the end: the connection was reset;"]);
+}
+
+#[test]
+fn an_unanswered_ping_ends_with_7() {
+    let steps = "ok resolve, ok connect, ok upgrade, ok echo, FAILED ping, ok close";
+    Peer::ignoring(FIN_PING).assert(&SOME, 7, steps, &["no Pong within 2s; no other"]);
+    let other = Peer::accepting(|raw| {
+        let (first, payload) = heard(raw);
+        send(raw, frame(first, &payload));
+        send(raw, frame(FIN_PONG, b"nobody's"));
+        serve_but(raw, FIN_PING);
+    });
+    other.assert(&SOME, 7, steps, &["no Pong within 2s"]);
+}
+
+#[test]
+fn an_unanswered_close_ends_with_8() {
+    let steps = "ok resolve, ok connect, ok upgrade, ok echo, ok ping, FAILED close";
+    let silent = Peer::accepting(|raw| {
+        serve_but(raw, FIN_CLOSE);
+        raw.assert_ended();
+    });
+    silent.assert(&SOME, 8, steps, &["no Close within 2s; no other message came"]);
+    let lingering = Peer::accepting(|raw| {
+        serve_but(raw, 0);
+        raw.assert_ended();
+    });
+    let open = "1000 (normal closure), but the connection stays open";
+    lingering.assert(&SOME, 8, steps, &[open]);
+    let leaving = Peer::accepting(|raw| {
+        for answer in [FIN_TEXT, FIN_PONG] {
+            let (_, payload) = heard(raw);
+            send(raw, frame(answer, &payload));
+        }
+        heard(raw);
+    });
+    let gone = "no Close but the end: the connection was closed without a Close";
+    leaving.assert(&LONG, 8, steps, &[gone]);
+}
