@@ -34,7 +34,7 @@ use crate::net::shutdown::Stop;
 use crate::net::socket::{Patience, Socket, Transport};
 use crate::ws::ending::Ending;
 use crate::ws::reply::Replier;
-use crate::ws::session::{self, Report};
+use crate::ws::session::{self, Opening, Report};
 
 /// What all connections of a server share.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ struct Upgrade {
     endpoint: Endpoint,
     subprotocol: Option<String>,
     orders: Option<Box<SessionOrders>>,
-    _permit: SessionPermit,
+    permit: SessionPermit,
 }
 
 /// What a request leads to.
@@ -111,7 +111,7 @@ struct Connection<'a> {
 impl Connection<'_> {
     /// Answers requests until the connection is over, or becomes a session.
     #[inline(never)]
-    fn serve_requests(&mut self) -> Option<(Head, Upgrade)> {
+    fn serve_requests(&mut self) -> Option<(Box<Head>, Upgrade)> {
         let max_requests = self.context.config.limits.max_requests;
         for number in 1..=max_requests {
             let head = match self.next_head(number == 1) {
@@ -139,7 +139,8 @@ impl Connection<'_> {
 
     /// The next request head. The first one has a single deadline; a later one may be waited for,
     /// and has its deadline from its first byte on.
-    fn next_head(&mut self, first: bool) -> Result<Head, HeadError> {
+    #[inline(never)]
+    fn next_head(&mut self, first: bool) -> Result<Box<Head>, HeadError> {
         let Config { limits, timeouts, .. } = &self.context.config;
         let deadline =
             Instant::now() + if first { timeouts.handshake } else { timeouts.keep_alive };
@@ -172,6 +173,7 @@ impl Connection<'_> {
     }
 
     /// Finds out who the client is. Behind a proxy it is not known before, and takes its place now.
+    #[inline(never)]
     fn identify(&mut self, head: &Head) -> Result<(), Response> {
         let trusted = &self.context.config.trusted_proxies;
         self.client = forwarded::resolve(self.client.peer, trusted, head);
@@ -188,6 +190,7 @@ impl Connection<'_> {
     }
 
     /// Writes a response. Returns whether the connection is kept.
+    #[inline(never)]
     fn respond(&mut self, response: Response, head: &Head, keep: bool) -> bool {
         debug!("{}: {} {:?}: {}", self.client, head.method, head.path, response.status);
         let written = response.write(&mut self.socket, head.method == "HEAD", keep);
@@ -283,44 +286,54 @@ impl Connection<'_> {
             endpoint: handshake.endpoint,
             subprotocol: upgrade::chosen_subprotocol(head, &orders).map(str::to_owned),
             orders: session,
-            _permit: permit,
+            permit,
         };
         Ok(Step::Upgrade(response, upgrade))
     }
 
     /// Runs the session, and logs its end.
     #[inline(never)]
-    fn serve_session(&mut self, head: Head, upgrade: Upgrade) {
+    fn serve_session(&mut self, head: Box<Head>, upgrade: Upgrade) {
         let Context { config, sessions, .. } = self.context;
         let number = sessions.fetch_add(1, Ordering::Relaxed) + 1;
-        let Upgrade { endpoint, subprotocol, orders, _permit } = upgrade;
-        let path = head.path.clone();
-        debug!("session {number} {} {path}: open", self.client);
-        let replier = match endpoint {
-            Endpoint::Tutorial => Replier::tutorial(config.reply.clone(), config.clock.clone()),
-            Endpoint::Echo => Replier::Verbatim,
-        };
+        debug!("session {number} {} {}: open", self.client, head.path);
         let started = Instant::now();
         self.socket.set_waiting(true);
+        let path = head.path.clone();
+        let (opening, _permit) = self.open(number, head, upgrade);
+        let report = session::run(&mut self.socket, opening, config);
+        log_end(number, &self.client, &path, &report, started.elapsed());
+    }
+
+    /// What a session begins with. Not in the frame below a session, which would grow by a page.
+    #[inline(never)]
+    fn open(&mut self, number: u64, head: Box<Head>, upgrade: Upgrade) -> (Opening, SessionPermit) {
+        let Config { reply, clock, .. } = &self.context.config;
+        let Upgrade { endpoint, subprotocol, orders, permit } = upgrade;
+        let replier = match endpoint {
+            Endpoint::Tutorial => Replier::tutorial(reply.clone(), clock.clone()),
+            Endpoint::Echo => Replier::Verbatim,
+        };
         // What is left of the head's buffer would become the session's own, all of it resident.
         self.buffer.shrink_to_fit();
         let (client, local) = (self.client.clone(), self.local);
         let introduce = move || {
             info::text(&info::describe(&head, &client, local, Some(number), subprotocol.as_deref()))
         };
-        let opening = session::Opening {
+        let opening = Opening {
             number,
             early: mem::take(&mut self.buffer),
             replier,
             orders,
             introduction: Box::new(introduce),
         };
-        let report = session::run(&mut self.socket, opening, config);
-        log_end(number, &self.client, &path, &report, started.elapsed());
+        (opening, permit)
     }
 }
 
-/// The one log line of a session; its parts are there for programs too.
+/// The one log line of a session; its parts are there for programs too. Not in the frame below a
+/// session, which would grow by a page.
+#[inline(never)]
 fn log_end(number: u64, client: &Client, path: &str, report: &Report, lasted: Duration) {
     let Report { cause, received, answered, round_trip } = report;
     let end = Ending::from(cause);

@@ -222,7 +222,7 @@ pub(crate) mod tuning {
     pub(crate) const HEAD_READ: usize = 4096;
     /// tungstenite fills all of its read buffer with zeros before each read, so this much of
     /// every session is resident.
-    pub(crate) const SESSION_READ_BUFFER: usize = 1024;
+    pub(crate) const SESSION_READ_BUFFER: usize = 512;
     /// One read while a peer sends more at a time than the session's read buffer holds: 64 KiB in
     /// pieces of 4 KiB would cost 16 system calls.
     pub(crate) const READ_AHEAD: usize = 64 * 1024;

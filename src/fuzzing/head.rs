@@ -60,7 +60,7 @@ fn next(
     buffer: &mut Vec<u8>,
     rest: &[u8],
     limits: &Limits,
-) -> Option<(Head, usize)> {
+) -> Option<(Box<Head>, usize)> {
     let read = Head::read(peer, buffer, limits);
     assert!(buffer.len() <= limits.max_head_size, "{} bytes are kept", buffer.len());
     let is_long = rest.len() >= limits.max_head_size;

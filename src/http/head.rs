@@ -32,6 +32,16 @@ pub(crate) enum Version {
     Http11,
 }
 
+impl Version {
+    /// As it stands in a request line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+        }
+    }
+}
+
 /// Why there is no head.
 #[derive(Debug)]
 pub(crate) enum HeadError {
@@ -84,7 +94,7 @@ impl Head {
         stream: &mut impl Read,
         buffer: &mut Vec<u8>,
         limits: &Limits,
-    ) -> Result<Head, HeadError> {
+    ) -> Result<Box<Head>, HeadError> {
         let mut seen = 0;
         loop {
             // A parse costs the whole buffer: only the first bytes (is this HTTP at all?) and a
@@ -129,7 +139,10 @@ fn has_blank_line(buffer: &[u8], seen: usize) -> bool {
 }
 
 /// A head and its length in bytes; none while it is not complete.
-pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<(Head, usize)>, HeadError> {
+pub(crate) fn parse(
+    bytes: &[u8],
+    limits: &Limits,
+) -> Result<Option<(Box<Head>, usize)>, HeadError> {
     let mut fields = vec![httparse::EMPTY_HEADER; limits.max_headers];
     let mut request = httparse::Request::new(&mut fields);
     let length = match request.parse(bytes) {
@@ -154,7 +167,8 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<(Head, usize
             .map(|field| (field.name.to_owned(), String::from_utf8_lossy(field.value).into_owned()))
             .collect(),
     };
-    Ok(Some((head, length)))
+    // Boxed, as it goes from hand to hand.
+    Ok(Some((Box::new(head), length)))
 }
 
 /// Path and query of a request target in origin form or absolute form. `*` is the path of itself.
@@ -178,7 +192,7 @@ fn path_and_query(target: &str) -> Option<(&str, &str)> {
 mod tests {
     use super::*;
 
-    fn read(bytes: &[u8]) -> Result<(Head, Vec<u8>), HeadError> {
+    fn read(bytes: &[u8]) -> Result<(Box<Head>, Vec<u8>), HeadError> {
         let mut buffer = Vec::new();
         let head = Head::read(&mut &*bytes, &mut buffer, &Limits::default())?;
         Ok((head, buffer))

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use super::diagnosis::{method, version};
+use super::diagnosis::method;
 use super::forwarded::Client;
 use super::head::Head;
 use super::response::Response;
@@ -60,7 +60,7 @@ pub(crate) fn describe<'a>(
     session: Option<u64>,
     subprotocol: Option<&'a str>,
 ) -> Info<'a> {
-    let http_version = version(head);
+    let http_version = head.version.name();
     Info {
         server: Server { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") },
         session,

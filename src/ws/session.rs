@@ -6,7 +6,7 @@
 //! Invariants: a message that arrived whole before our Close is answered. A client that can still
 //! read is told why its session ends.
 
-use std::io;
+use std::io::{self, Write};
 use std::time::{Duration, Instant, SystemTime};
 
 use log::{info, log_enabled, trace};
@@ -17,7 +17,7 @@ use super::ending::Cause;
 use super::keepalive::{Due, Expired, Heard, Keepalive};
 use super::reply::Replier;
 use super::script::Script;
-use super::unruly::Unruly;
+use super::unruly::Stage;
 use crate::config::Config;
 use crate::config::control::READ_OFF_MAX;
 use crate::config::tuning::{SESSION_READ_BUFFER, STOP_POLL, STOP_REPLIES};
@@ -60,50 +60,24 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    fn add(&mut self, message: &Message) {
+    fn add(&mut self, bytes: usize) {
         self.messages += 1;
-        self.bytes += message.len() as u64;
+        self.bytes += bytes as u64;
     }
 }
 
 /// Serves an accepted WebSocket to its end.
 pub(crate) fn run<T: Transport>(transport: T, opening: Opening, config: &Config) -> Report {
-    match opening.orders.as_ref().and_then(|orders| Some((orders.frames?, orders.after))) {
-        None => serve(transport, opening, config),
-        Some((frames, good)) => serve(Unruly::new(transport, frames, good), opening, config),
-    }
-}
-
-fn serve<T: Transport>(transport: T, opening: Opening, config: &Config) -> Report {
-    let Opening { number, early, replier, orders, introduction } = opening;
-    let max_size = Some(config.limits.max_message_size);
-    let ws_config = WebSocketConfig::default()
-        .read_buffer_size(SESSION_READ_BUFFER)
-        // The transport collects output, and sends it before the next read waits.
-        .write_buffer_size(0)
-        .max_message_size(max_size)
-        .max_frame_size(max_size);
-    let now = Instant::now();
-    let mut session = Session {
-        ws: WebSocket::from_partially_read(transport, early, Role::Server, Some(ws_config)),
-        number,
-        replier,
-        introduction: Some(introduction),
-        script: orders.map(|orders| Box::new(Script::new(*orders, now))),
-        keepalive: Keepalive::new(&config.timeouts, now),
-        log_payload: config.log_payload,
-        stop_seen: None,
-        received: Count::default(),
-        answered: Count::default(),
-    };
+    let mut session = Session::open(transport, opening, config);
     let cause = session.converse();
     session.part(&cause, config.timeouts.close);
-    let Session { received, answered, keepalive, .. } = session;
+    let Session { received, answered, keepalive, .. } = &*session;
+    let (received, answered) = (*received, *answered);
     Report { cause, received, answered, round_trip: keepalive.round_trip() }
 }
 
 struct Session<'a, T> {
-    ws: WebSocket<T>,
+    ws: WebSocket<Stage<T>>,
     number: u64,
     replier: Replier,
     /// Until the first message.
@@ -111,17 +85,51 @@ struct Session<'a, T> {
     script: Option<Box<Script>>,
     keepalive: Keepalive<'a>,
     log_payload: Option<usize>,
+    /// Whether messages are logged at all.
+    is_noted: bool,
     /// When a message was first answered after the stop.
     stop_seen: Option<Instant>,
     received: Count,
     answered: Count,
 }
 
-impl<T: Transport> Session<'_, T> {
+impl<'a, T: Transport> Session<'a, T> {
+    /// On the heap, and out of line, as `converse` is: what is built here is moved, each move takes
+    /// its room on the stack, and a session keeps every page of that it has touched.
+    #[inline(never)]
+    fn open(transport: T, opening: Opening, config: &'a Config) -> Box<Session<'a, T>> {
+        let Opening { number, early, replier, orders, introduction } = opening;
+        let max_size = Some(config.limits.max_message_size);
+        let ws_config = WebSocketConfig::default()
+            .read_buffer_size(SESSION_READ_BUFFER)
+            // The transport collects output, and sends it before the next read waits.
+            .write_buffer_size(0)
+            .max_message_size(max_size)
+            .max_frame_size(max_size);
+        let now = Instant::now();
+        let stage = Stage::new(transport, orders.as_deref());
+        Box::new(Session {
+            ws: WebSocket::from_partially_read(stage, early, Role::Server, Some(ws_config)),
+            number,
+            replier,
+            introduction: Some(introduction),
+            script: orders.map(|orders| Box::new(Script::new(*orders, now))),
+            keepalive: Keepalive::new(&config.timeouts, now),
+            log_payload: config.log_payload,
+            is_noted: config.log_payload.is_some() || log_enabled!(log::Level::Trace),
+            stop_seen: None,
+            received: Count::default(),
+            answered: Count::default(),
+        })
+    }
+
     /// Reads and replies until there is a cause to end.
+    #[inline(never)]
     fn converse(&mut self) -> Cause {
         self.set_patience();
-        if let Some(cause) = self.open_by_script() {
+        if self.script.is_some()
+            && let Some(cause) = self.open_by_script()
+        {
             return cause;
         }
         loop {
@@ -145,7 +153,7 @@ impl<T: Transport> Session<'_, T> {
         }
         self.note("in", &message);
         if message.is_text() || message.is_binary() {
-            self.received.add(&message);
+            self.received.add(message.len());
             self.answer(message)?;
         }
         if self.ws.get_ref().stopping() {
@@ -156,23 +164,30 @@ impl<T: Transport> Session<'_, T> {
         }
         match self.keepalive.due(now) {
             Due::End(expired) => Err(Cause::Expired(expired)),
-            Due::Ping | Due::Nothing => self.follow_script(now),
+            Due::Ping | Due::Nothing if self.script.is_some() => self.follow_script(now),
+            Due::Ping | Due::Nothing => Ok(()),
         }
     }
 
     fn answer(&mut self, message: Message) -> Result<(), Cause> {
-        let introduction = self.introduction.take();
-        let reply = match introduction {
-            Some(introduce) if asks_for_info(&message) => Message::text(introduce()),
-            _ => self.replier.reply(message, SystemTime::now),
-        };
-        let reply = if self.script.is_some() { self.direct(reply)? } else { reply };
+        let info = if self.introduction.is_some() { self.introduce(&message) } else { None };
+        let mut reply = info.unwrap_or_else(|| self.replier.reply(message, SystemTime::now));
+        if self.script.is_some() {
+            reply = self.direct(reply)?;
+        }
         self.note("out", &reply);
-        let mut answered = self.answered;
-        answered.add(&reply);
+        let bytes = reply.len();
         self.ws.write(reply)?;
-        self.answered = answered;
+        self.answered.add(bytes);
         Ok(())
+    }
+
+    /// The answer to a first message that asks for one; then there is none any more.
+    #[cold]
+    fn introduce(&mut self, message: &Message) -> Option<Message> {
+        let introduce = self.introduction.take()?;
+        let is_asked = matches!(message, Message::Text(text) if text.as_str() == INFO_REQUEST);
+        is_asked.then(|| Message::text(introduce()))
     }
 
     /// Nothing arrived for as long as patience reached, or the server stops.
@@ -204,7 +219,7 @@ impl<T: Transport> Session<'_, T> {
 
     /// Logs a message, if that was asked for.
     fn note(&self, direction: &str, message: &Message) {
-        if self.log_payload.is_some() || log_enabled!(log::Level::Trace) {
+        if self.is_noted {
             self.log(direction, message);
         }
     }
@@ -233,6 +248,7 @@ impl<T: Transport> Session<'_, T> {
     }
 
     /// Ends the session as its cause demands.
+    #[inline(never)]
     fn part(&mut self, cause: &Cause, timeout: Duration) {
         if let Some(frame) = cause.close_frame() {
             // A Pong that is due goes first; tungstenite alone would send it after the Close.
@@ -282,13 +298,10 @@ impl<T: Transport> Session<'_, T> {
     }
 }
 
-fn asks_for_info(message: &Message) -> bool {
-    matches!(message, Message::Text(text) if text.as_str() == INFO_REQUEST)
-}
-
 /// A session under orders.
 impl<T: Transport> Session<'_, T> {
     /// What a script has for the opening: an end at once, or a silence.
+    #[cold]
     fn open_by_script(&mut self) -> Option<Cause> {
         let script = self.script.as_ref()?;
         match script.end(0) {
@@ -299,6 +312,7 @@ impl<T: Transport> Session<'_, T> {
     }
 
     /// The reply that the script wants, when it wants it.
+    #[cold]
     fn direct(&mut self, reply: Message) -> Result<Message, Cause> {
         let Some(script) = &self.script else { return Ok(reply) };
         if !script.delay().is_zero() {
@@ -309,6 +323,7 @@ impl<T: Transport> Session<'_, T> {
     }
 
     /// Ends or pings, where the script says so.
+    #[cold]
     fn follow_script(&mut self, now: Instant) -> Result<(), Cause> {
         let Some(script) = &mut self.script else { return Ok(()) };
         if let Some(end) = script.end(self.answered.messages) {

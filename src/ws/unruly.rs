@@ -2,7 +2,7 @@
 //!
 //! What it is: a stage between tungstenite and the socket that rewrites outgoing frames as a query
 //! asked. tungstenite makes only right ones, so this is the one place that writes frames by hand.
-//! What it is not: on the path of an ordinary session.
+//! What it is not: of any weight in an ordinary session, whose frames pass it as they are.
 //! Invariant: tungstenite hands over whole frames, one a write (its write buffer is off), and
 //! `write` takes all of each.
 //!
@@ -14,7 +14,7 @@
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::control::{Bad, FrameOrders};
+use crate::control::{Bad, FrameOrders, SessionOrders};
 use crate::net::socket::{Patience, Transport};
 
 const FIN: u8 = 0x80;
@@ -30,21 +30,33 @@ const MASKED: u8 = 0x80;
 /// Any key will do; this one is easy to see.
 const MASK_KEY: [u8; 4] = [0x0f, 0xf0, 0x0f, 0xf0];
 
-/// A transport whose frames leave as they were ordered.
+/// A transport whose frames leave as they were ordered, or, in an ordinary session, as they are.
 #[derive(Debug)]
-pub(super) struct Unruly<T> {
+pub(super) struct Stage<T> {
     inner: T,
+    orders: Option<Box<Unruly>>,
+}
+
+/// Orders that are being carried out.
+#[derive(Debug)]
+struct Unruly {
     orders: FrameOrders,
     /// Data messages to let pass before the protocol is broken.
     good: u64,
 }
 
-impl<T> Unruly<T> {
-    pub(super) fn new(inner: T, orders: FrameOrders, good: u64) -> Unruly<T> {
-        Unruly { inner, orders, good }
+impl<T> Stage<T> {
+    pub(super) fn new(inner: T, orders: Option<&SessionOrders>) -> Stage<T> {
+        let orders = orders.and_then(|session| {
+            session.frames.map(|orders| Box::new(Unruly { orders, good: session.after }))
+        });
+        Stage { inner, orders }
     }
+}
 
+impl Unruly {
     /// What is sent instead of `frame`.
+    #[cold]
     fn rewrite(&mut self, frame: &[u8]) -> Vec<u8> {
         let (first, payload) = split(frame);
         match (first & OPCODE, self.orders) {
@@ -122,11 +134,16 @@ fn header(first: u8, length: usize) -> Vec<u8> {
     header
 }
 
-impl<T: Write> Write for Unruly<T> {
+impl<T: Write> Write for Stage<T> {
     fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
-        let rewritten = self.rewrite(frame);
-        self.inner.write_all(&rewritten)?;
-        Ok(frame.len())
+        match &mut self.orders {
+            None => self.inner.write(frame),
+            Some(orders) => {
+                let rewritten = orders.rewrite(frame);
+                self.inner.write_all(&rewritten)?;
+                Ok(frame.len())
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -134,13 +151,13 @@ impl<T: Write> Write for Unruly<T> {
     }
 }
 
-impl<T: Read> Read for Unruly<T> {
+impl<T: Read> Read for Stage<T> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.inner.read(buf)
     }
 }
 
-impl<T: Transport> Transport for Unruly<T> {
+impl<T: Transport> Transport for Stage<T> {
     fn set_patience(&mut self, patience: Patience) {
         self.inner.set_patience(patience);
     }
@@ -172,11 +189,13 @@ mod tests {
 
     /// What leaves after these frames were written.
     fn written(orders: FrameOrders, good: u64, frames: &[&[u8]]) -> Vec<u8> {
-        let mut unruly = Unruly::new(Vec::new(), orders, good);
+        let session =
+            SessionOrders { frames: Some(orders), after: good, ..SessionOrders::default() };
+        let mut stage = Stage::new(Vec::new(), Some(&session));
         for frame in frames {
-            assert_eq!(unruly.write(frame).unwrap(), frame.len());
+            assert_eq!(stage.write(frame).unwrap(), frame.len());
         }
-        unruly.inner
+        stage.inner
     }
 
     fn bad(bad: Bad) -> FrameOrders {

@@ -4,7 +4,7 @@
 //! Invariant: a line is printable, and no longer than a terminal is wide.
 
 use crate::config::tuning::{SHOWN_BRIEFLY, SHOWN_FIELDS, SHOWN_VALUE};
-use crate::http::head::{Head, Version};
+use crate::http::head::Head;
 
 /// The request line, and what arrived of these fields; of one that did not, that it is missing.
 pub(super) fn with_fields(head: &Head, names: &[&str]) -> Vec<String> {
@@ -28,19 +28,12 @@ pub(super) fn fields<'a>(head: &'a Head, name: &'a str) -> impl Iterator<Item = 
 
 pub(crate) fn request_line(head: &Head) -> String {
     let target = escaped(&head.target, SHOWN_VALUE);
-    format!("{} {target} {}", brief(method(head)), version(head))
+    format!("{} {target} {}", brief(method(head)), head.version.name())
 }
 
 /// GET for HEAD: nobody reads an answer to HEAD, but it has to have the length of that to GET.
 pub(crate) fn method(head: &Head) -> &str {
     if head.method == "HEAD" { "GET" } else { &head.method }
-}
-
-pub(crate) fn version(head: &Head) -> &'static str {
-    match head.version {
-        Version::Http10 => "HTTP/1.0",
-        Version::Http11 => "HTTP/1.1",
-    }
 }
 
 /// For the middle of a sentence.

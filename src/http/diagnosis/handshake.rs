@@ -5,7 +5,7 @@
 
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD};
 
-use super::arrived::{brief, version, with_fields};
+use super::arrived::{brief, with_fields};
 use super::proxy::{self, FORWARD_UPGRADES};
 use super::{Diagnosis, Door, origin};
 use crate::http::head::{Head, Version};
@@ -181,7 +181,7 @@ fn old_http(head: &Head) -> Diagnosis {
     arrived.extend(proxy::traces(head));
     Diagnosis {
         status: 400,
-        problem: format!("A WebSocket handshake needs HTTP/1.1; this request is {}.", version(head))
+        problem: format!("A WebSocket handshake needs HTTP/1.1; this request is {}.", head.version.name())
             .into(),
         arrived,
         cause: "A proxy that speaks HTTP/1.0 to its servers, as nginx for long did unless it was told\n\

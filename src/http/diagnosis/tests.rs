@@ -15,7 +15,7 @@ const THROUGH_NGINX: &str = "GET /echo HTTP/1.0\nHost: 127.0.0.1:8080\nConnectio
 
 fn parsed(request: &str) -> Head {
     let head = request.replace('\n', "\r\n") + "\r\n\r\n";
-    parse(head.as_bytes(), &Limits::default()).unwrap().unwrap().0
+    *parse(head.as_bytes(), &Limits::default()).unwrap().unwrap().0
 }
 
 /// The diagnosis of a request from the network.
