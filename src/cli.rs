@@ -12,8 +12,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use log::LevelFilter;
 use wsecho::{
-    Clock, Config, LONG_TIME, Limits, MAX_MESSAGE_SIZE_CEILING, Network, TUTORIAL_REPLY, Template,
-    Timeouts,
+    ChatLimits, Clock, Config, LONG_TIME, Limits, MAX_MESSAGE_SIZE_CEILING, Network,
+    TUTORIAL_REPLY, Template, Timeouts,
 };
 
 use crate::check;
@@ -155,6 +155,26 @@ struct LimitOptions {
     #[arg(long, value_name = "TIME", env = "WSECHO_MAX_DURATION", default_value_t = optional(Timeouts::default().max_duration))]
     max_duration: humantime::Duration,
 
+    /// Rooms of /chat at one time [Close 1013].
+    #[arg(long, value_name = "N", env = "WSECHO_CHAT_ROOMS", default_value_t = ChatLimits::default().rooms)]
+    chat_rooms: usize,
+
+    /// Members of a room [Close 1013].
+    #[arg(long, value_name = "N", env = "WSECHO_CHAT_MEMBERS", default_value_t = ChatLimits::default().members)]
+    chat_members: usize,
+
+    /// Largest message of a chat [Close 1009].
+    #[arg(long, value_name = "SIZE", env = "WSECHO_CHAT_MESSAGE_SIZE", default_value_t = size(ChatLimits::default().message_size))]
+    chat_message_size: ByteSize,
+
+    /// Messages of a member in a second [Close 1008].
+    #[arg(long, value_name = "N", env = "WSECHO_CHAT_RATE", default_value_t = ChatLimits::default().rate)]
+    chat_rate: u32,
+
+    /// Messages that may wait for a member who reads slowly [Close 1013].
+    #[arg(long, value_name = "N", env = "WSECHO_CHAT_OUTBOX", default_value_t = ChatLimits::default().outbox)]
+    chat_outbox: usize,
+
     /// From SIGTERM to the end [what is left is dropped].
     #[arg(long, value_name = "TIME", env = "WSECHO_GRACE_PERIOD", default_value_t = Timeouts::default().grace.into())]
     grace_period: humantime::Duration,
@@ -197,7 +217,7 @@ impl Options {
             .map_err(|error| usage(format!("--time-format {:?}: {error}", self.time_format)))?;
         let listen =
             listen_addresses(&self.listen, std::env::var("PORT").ok().as_deref()).map_err(usage)?;
-        let (limits, timeouts) = self.limits.into_config()?;
+        let (limits, timeouts, chat) = self.limits.into_config()?;
         Ok(Config {
             listen,
             reply: self.reply,
@@ -209,12 +229,13 @@ impl Options {
             trusted_proxies: self.trusted_proxy,
             limits,
             timeouts,
+            chat,
         })
     }
 }
 
 impl LimitOptions {
-    fn into_config(self) -> Result<(Limits, Timeouts), clap::Error> {
+    fn into_config(self) -> Result<(Limits, Timeouts, ChatLimits), clap::Error> {
         let max_message_size = usize::try_from(self.max_message_size.as_u64())
             .ok()
             .filter(|size| *size <= MAX_MESSAGE_SIZE_CEILING)
@@ -238,7 +259,16 @@ impl LimitOptions {
             max_duration: unless_zero(self.max_duration),
             grace: self.grace_period.into(),
         };
-        Ok((limits, timeouts))
+        let chat = ChatLimits {
+            rooms: self.chat_rooms,
+            members: self.chat_members,
+            // No message is larger than the other limit allows.
+            message_size: usize::try_from(self.chat_message_size.as_u64())
+                .unwrap_or(limits.max_message_size),
+            rate: self.chat_rate,
+            outbox: self.chat_outbox,
+        };
+        Ok((limits, timeouts, chat))
     }
 }
 

@@ -11,10 +11,15 @@ use std::mem;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use log::{debug, info};
 
+use crate::chat::courier::Courier;
+use crate::chat::outbox::Outbox;
+use crate::chat::room::Rooms;
+use crate::chat::talk::Talk;
+use crate::chat::ticket::{self, Ticket};
 use crate::config::Config;
 use crate::config::tuning::{HEAD_READ, LINGER_TIME};
 use crate::control::{self, Control, SessionOrders};
@@ -36,12 +41,16 @@ use crate::ws::ending::Ending;
 use crate::ws::reply::Replier;
 use crate::ws::session::{self, Opening, Report};
 
+/// The code of a Close that asks to come back later.
+const TRY_AGAIN: u16 = 1013;
+
 /// What all connections of a server share.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) config: Config,
     pub(crate) site: Site,
     pub(crate) stop: Arc<Stop>,
+    pub(crate) rooms: Arc<Rooms>,
     /// Sessions so far; numbers them in the log.
     pub(crate) sessions: AtomicU64,
 }
@@ -59,6 +68,8 @@ struct Upgrade {
     endpoint: Endpoint,
     subprotocol: Option<String>,
     orders: Option<Box<SessionOrders>>,
+    /// For `/chat`.
+    ticket: Option<Ticket>,
     permit: SessionPermit,
 }
 
@@ -229,7 +240,8 @@ impl Connection<'_> {
             ),
             // A browser hides from a page why its handshake failed, so the page asks again without.
             Route::UpgradeRequired => {
-                let refused = self.orders(head).and_then(|_| self.place(head)).err();
+                let asked = self.orders(head).and_then(|_| ticket(head));
+                let refused = asked.and_then(|_| self.place(head)).err();
                 let why = refused.unwrap_or_else(|| diagnosis::no_upgrade(head, &self.door()));
                 Step::Respond(why.answer(head))
             }
@@ -286,6 +298,7 @@ impl Connection<'_> {
             endpoint: handshake.endpoint,
             subprotocol: upgrade::chosen_subprotocol(head, &orders).map(str::to_owned),
             orders: session,
+            ticket: ticket(head)?,
             permit,
         };
         Ok(Step::Upgrade(response, upgrade))
@@ -300,19 +313,35 @@ impl Connection<'_> {
         let started = Instant::now();
         self.socket.set_waiting(true);
         let path = head.path.clone();
-        let (opening, _permit) = self.open(number, head, upgrade);
+        let (opening, _permit, _courier) = self.open(number, head, upgrade);
         let report = session::run(&mut self.socket, opening, config);
         log_end(number, &self.client, &path, &report, started.elapsed());
     }
 
     /// What a session begins with. Not in the frame below a session, which would grow by a page.
     #[inline(never)]
-    fn open(&mut self, number: u64, head: Box<Head>, upgrade: Upgrade) -> (Opening, SessionPermit) {
+    fn open(
+        &mut self,
+        number: u64,
+        head: Box<Head>,
+        upgrade: Upgrade,
+    ) -> (Opening, SessionPermit, Option<Courier>) {
         let Config { reply, clock, .. } = &self.context.config;
-        let Upgrade { endpoint, subprotocol, orders, permit } = upgrade;
-        let replier = match endpoint {
-            Endpoint::Tutorial => Replier::tutorial(reply.clone(), clock.clone()),
-            Endpoint::Echo => Replier::Verbatim,
+        let Upgrade { endpoint, subprotocol, mut orders, ticket, permit } = upgrade;
+        let mut courier = None;
+        let replier = match (endpoint, ticket) {
+            (Endpoint::Tutorial, _) => Replier::tutorial(reply.clone(), clock.clone()),
+            (Endpoint::Chat, Some(ticket)) => match self.join(ticket) {
+                Ok((talk, started)) => {
+                    courier = Some(started);
+                    Replier::Chat(Box::new(talk))
+                }
+                Err(why) => {
+                    orders = Some(Box::new(SessionOrders::close(TRY_AGAIN, why)));
+                    Replier::Verbatim
+                }
+            },
+            (Endpoint::Echo | Endpoint::Chat, _) => Replier::Verbatim,
         };
         // What is left of the head's buffer would become the session's own, all of it resident.
         self.buffer.shrink_to_fit();
@@ -327,8 +356,29 @@ impl Connection<'_> {
             orders,
             introduction: Box::new(introduce),
         };
-        (opening, permit)
+        (opening, permit, courier)
     }
+
+    /// Joins a room of the chat; or says why that cannot be now.
+    fn join(&mut self, ticket: Ticket) -> Result<(Talk, Courier), String> {
+        let rooms = &self.context.rooms;
+        // The 101 goes before all that the courier brings. A connection that is gone will show.
+        let _ = self.socket.flush();
+        let outbox = Arc::new(Outbox::new(rooms.limits().outbox));
+        let courier = Courier::start(&outbox, self.socket.writer())
+            .map_err(|_| "no thread could be made".to_owned())?;
+        let member =
+            rooms.join(ticket, &outbox, SystemTime::now()).map_err(|why| why.to_string())?;
+        Ok((Talk::new(member, Instant::now()), courier))
+    }
+}
+
+/// Who wants into which room, where that is the question.
+fn ticket(head: &Head) -> Result<Option<Ticket>, Diagnosis> {
+    if endpoint::at(&head.path) != Some(Endpoint::Chat) {
+        return Ok(None);
+    }
+    ticket::parse(&head.query).map(Some).map_err(|why| diagnosis::bad_ticket(head, why))
 }
 
 /// The one log line of a session; its parts are there for programs too. Not in the frame below a

@@ -43,6 +43,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
 
+mod chat;
 mod config;
 mod connection;
 mod control;
@@ -56,8 +57,8 @@ mod server;
 mod ws;
 
 pub use config::{
-    Clock, Config, DEFAULT_PORT, LONG_TIME, Limits, MAX_MESSAGE_SIZE_CEILING, Network,
-    NetworkError, TUTORIAL_REPLY, Template, TemplateError, Timeouts,
+    ChatLimits, Clock, Config, DEFAULT_PORT, LONG_TIME, Limits, MAX_MESSAGE_SIZE_CEILING, Network,
+    NetworkError, TUTORIAL_REPLY, Template, TemplateError, Timeouts, timestamp,
 };
 pub use control::help as control_help;
 pub use ops::descriptors::raise_descriptor_limit;

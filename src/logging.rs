@@ -5,19 +5,12 @@
 
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use log::kv::{Key, Value, VisitSource};
 use log::{LevelFilter, Log, Metadata, Record};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use time::OffsetDateTime;
-use time::format_description::well_known::Iso8601;
-use time::format_description::well_known::iso8601::{Config, EncodedConfig, TimePrecision};
-
-/// `2026-01-02T03:04:05.678Z`
-const MILLISECONDS: EncodedConfig = Config::DEFAULT
-    .set_time_precision(TimePrecision::Second { decimal_digits: std::num::NonZeroU8::new(3) })
-    .encode();
+use wsecho::timestamp;
 
 /// Lines in a row that are never held back: a burst that somebody may want to read.
 const BURST: u32 = 1000;
@@ -52,7 +45,7 @@ pub(crate) fn start(level: LevelFilter, format: Format) {
 }
 
 fn now() -> String {
-    OffsetDateTime::now_utc().format(&Iso8601::<MILLISECONDS>).unwrap_or_default()
+    timestamp(SystemTime::now())
 }
 
 fn write_text(out: &mut impl Write, record: &Record) -> io::Result<()> {

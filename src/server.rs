@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
 
+use crate::chat::room::Rooms;
 use crate::config::Config;
 use crate::config::tuning::ACCEPT_BACKOFF;
 use crate::connection::{self, Accepted, Context};
@@ -113,7 +114,9 @@ impl Server {
             .iter()
             .map(|address| listen(*address).map_err(|error| Error::Listen(*address, error)))
             .collect::<Result<_, _>>()?;
-        let context = Context { config, site, stop: Arc::default(), sessions: AtomicU64::new(0) };
+        let rooms = Arc::new(Rooms::new(config.chat.clone()));
+        let context =
+            Context { config, site, stop: Arc::default(), rooms, sessions: AtomicU64::new(0) };
         Ok(Server { listeners, context: Arc::new(context) })
     }
 

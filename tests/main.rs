@@ -3,6 +3,7 @@
 mod support;
 
 mod attacks;
+mod chat;
 mod check;
 mod control;
 mod echo;

@@ -5,9 +5,12 @@
 //! Invariant: the offset is looked up for the instant that is shown, so that daylight saving is
 //! right on both sides of a change.
 
+use std::num::NonZeroU8;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use time::error::InvalidFormatDescription;
+use time::format_description::well_known::Iso8601;
+use time::format_description::well_known::iso8601::{self, EncodedConfig, TimePrecision};
 use time::format_description::{self, OwnedFormatItem};
 use time::{OffsetDateTime, UtcOffset};
 
@@ -74,6 +77,17 @@ impl Default for Clock {
     fn default() -> Self {
         Clock::local(LONG_TIME).expect("the long time pattern is a format description")
     }
+}
+
+/// `2026-01-02T03:04:05.678Z`
+const MILLISECONDS: EncodedConfig = iso8601::Config::DEFAULT
+    .set_time_precision(TimePrecision::Second { decimal_digits: NonZeroU8::new(3) })
+    .encode();
+
+/// A time as programs read it: ISO 8601, UTC, in milliseconds.
+pub fn timestamp(now: SystemTime) -> String {
+    // Every time that a SystemTime can hold has a year that can be written.
+    OffsetDateTime::from(now).format(&Iso8601::<MILLISECONDS>).unwrap_or_default()
 }
 
 #[cfg(test)]

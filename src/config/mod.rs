@@ -12,7 +12,7 @@ mod clock;
 mod network;
 mod template;
 
-pub use clock::{Clock, LONG_TIME};
+pub use clock::{Clock, LONG_TIME, timestamp};
 pub use network::{Network, NetworkError};
 pub use template::{TUTORIAL_REPLY, Template, TemplateError};
 
@@ -56,6 +56,8 @@ pub struct Config {
     pub limits: Limits,
     /// Durations.
     pub timeouts: Timeouts,
+    /// Sizes and counts of `/chat`.
+    pub chat: ChatLimits,
 }
 
 /// Default port of [`Config::listen`].
@@ -74,7 +76,32 @@ impl Default for Config {
             log_payload: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            chat: ChatLimits::default(),
         }
+    }
+}
+
+/// Sizes in bytes, and counts, of `/chat`.
+#[derive(Debug, Clone)]
+pub struct ChatLimits {
+    /// Rooms at one time. Default 100, so that names out of a hat do not fill the memory. Beyond it:
+    /// Close 1013.
+    pub rooms: usize,
+    /// Members of a room. Default 1000. Beyond it: Close 1013.
+    pub members: usize,
+    /// Message in bytes. Default 4 KiB, because each one goes to every member. Beyond it: Close 1009.
+    pub message_size: usize,
+    /// Messages that a member may send in a second. Default 20: faster than a person types. Beyond
+    /// it: Close 1008.
+    pub rate: u32,
+    /// Messages that may wait for a member who reads slowly. Default 256: what a room says while a
+    /// phone changes its network. Beyond it: Close 1013.
+    pub outbox: usize,
+}
+
+impl Default for ChatLimits {
+    fn default() -> Self {
+        ChatLimits { rooms: 100, members: 1000, message_size: 4096, rate: 20, outbox: 256 }
     }
 }
 
@@ -173,12 +200,20 @@ pub(crate) mod control {
     pub(crate) const DELAY_MAX: Duration = Duration::from_secs(60);
     /// A session that does not read: long enough to fill every buffer between.
     pub(crate) const READ_OFF_MAX: Duration = Duration::from_secs(60);
-    /// Between two Pings by order: a hundred a second cost little.
-    pub(crate) const PING_MIN: Duration = Duration::from_millis(10);
-    /// See [`PING_MIN`]; more is not to be told from none.
-    pub(crate) const PING_MAX: Duration = Duration::from_secs(3600);
+    /// Between two Pings or pushes by order: a hundred a second cost little.
+    pub(crate) const TIMER_MIN: Duration = Duration::from_millis(10);
+    /// See [`TIMER_MIN`]; more is not to be told from none.
+    pub(crate) const TIMER_MAX: Duration = Duration::from_secs(3600);
     /// Messages before an end by order.
     pub(crate) const AFTER_MAX: u64 = 1_000_000;
+}
+
+/// What the query of `/chat` is limited to.
+pub(crate) mod chat {
+    /// Name of a room, or of a member, in characters: what a list on a phone has room for.
+    pub(crate) const NAME_MAX: usize = 32;
+    /// Messages that greet a newcomer.
+    pub(crate) const HISTORY: usize = 20;
 }
 
 /// Numbers that are the machine's business, not the user's.

@@ -57,12 +57,31 @@ pub(crate) struct SessionOrders {
     pub(crate) read_off: bool,
     /// Reply with so many bytes instead.
     pub(crate) size: Option<usize>,
+    /// Send without being asked.
+    pub(crate) push: Option<Push>,
     /// Data messages to answer before `end`, or before a frame is spoilt.
     pub(crate) after: u64,
     /// How to end after that.
     pub(crate) end: Option<End>,
     /// How frames leave; none where they leave as they should.
     pub(crate) frames: Option<FrameOrders>,
+}
+
+impl SessionOrders {
+    /// A Close at once.
+    pub(crate) fn close(code: u16, reason: String) -> SessionOrders {
+        SessionOrders { end: Some(End::Close(code, reason)), ..SessionOrders::default() }
+    }
+}
+
+/// Messages that the server sends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Push {
+    pub(crate) every: Duration,
+    /// How many; 0 is no end.
+    pub(crate) count: u64,
+    /// So many bytes instead of the number and the time.
+    pub(crate) size: Option<usize>,
 }
 
 /// An end by order.

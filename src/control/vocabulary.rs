@@ -9,9 +9,9 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use form_urlencoded::parse as pairs;
 
-use super::{Bad, Control, End, FrameOrders, SessionOrders};
+use super::{Bad, Control, End, FrameOrders, Push, SessionOrders};
 use crate::config::Limits;
-use crate::config::control::{AFTER_MAX, DELAY_MAX, PING_MAX, PING_MIN};
+use crate::config::control::{AFTER_MAX, DELAY_MAX, TIMER_MAX, TIMER_MIN};
 
 /// One word.
 struct Parameter {
@@ -34,9 +34,11 @@ struct Draft {
     reason: Option<String>,
     abort: Option<End>,
     after: Option<u64>,
+    push: Option<Duration>,
+    count: Option<u64>,
 }
 
-const PARAMETERS: [Parameter; 14] = [
+const PARAMETERS: [Parameter; 16] = [
     Parameter {
         name: "delay",
         example: "250ms",
@@ -121,7 +123,7 @@ const PARAMETERS: [Parameter; 14] = [
         example: "1s",
         effect: "a Ping each time this has passed, 10ms to 1h",
         take: |draft, value, _| {
-            draft.session.ping = Some(duration(value)?.clamp(PING_MIN, PING_MAX));
+            draft.session.ping = Some(duration(value)?.clamp(TIMER_MIN, TIMER_MAX));
             Some(())
         },
     },
@@ -155,9 +157,27 @@ const PARAMETERS: [Parameter; 14] = [
     Parameter {
         name: "size",
         example: "64KiB",
-        effect: "reply with so many bytes instead, --max-message-size at most",
+        effect: "reply (or push) so many bytes instead, --max-message-size at most",
         take: |draft, value, limits| {
             draft.session.size = Some(size(value)?.min(limits.max_message_size));
+            Some(())
+        },
+    },
+    Parameter {
+        name: "push",
+        example: "1s",
+        effect: "send without being asked each time this has passed, 10ms to 1h: number and time as JSON, or `size` bytes",
+        take: |draft, value, _| {
+            draft.push = Some(duration(value)?.clamp(TIMER_MIN, TIMER_MAX));
+            Some(())
+        },
+    },
+    Parameter {
+        name: "count",
+        example: "10",
+        effect: "so many pushes; 0 and without it: no end",
+        take: |draft, value, _| {
+            draft.count = Some(value.parse().ok()?);
             Some(())
         },
     },
@@ -224,7 +244,18 @@ fn wrong(parameter: &Parameter, value: &str) -> String {
 impl Draft {
     /// Brings together what belongs together.
     fn settle(self) -> Result<Control, String> {
-        let Draft { mut control, mut session, frames, close, reason, abort, after } = self;
+        let Draft { mut control, mut session, frames, close, reason, abort, after, push, count } =
+            self;
+        session.push = match (push, count) {
+            (None, Some(_)) => {
+                return Err("count goes with push, as in push=1s&count=10.".to_owned());
+            }
+            // Then the size is that of the pushes, and echo goes on as it is.
+            (Some(every), count) => {
+                Some(Push { every, count: count.unwrap_or_default(), size: session.size.take() })
+            }
+            (None, None) => None,
+        };
         session.end = match (close, abort, reason) {
             (Some(_), Some(_), _) => {
                 return Err("close and abort are two ends; choose one.".to_owned());
@@ -275,6 +306,7 @@ mod tests {
         for Parameter { name, example, .. } in &PARAMETERS {
             let needs = match *name {
                 "reason" | "after" => "close=1000&",
+                "count" => "push=1s&",
                 _ => "",
             };
             let control = parsed(&format!("{needs}{name}={example}")).unwrap();
@@ -295,6 +327,11 @@ mod tests {
         assert_eq!(session("ping=250ms").ping, Some(Duration::from_millis(250)));
         assert_eq!(session("size=2KiB").size, Some(2048));
         assert!(session("read=off").read_off);
+        let pushed = |query| session(query).push.unwrap();
+        let (every, size) = (Duration::from_secs(1), Some(64));
+        assert_eq!(pushed("push=1s&count=10&size=64"), Push { every, count: 10, size });
+        assert_eq!(session("push=1s&size=64").size, None, "echo goes on");
+        assert_eq!(pushed("push=1s"), Push { every, count: 0, size: None });
         let close = session("close=4001&reason=a%20b+c&after=3");
         assert_eq!(close.end, Some(End::Close(4001, "a b c".to_owned())));
         assert_eq!(close.after, 3);
@@ -318,8 +355,9 @@ mod tests {
     fn values_are_clamped() {
         assert_eq!(session("delay=100years").delay, DELAY_MAX);
         assert_eq!(parsed("handshake-delay=2min").unwrap().handshake.delay, DELAY_MAX);
-        assert_eq!(session("ping=1ns").ping, Some(PING_MIN));
-        assert_eq!(session("ping=2h").ping, Some(PING_MAX));
+        assert_eq!(session("ping=1ns").ping, Some(TIMER_MIN));
+        assert_eq!(session("ping=2h").ping, Some(TIMER_MAX));
+        assert_eq!(session("push=1ms").push.unwrap().every, TIMER_MIN);
         assert_eq!(session("size=1TiB").size, Some(Limits::default().max_message_size));
         assert_eq!(session("close=1000&after=18446744073709551615").after, AFTER_MAX);
     }
@@ -348,6 +386,8 @@ mod tests {
             ("reason=bye", "close=4001&reason=bye"),
             ("reason=bye&abort=fin", "close=4001&reason=bye"),
             ("after=3", "close=4001&after=3"),
+            ("count=3", "push=1s&count=10"),
+            ("push=1s&count=-1", "count=10"),
             ("after=3&bad=accept", "close=4001&after=3"),
         ] {
             let error = parsed(query).unwrap_err();
@@ -363,7 +403,8 @@ mod tests {
         assert!(effect("handshake-delay").contains(&told(DELAY_MAX)));
         assert!(effect("read").contains(&told(READ_OFF_MAX)));
         let humane = |duration| humantime::format_duration(duration).to_string();
-        assert!(effect("ping").ends_with(&format!("{} to {}", humane(PING_MIN), humane(PING_MAX))));
+        let range = format!("{} to {}", humane(TIMER_MIN), humane(TIMER_MAX));
+        assert!(effect("ping").contains(&range) && effect("push").contains(&range));
         assert_eq!(help().lines().count(), PARAMETERS.len());
     }
 }

@@ -9,15 +9,18 @@ pub(crate) enum Endpoint {
     Tutorial,
     /// The message itself.
     Echo,
+    /// The message to everybody in the room.
+    Chat,
 }
 
 /// Paths that speak WebSocket. `/` is the page as well.
-pub(crate) const ENDPOINTS: [(&str, Endpoint); 5] = [
+pub(crate) const ENDPOINTS: [(&str, Endpoint); 6] = [
     ("/ws", Endpoint::Tutorial),
     ("/", Endpoint::Tutorial),
     ("/WebSocketGenericHandler.ashx", Endpoint::Tutorial),
     ("/WebSocketHandler.ashx", Endpoint::Tutorial),
     ("/echo", Endpoint::Echo),
+    ("/chat", Endpoint::Chat),
 ];
 
 /// What whoever asked for something else is shown.
@@ -25,6 +28,7 @@ pub(crate) const ENDPOINT_LIST: &str = "\
 /         the page (GET); WebSocket: as /ws
 /ws       WebSocket: answers `You sent: <message> at <time>`
 /echo     WebSocket: answers with the same message
+/chat     WebSocket: what one member says, all in the room get (/chat?room=lobby&name=ann)
 /help     what the query of /ws and /echo can order: delays, faults, ends (GET)
 /info     what the server saw of the request, in JSON (GET); WebSocket: send `?info` first
 /healthz  200 while serving (GET)

@@ -168,6 +168,11 @@ impl Socket {
         })
     }
 
+    /// A writer for another thread. Whoever takes one leaves all writing to it.
+    pub(crate) fn writer(&self) -> SocketWriter {
+        SocketWriter(Arc::clone(&self.stream))
+    }
+
     /// See [`Listed::set_waiting`].
     pub(crate) fn set_waiting(&mut self, waiting: bool) {
         self.waiting = waiting;
@@ -270,6 +275,28 @@ impl Transport for Socket {
     fn reset(&mut self) -> io::Result<()> {
         self.send_pending()?;
         SockRef::from(&*self.stream).set_linger(Some(Duration::ZERO))
+    }
+}
+
+/// The sending side of a [`Socket`], with its write timeout.
+#[derive(Debug, Clone)]
+pub(crate) struct SocketWriter(Arc<TcpStream>);
+
+impl SocketWriter {
+    /// Ends the connection, both ways: whoever waits in a read sees the end of the stream.
+    pub(crate) fn end(&self) {
+        // It fails on a connection that has ended by itself.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
+impl Write for SocketWriter {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        send_all(&self.0, buf).map(|()| buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -13,6 +13,8 @@ use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::keepalive::Expired;
+use crate::chat::room::TOO_SLOW;
+use crate::chat::talk::Foul;
 use crate::control::End;
 
 /// Why a session ended.
@@ -26,6 +28,10 @@ pub(crate) enum Cause {
     Reset,
     /// The client broke the protocol or a limit, and was told so with this Close.
     Violation(CloseFrame),
+    /// The client broke a rule of the chat.
+    Foul(Foul),
+    /// The member of a chat did not keep up; it was told, if it could be.
+    TooSlow,
     /// The session reached a limit of time.
     Expired(Expired),
     /// The client did not read.
@@ -61,7 +67,7 @@ impl Cause {
         let close = |code, reason: &str| Some(CloseFrame { code, reason: shorten(reason).into() });
         let away = |reason| close(CloseCode::Away, reason);
         match self {
-            Cause::Violation(frame) => Some(frame.clone()),
+            Cause::Violation(frame) | Cause::Foul(Foul { frame, .. }) => Some(frame.clone()),
             Cause::Expired(Expired::Idle) => away("no data message within the idle timeout"),
             Cause::Expired(Expired::Duration) => away("the session's time is over"),
             Cause::Stop => away("the server is shutting down"),
@@ -70,6 +76,7 @@ impl Cause {
             Cause::ClientClosed(_)
             | Cause::ClientLeft
             | Cause::Reset
+            | Cause::TooSlow
             | Cause::Expired(Expired::Ping)
             | Cause::WriteTimeout
             | Cause::Ordered(End::Reset | End::Fin)
@@ -81,6 +88,8 @@ impl Cause {
     fn limit(&self) -> &'static str {
         match self {
             Cause::Violation(frame) if frame.code == CloseCode::Size => "--max-message-size",
+            Cause::Foul(foul) => foul.option,
+            Cause::TooSlow => "--chat-outbox",
             Cause::Expired(Expired::Ping) => "--ping-timeout",
             Cause::Expired(Expired::Idle) => "--idle-timeout",
             Cause::Expired(Expired::Duration) => "--max-duration",
@@ -115,7 +124,11 @@ impl From<&Cause> for Ending {
             Cause::Ordered(End::Reset) => end("server", "rst", "abort=rst"),
             Cause::Ordered(End::Fin) => end("server", "fin", "abort=fin"),
             Cause::Io(error) => end("network", "drop", &error.to_string()),
+            Cause::TooSlow => {
+                close("server", CloseFrame { code: CloseCode::Again, reason: TOO_SLOW.into() })
+            }
             Cause::Violation(_)
+            | Cause::Foul(_)
             | Cause::Expired(Expired::Idle | Expired::Duration)
             | Cause::Stop
             | Cause::Ordered(End::Close(..))
@@ -252,6 +265,10 @@ mod tests {
             (
                 Cause::Ordered(End::Close(4001, "bye".to_owned())),
                 r#"closed by the server: 4001 (private to the application) "bye""#,
+            ),
+            (
+                Cause::TooSlow,
+                r#"closed by the server: 1013 (try again later) "too many messages are waiting for you" (--chat-outbox)"#,
             ),
             (Cause::Ordered(End::Reset), "reset by the server: RST, abort=rst"),
             (Cause::Io(io::Error::other("no route")), "dropped by the network: no route"),

@@ -5,5 +5,6 @@ pub(crate) mod keepalive;
 pub(crate) mod reply;
 mod script;
 pub(crate) mod session;
+mod stage;
 mod unruly;
 mod watch;

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use tungstenite::Message;
 
 use super::watch::Watch;
+use crate::chat::talk::Talk;
 use crate::config::{Clock, Template};
 
 /// How one session answers.
@@ -19,6 +20,8 @@ pub(crate) enum Replier {
     Verbatim,
     /// The tutorial's endpoints: text or binary in, one text out.
     Tutorial(Template, Watch),
+    /// `/chat`: said to the room, which answers everybody.
+    Chat(Box<Talk>),
 }
 
 impl Replier {

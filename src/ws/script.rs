@@ -14,16 +14,21 @@ use crate::net::socket::Patience;
 pub(super) struct Script {
     orders: SessionOrders,
     next_ping: Option<Instant>,
+    next_push: Option<Instant>,
+    /// How many pushes there have been.
+    pushed: u64,
 }
 
 impl Script {
     pub(super) fn new(orders: SessionOrders, now: Instant) -> Script {
         let next_ping = orders.ping.map(|interval| now + interval);
-        Script { orders, next_ping }
+        let next_push = orders.push.map(|push| now + push.every);
+        Script { orders, next_ping, next_push, pushed: 0 }
     }
 
-    /// The end that is due once so many messages are answered.
-    pub(super) fn end(&self, answered: u64) -> Option<End> {
+    /// The end that is due once so many messages are sent.
+    pub(super) fn end(&self, sent: u64) -> Option<End> {
+        let answered = sent.saturating_sub(self.pushed);
         self.orders.end.clone().filter(|_| answered >= self.orders.after)
     }
 
@@ -54,9 +59,21 @@ impl Script {
         is_due
     }
 
-    /// `patience`, ended by the next Ping.
+    /// The message that is to be sent at `now`, unasked; the next one is then later.
+    pub(super) fn push(&mut self, now: Instant, time: impl FnOnce() -> String) -> Option<Message> {
+        let push = self.orders.push?;
+        self.next_push.filter(|next| *next <= now)?;
+        self.pushed += 1;
+        self.next_push = Some(now + push.every).filter(|_| self.pushed != push.count);
+        Some(match push.size {
+            Some(size) => Message::binary(vec![b'x'; size]),
+            None => Message::text(format!(r#"{{"push":{},"at":"{}"}}"#, self.pushed, time())),
+        })
+    }
+
+    /// `patience`, ended by what is to be sent next.
     pub(super) fn patience(&self, patience: Patience) -> Patience {
-        let until = [patience.until, self.next_ping].into_iter().flatten().min();
+        let until = [patience.until, self.next_ping, self.next_push].into_iter().flatten().min();
         Patience { until, ..patience }
     }
 }
@@ -64,6 +81,7 @@ impl Script {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Push;
 
     #[test]
     fn an_end_comes_after_its_messages() {
@@ -87,6 +105,29 @@ mod tests {
         assert!(script.pings(start + second));
         assert!(!script.pings(start + second));
         assert!(script.pings(start + second * 5), "late is better than never");
+    }
+
+    #[test]
+    fn pushes_are_numbered_counted_and_not_answers() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let push = Push { every: second, count: 2, size: None };
+        let orders = SessionOrders {
+            push: Some(push),
+            end: Some(End::Fin),
+            after: 1,
+            ..SessionOrders::default()
+        };
+        let mut script = Script::new(orders, start);
+        let at = |script: &mut Script, now| script.push(now, || "noon".to_owned());
+        assert_eq!(at(&mut script, start), None);
+        assert_eq!(script.patience(Patience::default()), Patience::until(start + second));
+        let first = at(&mut script, start + second);
+        assert_eq!(first, Some(Message::text(r#"{"push":1,"at":"noon"}"#)));
+        assert_eq!(at(&mut script, start + second), None);
+        assert!(at(&mut script, start + second * 2).is_some());
+        assert_eq!(at(&mut script, start + second * 9), None, "that was all");
+        assert_eq!(script.patience(Patience::default()), Patience::default());
+        assert!(script.end(2).is_none() && script.end(3).is_some());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! read is told why its session ends.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use log::{info, log_enabled, trace};
@@ -17,10 +18,12 @@ use super::ending::Cause;
 use super::keepalive::{Due, Expired, Heard, Keepalive};
 use super::reply::Replier;
 use super::script::Script;
-use super::unruly::Stage;
-use crate::config::Config;
+use super::stage::{Detour, Stage};
+use super::unruly::Unruly;
+use crate::chat::outbox::Delivered;
 use crate::config::control::READ_OFF_MAX;
 use crate::config::tuning::{SESSION_READ_BUFFER, STOP_POLL, STOP_REPLIES};
+use crate::config::{Config, timestamp};
 use crate::control::{End, SessionOrders};
 use crate::net::linger::linger;
 use crate::net::socket::{Patience, Transport};
@@ -70,10 +73,9 @@ impl Count {
 pub(crate) fn run<T: Transport>(transport: T, opening: Opening, config: &Config) -> Report {
     let mut session = Session::open(transport, opening, config);
     let cause = session.converse();
+    let cause = session.settle(cause);
     session.part(&cause, config.timeouts.close);
-    let Session { received, answered, keepalive, .. } = &*session;
-    let (received, answered) = (*received, *answered);
-    Report { cause, received, answered, round_trip: keepalive.round_trip() }
+    session.report(cause)
 }
 
 struct Session<'a, T> {
@@ -107,7 +109,7 @@ impl<'a, T: Transport> Session<'a, T> {
             .max_message_size(max_size)
             .max_frame_size(max_size);
         let now = Instant::now();
-        let stage = Stage::new(transport, orders.as_deref());
+        let stage = Stage::new(transport, detour(&replier, orders.as_deref()));
         Box::new(Session {
             ws: WebSocket::from_partially_read(stage, early, Role::Server, Some(ws_config)),
             number,
@@ -171,6 +173,9 @@ impl<'a, T: Transport> Session<'a, T> {
 
     fn answer(&mut self, message: Message) -> Result<(), Cause> {
         let info = if self.introduction.is_some() { self.introduce(&message) } else { None };
+        if let (Replier::Chat(talk), None) = (&mut self.replier, &info) {
+            return talk.say(&message, self.ws.get_ref().last_heard()).map_err(Cause::Foul);
+        }
         let mut reply = info.unwrap_or_else(|| self.replier.reply(message, SystemTime::now));
         if self.script.is_some() {
             reply = self.direct(reply)?;
@@ -247,6 +252,30 @@ impl<'a, T: Transport> Session<'a, T> {
         }
     }
 
+    /// In a chat it is the courier who meets the trouble with sending, and the session sees no more
+    /// than the end of its connection.
+    fn settle(&self, cause: Cause) -> Cause {
+        let Replier::Chat(talk) = &self.replier else { return cause };
+        match (talk.outbox().overflowed(), talk.outbox().failure(), &cause) {
+            (true, ..) => Cause::TooSlow,
+            (_, Some(io::ErrorKind::TimedOut), Cause::ClientLeft | Cause::Reset) => {
+                Cause::WriteTimeout
+            }
+            _ => cause,
+        }
+    }
+
+    fn report(&self, cause: Cause) -> Report {
+        let answered = match &self.replier {
+            Replier::Chat(talk) => {
+                let Delivered { messages, bytes } = talk.outbox().delivered();
+                Count { messages, bytes }
+            }
+            Replier::Verbatim | Replier::Tutorial(..) => self.answered,
+        };
+        Report { cause, received: self.received, answered, round_trip: self.keepalive.round_trip() }
+    }
+
     /// Ends the session as its cause demands.
     #[inline(never)]
     fn part(&mut self, cause: &Cause, timeout: Duration) {
@@ -264,6 +293,7 @@ impl<'a, T: Transport> Session<'a, T> {
             | Cause::Stop
             | Cause::Expired(Expired::Idle | Expired::Duration)
             | Cause::Ordered(End::Close(..))
+            | Cause::Foul(_)
             | Cause::ReadOff => self.finish_handshake(Instant::now() + timeout),
             Cause::Ordered(End::Reset) => {
                 // It fails on a connection that is gone.
@@ -271,6 +301,7 @@ impl<'a, T: Transport> Session<'a, T> {
             }
             Cause::ClientLeft
             | Cause::Reset
+            | Cause::TooSlow
             | Cause::WriteTimeout
             | Cause::Expired(Expired::Ping)
             | Cause::Io(_) => {}
@@ -295,6 +326,17 @@ impl<'a, T: Transport> Session<'a, T> {
         }
         // tungstenite reports the end of the handshake before it flushes.
         let _ = self.ws.get_mut().finish();
+    }
+}
+
+/// Where the frames of a session go, if not straight to the socket.
+fn detour(replier: &Replier, orders: Option<&SessionOrders>) -> Option<Detour> {
+    match replier {
+        Replier::Chat(talk) => Some(Detour::Outbox(Arc::clone(talk.outbox()))),
+        Replier::Verbatim | Replier::Tutorial(..) => {
+            let orders = orders?;
+            orders.frames.map(|frames| Detour::Unruly(Unruly::new(frames, orders.after)))
+        }
     }
 }
 
@@ -329,10 +371,16 @@ impl<T: Transport> Session<'_, T> {
         if let Some(end) = script.end(self.answered.messages) {
             return Err(Cause::Ordered(end));
         }
-        if script.pings(now) {
-            self.ping(now)?;
-            self.set_patience();
+        let pings = script.pings(now);
+        if let Some(message) = script.push(now, || timestamp(SystemTime::now())) {
+            self.note("out", &message);
+            self.answered.add(message.len());
+            self.ws.write(message)?;
         }
+        if pings {
+            self.ping(now)?;
+        }
+        self.set_patience();
         Ok(())
     }
 

@@ -1,21 +1,15 @@
 //! Frames as no server should send them, for the authors of clients.
 //!
-//! What it is: a stage between tungstenite and the socket that rewrites outgoing frames as a query
-//! asked. tungstenite makes only right ones, so this is the one place that writes frames by hand.
-//! What it is not: of any weight in an ordinary session, whose frames pass it as they are.
-//! Invariant: tungstenite hands over whole frames, one a write (its write buffer is off), and
-//! `write` takes all of each.
+//! What it is: the rewriting of outgoing frames as a query asked. tungstenite makes only right ones,
+//! so this is the one place that writes frames by hand.
+//! What it is not: on the way of an ordinary session's frames (`stage`).
 //!
 //! ```text
 //! frame ──▶ Pong? dropped (pong=off)
 //!       ──▶ data? spoilt (bad=…), or cut in pieces (fragment=N) ──▶ socket
 //! ```
 
-use std::io::{self, Read, Write};
-use std::time::{Duration, Instant};
-
-use crate::control::{Bad, FrameOrders, SessionOrders};
-use crate::net::socket::{Patience, Transport};
+use crate::control::{Bad, FrameOrders};
 
 const FIN: u8 = 0x80;
 const RSV1: u8 = 0x40;
@@ -30,34 +24,22 @@ const MASKED: u8 = 0x80;
 /// Any key will do; this one is easy to see.
 const MASK_KEY: [u8; 4] = [0x0f, 0xf0, 0x0f, 0xf0];
 
-/// A transport whose frames leave as they were ordered, or, in an ordinary session, as they are.
-#[derive(Debug)]
-pub(super) struct Stage<T> {
-    inner: T,
-    orders: Option<Box<Unruly>>,
-}
-
 /// Orders that are being carried out.
 #[derive(Debug)]
-struct Unruly {
+pub(super) struct Unruly {
     orders: FrameOrders,
     /// Data messages to let pass before the protocol is broken.
     good: u64,
 }
 
-impl<T> Stage<T> {
-    pub(super) fn new(inner: T, orders: Option<&SessionOrders>) -> Stage<T> {
-        let orders = orders.and_then(|session| {
-            session.frames.map(|orders| Box::new(Unruly { orders, good: session.after }))
-        });
-        Stage { inner, orders }
-    }
-}
-
 impl Unruly {
-    /// What is sent instead of `frame`.
-    #[cold]
-    fn rewrite(&mut self, frame: &[u8]) -> Vec<u8> {
+    /// `good`: data messages to let pass before the protocol is broken.
+    pub(super) fn new(orders: FrameOrders, good: u64) -> Unruly {
+        Unruly { orders, good }
+    }
+
+    /// What is sent instead of `frame`, which is whole and right.
+    pub(super) fn rewrite(&mut self, frame: &[u8]) -> Vec<u8> {
         let (first, payload) = split(frame);
         match (first & OPCODE, self.orders) {
             (PONG, FrameOrders { pong_off: true, .. }) => Vec::new(),
@@ -134,68 +116,20 @@ fn header(first: u8, length: usize) -> Vec<u8> {
     header
 }
 
-impl<T: Write> Write for Stage<T> {
-    fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
-        match &mut self.orders {
-            None => self.inner.write(frame),
-            Some(orders) => {
-                let rewritten = orders.rewrite(frame);
-                self.inner.write_all(&rewritten)?;
-                Ok(frame.len())
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-impl<T: Read> Read for Stage<T> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buf)
-    }
-}
-
-impl<T: Transport> Transport for Stage<T> {
-    fn set_patience(&mut self, patience: Patience) {
-        self.inner.set_patience(patience);
-    }
-
-    fn stopping(&self) -> bool {
-        self.inner.stopping()
-    }
-
-    fn wait_for_stop(&self, timeout: Duration) -> bool {
-        self.inner.wait_for_stop(timeout)
-    }
-
-    fn last_heard(&self) -> Instant {
-        self.inner.last_heard()
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        self.inner.finish()
-    }
-
-    fn reset(&mut self) -> io::Result<()> {
-        self.inner.reset()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ws::stage::{Detour, Stage};
+    use std::io::Write;
 
     /// What leaves after these frames were written.
     fn written(orders: FrameOrders, good: u64, frames: &[&[u8]]) -> Vec<u8> {
-        let session =
-            SessionOrders { frames: Some(orders), after: good, ..SessionOrders::default() };
-        let mut stage = Stage::new(Vec::new(), Some(&session));
+        let detour = Detour::Unruly(Unruly::new(orders, good));
+        let mut stage = Stage::new(Vec::new(), Some(detour));
         for frame in frames {
             assert_eq!(stage.write(frame).unwrap(), frame.len());
         }
-        stage.inner
+        stage.into_inner()
     }
 
     fn bad(bad: Bad) -> FrameOrders {

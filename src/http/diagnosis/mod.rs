@@ -108,6 +108,18 @@ pub(crate) fn bad_query(head: &Head, why: String) -> Diagnosis {
     }
 }
 
+/// A query of `/chat` that names no place.
+#[cold]
+pub(crate) fn bad_ticket(head: &Head, why: String) -> Diagnosis {
+    Diagnosis {
+        status: 400,
+        problem: why.into(),
+        arrived: vec![request_line(head)],
+        cause: "A slip in a name or a value, or a value that is not percent-encoded.".into(),
+        fix: "Connect to /chat?room=lobby&name=ann; both may be left out.".into(),
+    }
+}
+
 /// A refusal that was ordered.
 #[cold]
 pub(crate) fn ordered(head: &Head, status: u16) -> Diagnosis {

@@ -1,0 +1,269 @@
+//! Two-way: the server speaks first, and clients hear each other.
+
+use std::net::SocketAddr;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tungstenite::Message;
+
+use crate::support::client::{Client, FIN_CLOSE, FIN_TEXT, Raw, frame};
+use crate::support::program::Program;
+use crate::support::server::TestServer;
+
+/// A member of a room, as the room knows it.
+struct Member {
+    client: Client,
+    name: String,
+}
+
+impl Member {
+    fn join(address: SocketAddr, query: &str) -> Member {
+        let mut client = Client::open(address, &format!("/chat{query}"));
+        let welcome = event(&mut client);
+        assert_eq!(welcome["type"], "welcome", "{welcome}");
+        Member { client, name: welcome["name"].as_str().unwrap().to_owned() }
+    }
+
+    fn say(&mut self, text: &str) {
+        self.client.0.send(text.into()).unwrap();
+    }
+
+    /// The next event of a kind; others are passed over.
+    fn next(&mut self, kind: &str) -> Value {
+        loop {
+            let event = event(&mut self.client);
+            if event["type"] == kind {
+                return event;
+            }
+        }
+    }
+}
+
+fn event(client: &mut Client) -> Value {
+    loop {
+        match client.0.read().unwrap() {
+            Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+            Message::Ping(_) | Message::Pong(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn pushes_come_while_echo_goes_on() {
+    let server = TestServer::start();
+    let mut raw = server.raw();
+    raw.upgrade("/echo?push=20ms&count=3");
+    let (mut pushes, mut echoes) = (Vec::new(), 0);
+    while pushes.len() < 3 {
+        let (first, payload) = raw.send(frame(FIN_TEXT, b"x")).frame();
+        assert_eq!(first, FIN_TEXT);
+        if payload == b"x" {
+            echoes += 1;
+        } else {
+            let push: Value = serde_json::from_slice(&payload).unwrap();
+            assert!(push["at"].as_str().unwrap().ends_with('Z'), "{push}");
+            pushes.push(push["push"].as_u64().unwrap());
+        }
+    }
+    assert_eq!(pushes, [1, 2, 3]);
+    assert!(echoes > 0);
+    let mut sized = server.open("/ws?push=10ms&size=64");
+    for _ in 0..3 {
+        assert_eq!(sized.0.read().unwrap(), Message::binary(vec![b'x'; 64]));
+    }
+    sized.0.send("x".into()).unwrap();
+    while !sized.0.read().unwrap().is_text() {}
+}
+
+#[test]
+fn what_one_says_all_in_the_room_hear() {
+    let server = TestServer::start();
+    let mut ann = Member::join(server.address, "?room=r&name=ann");
+    assert_eq!(ann.next("join")["name"], "ann");
+    let mut bob = Member::join(server.address, "?room=r&name=bob");
+    assert_eq!(ann.next("join")["name"], "bob");
+    let mut other = Member::join(server.address, "?room=s&name=ann");
+    other.say("elsewhere");
+    ann.say("hello \"you\"");
+    for member in [&mut ann, &mut bob] {
+        let said = member.next("message");
+        assert_eq!((&said["from"], &said["seq"]), (&"ann".into(), &1.into()), "{said}");
+        assert_eq!(said["text"], "hello \"you\"");
+        assert!(said["at"].as_str().unwrap().starts_with("20"), "{said}");
+    }
+    assert_eq!(other.next("message")["text"], "elsewhere");
+    drop(bob);
+    assert_eq!(ann.next("leave")["name"], "bob");
+}
+
+#[test]
+fn names_are_optional_and_each_is_there_once() {
+    let server = TestServer::start();
+    let first = Member::join(server.address, "");
+    let mut second = Member::join(server.address, "?name=guest-1");
+    assert_eq!((first.name.as_str(), second.name.as_str()), ("guest-1", "guest-1-2"));
+    drop(first);
+    assert_eq!(second.next("leave")["name"], "guest-1");
+}
+
+#[test]
+fn a_room_forgets_when_it_is_empty_and_greets_while_it_is_not() {
+    let server = TestServer::with(|config| config.chat.rate = 100);
+    let mut ann = Member::join(server.address, "?name=ann");
+    for number in 1..=21 {
+        ann.say(&number.to_string());
+        assert_eq!(ann.next("message")["text"], number.to_string());
+    }
+    let mut bob = Member::join(server.address, "?name=bob");
+    let greeting: Vec<_> = (0..20).map(|_| bob.next("message")["seq"].as_u64().unwrap()).collect();
+    assert_eq!(greeting, (2..=21).collect::<Vec<_>>());
+    ann.client.0.close(None).unwrap();
+    ann.client.assert_closed();
+    bob.next("leave");
+    bob.client.0.close(None).unwrap();
+    bob.client.assert_closed();
+    // The room is gone once the server has closed to the last member.
+    let mut new = Member::join(server.address, "?name=new");
+    new.say("x");
+    assert_eq!(new.next("message")["seq"], 1);
+}
+
+#[test]
+fn everybody_hears_the_same_in_the_same_order() {
+    const MEMBERS: usize = 16;
+    const EACH: usize = 40;
+    let server = TestServer::with(|config| {
+        config.chat.rate = u32::MAX;
+        config.chat.outbox = usize::MAX;
+    });
+    let address = server.address;
+    let ready = std::sync::Arc::new(std::sync::Barrier::new(MEMBERS));
+    let speakers: Vec<_> = (0..MEMBERS)
+        .map(|number| {
+            let ready = std::sync::Arc::clone(&ready);
+            std::thread::spawn(move || {
+                let mut member = Member::join(address, &format!("?name=m{number}"));
+                ready.wait();
+                let mut heard = Vec::new();
+                for turn in 0..EACH {
+                    // A Pong between, so that the session's own frames meet the room's.
+                    member.client.0.send(Message::Ping("?".into())).unwrap();
+                    member.say(&format!("{number} {turn} {}", "x".repeat(turn * 50)));
+                    heard.push(member.next("message"));
+                }
+                heard.extend((0..(MEMBERS - 1) * EACH).map(|_| member.next("message")));
+                heard
+            })
+        })
+        .collect();
+    let heard: Vec<_> = speakers.into_iter().map(|speaker| speaker.join().unwrap()).collect();
+    let seqs: Vec<_> = heard[0].iter().map(|said| said["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, (1..=(MEMBERS * EACH) as u64).collect::<Vec<_>>());
+    assert!(heard.iter().all(|other| *other == heard[0]), "not everybody heard the same");
+}
+
+#[test]
+fn who_does_not_read_is_out_and_nobody_else_waits() {
+    let program = Program::start(&[
+        "--chat-rate=1000000",
+        "--chat-outbox=50",
+        "--chat-message-size=64KiB",
+        "--write-timeout=200ms",
+    ]);
+    let mut slow = Raw::connect(program.address());
+    slow.upgrade("/chat?name=slow");
+    let mut ann = Member::join(program.address(), "?name=ann");
+    let text = "x".repeat(60_000);
+    loop {
+        ann.say(&text);
+        let heard = event(&mut ann.client);
+        if heard["type"] == "leave" {
+            assert_eq!(heard["name"], "slow");
+            break;
+        }
+    }
+    ann.next("message");
+    ann.say("on it goes");
+    while ann.next("message")["text"] != "on it goes" {}
+    slow.assert_ended();
+    program.signal(Signal::SIGTERM);
+    assert_eq!(ann.client.close_code(), 1001);
+    ann.client.assert_closed();
+    let (status, log) = program.wait();
+    assert!(status.success(), "{log}");
+    let words = "/chat: closed by the server: 1013 (try again later) \"too many messages are waiting for you\" (--chat-outbox)";
+    assert!(log.contains(words), "{log}");
+}
+
+#[test]
+fn who_breaks_a_rule_is_told_which() {
+    let server = TestServer::with(|config| {
+        config.chat.rate = 2;
+        config.chat.message_size = 5;
+    });
+    let mut fast = Member::join(server.address, "?name=fast");
+    (0..3).for_each(|_| fast.say("x"));
+    assert_eq!(fast.client.close(), (1008, "more than 2 messages in a second".to_owned()));
+    fast.client.assert_closed();
+    let mut long = Member::join(server.address, "?name=long");
+    long.say("123456");
+    assert_eq!(long.client.close(), (1009, "6 bytes are over the limit of 5".to_owned()));
+    let mut binary = Member::join(server.address, "");
+    binary.client.0.send(vec![1].into()).unwrap();
+    assert_eq!(binary.client.close(), (1003, "a chat is text".to_owned()));
+}
+
+#[test]
+fn rooms_and_members_are_limited() {
+    let server = TestServer::with(|config| {
+        config.chat.rooms = 1;
+        config.chat.members = 1;
+    });
+    let ann = Member::join(server.address, "?room=a");
+    let full = |query: &str| server.open(&format!("/chat{query}")).close();
+    assert_eq!(full("?room=a"), (1013, "this room is full".to_owned()));
+    assert_eq!(full("?room=b"), (1013, "there are as many rooms as there may be".to_owned()));
+    drop(ann);
+    // Its place is free once the server has seen it go.
+    let mut last = (1013, String::new());
+    while last.0 == 1013 {
+        let mut raw = server.raw();
+        raw.upgrade("/chat?room=b");
+        last = match raw.frame() {
+            (FIN_CLOSE, _) => (1013, String::new()),
+            _ => (0, String::new()),
+        };
+    }
+}
+
+#[test]
+fn a_name_that_is_none_is_refused_in_words() {
+    let server = TestServer::start();
+    let response = server.raw().get("/chat?name=");
+    assert_eq!(response.status, 400);
+    assert!(response.body.starts_with("name=\"\" is not understood"), "{}", response.body);
+    assert_eq!(server.raw().get("/chat").status, 426);
+}
+
+#[test]
+fn a_member_can_ask_what_the_server_saw_and_everybody_is_told_of_the_stop() {
+    let mut server = TestServer::start();
+    let mut ann = Member::join(server.address, "?name=ann");
+    let mut bob = Member::join(server.address, "?name=bob");
+    ann.say("?info");
+    loop {
+        let event = event(&mut ann.client);
+        if event["request_line"] == "GET /chat?name=ann HTTP/1.1" {
+            break;
+        }
+    }
+    ann.say("?info");
+    assert_eq!(bob.next("message")["text"], "?info", "only the first is a question");
+    server.stopper.stop();
+    for member in [&mut ann, &mut bob] {
+        assert_eq!(member.client.close_code(), 1001);
+        member.client.assert_closed();
+    }
+    server.join();
+}
