@@ -898,7 +898,7 @@ function wire() {
   on(page.newest, "click", follow);
   on(page.history, "scroll", noticeScroll);
   on(page.history, "keydown", moveInHistory);
-  for (const name of ["click", "focusin", "pointerover"]) {
+  for (const name of ["click", "focusin", "pointermove"]) {
     on(page.history, name, (event) => event.target.closest("li") && choose(event.target.closest("li")));
   }
   new ResizeObserver(renderSoon).observe(page.history); // what was in view stays so
