@@ -230,7 +230,9 @@ impl Connection<'_> {
                 Step::Refuse(refusal::unavailable(Unavailable::Stopping, Some(head)).answer(head))
             }
             Route::Health => Step::Respond(Response::text(200, "ok\n")),
-            Route::Help => Step::Respond(Response::text(200, control::manual())),
+            Route::Help => {
+                Step::Respond(Response::text(200, control::manual(self.context.config.control)))
+            }
             Route::Info => Step::Respond(info::answer(head, &self.client, self.local)),
             Route::Page(path) => Step::Respond(
                 self.context

@@ -229,6 +229,7 @@ fn without_control_and_at_the_tutorials_paths_a_query_says_nothing() {
     let off = TestServer::with(|config| config.control = false);
     assert_eq!(off.open("/echo?size=3&delay=soon").ask("x"), Message::text("x"));
     assert_eq!(plain(&off, "/echo?status=503").0, 426);
+    assert!(plain(&off, "/help").1.contains("--no-control"));
     let on = TestServer::start();
     let mut client = on.open("/WebSocketGenericHandler.ashx?user=1&close=4000");
     assert!(client.ask("x").to_text().unwrap().starts_with("You sent: x"));

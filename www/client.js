@@ -34,6 +34,7 @@ const MAX_LINKED = 500;
 const LINKED_MS = 500;
 const ANNOUNCE_EVERY_MS = 1000;
 const ASK_TIMEOUT_MS = 5000;
+const OFFLINE = "This device is offline.";
 
 const root = document.documentElement;
 const parameters = new URLSearchParams(location.search);
@@ -279,7 +280,7 @@ function toggleView(view) {
 
 async function copy() {
   const { data, view } = chosen();
-  const text = typeof data === "string" || view === "text" ? asText(data) : data.toHex?.() ?? toHex(data);
+  const text = typeof data === "string" || view === "text" ? asText(data) : toHex(data);
   try {
     await navigator.clipboard.writeText(text);
   } catch {
@@ -330,7 +331,9 @@ function follow() {
 
 // --- Numbers: counts, and round trips from each message to the next answer in order
 
-const counts = { sent: 0, sentBytes: 0, received: 0, receivedBytes: 0 };
+const counts = nothing();
+/** The same of the connection of now. */
+let session = nothing();
 /** When each message without an answer was sent; answers come in order. */
 let unanswered = [];
 let answered = 0;
@@ -338,17 +341,26 @@ let timed = true;
 /** The last round trips in milliseconds. @type {number[]} */
 let roundTrips = [];
 
+function nothing() {
+  return { sent: 0, sentBytes: 0, received: 0, receivedBytes: 0, since: performance.now() };
+}
+
+function count(way, size) {
+  for (const sums of [counts, session]) {
+    sums[way] += 1;
+    sums[way + "Bytes"] += size;
+  }
+}
+
 function countSent(size) {
-  counts.sent += 1;
-  counts.sentBytes += size;
+  count("sent", size);
   unanswered.push(performance.now());
   if (unanswered.length - answered > MAX_UNANSWERED) timed = false;
   if (!timed) unanswered.length = answered = 0;
 }
 
 function countReceived(size) {
-  counts.received += 1;
-  counts.receivedBytes += size;
+  count("received", size);
   if (answered >= unanswered.length) return;
   roundTrips.push(performance.now() - unanswered[answered]);
   if (roundTrips.length > PLOTTED) roundTrips.shift();
@@ -365,7 +377,7 @@ function forgetUnanswered() {
 }
 
 function resetNumbers() {
-  for (const name of Object.keys(counts)) counts[name] = 0;
+  Object.assign(counts, nothing());
   roundTrips = [];
 }
 
@@ -411,6 +423,15 @@ function addressed() {
   url.protocol = url.protocol.replace(/^http/, "ws");
   url.hash = "";
   return url;
+}
+
+/** The same, or nothing where it is none. */
+function parsed() {
+  try {
+    return addressed();
+  } catch {
+    return undefined;
+  }
 }
 
 /** Opens a WebSocket to the address in the form; one that is open is left. */
@@ -462,6 +483,7 @@ function isOpen() {
 
 function hearOpen(_, opened) {
   opened.once = true;
+  session = nothing();
   page.notice.hidden = true;
   say("");
   note("Connection Opened with the Echo server.");
@@ -491,20 +513,35 @@ function hear({ data }) {
   renderSoon();
 }
 
-function hearClose({ code, reason }, { url, once }) {
+function hearClose(event, { url, once }) {
   forgetUnanswered();
-  const who = stopped ? "by this page" : code === 1006 ? "by the server or the network" : "by the server";
-  const why = `${code} ${meaning(code)}, ${who}${reason && `: “${reason}”`}`;
-  showState(once || stopped ? why : "");
-  kiosk.lost(code);
+  const ended = ending(event, once);
+  showState(once || stopped ? ended : "");
+  kiosk.lost(event.code);
   if (once || stopped) {
-    note(`Connection Closed: ${why}.`);
-    if (!stopped && code !== 1000) complain("Connection Closed.", `${why}.`);
+    note(`Connection Closed ${ended}${once ? `; ${totals()}` : ""}.`);
+    if (!stopped && event.code !== 1000) complain("Connection Closed.", `Closed ${ended}.`);
     return;
   }
   note("Unexpected Error.");
   complain("Unexpected Error.", "Asking the server why …");
   explain(url, socket);
+}
+
+/** Who ended a session and how, in the words of the server's log. */
+function ending({ code, reason }, once) {
+  if (!once) return "by the client before it was open";
+  if (code === 1006) return `without a Close: 1006 (${meaning(code)}); browsers do not tell by whom, nor FIN from RST`;
+  // The answer to this page's own Close need not repeat its code.
+  const [by, said] = stopped && [1000, 1005].includes(code) ? ["client", 1000] : ["server", code];
+  return `by the ${by}${said === 1005 ? " without a code" : `: ${said} (${meaning(said)}) ${JSON.stringify(reason)}`}`;
+}
+
+/** As in the server's log, where `in` is what this page sent. */
+function totals() {
+  const { sent, sentBytes, received, receivedBytes, since } = session;
+  const seconds = ((performance.now() - since) / 1000).toFixed(3);
+  return `sent ${sent} (${sentBytes} bytes), received ${received} (${receivedBytes} bytes), ${seconds} s`;
 }
 
 function showState(detail = "") {
@@ -532,10 +569,11 @@ let announcing = 0;
 function complain(title, text, answer = "") {
   page["notice-title"].textContent = title;
   page["notice-text"].textContent = text;
-  page["notice-answer"].textContent = answer;
+  const [first, ...others] = shortened(answer.trim()).split(/(?=\n)/);
+  page["notice-answer"].replaceChildren(cell("strong", "", first), others.join(""));
   page["notice-answer"].hidden = !answer;
   page.notice.hidden = false;
-  kiosk.why = text;
+  kiosk.why = `${text} ${first}`;
   kiosk.show();
 }
 
@@ -550,38 +588,65 @@ async function explain(url, failed) {
 
 /** Why no WebSocket opens there: our words, and the server's. */
 async function reason(url) {
-  const plain = new URL(url);
-  plain.protocol = url.protocol.replace(/^ws/, "http");
+  const plain = new URL(url.href.replace(/^ws/, "http"));
   if (plain.origin !== location.origin) {
-    if (!navigator.onLine) return ["This device is offline."];
-    return ["The browser hides the reason, as this page comes from another server than that address. Its console may know more."];
+    return [navigator.onLine ? "The browser hides the reason, as this is another server than the page's; its console may know more." : OFFLINE];
   }
+  const { failure, status, words } = await ask(plain);
+  return [failure ?? judge(status), words];
+}
+
+/** What is said there over HTTP: a status, and words unless they are markup. */
+async function ask(url) {
   try {
-    const response = await fetch(plain, { cache: "no-store", redirect: "manual", referrerPolicy: "origin", signal: AbortSignal.timeout(ASK_TIMEOUT_MS) });
+    const response = await fetch(url, { cache: "no-store", redirect: "manual", referrerPolicy: "origin", signal: AbortSignal.timeout(ASK_TIMEOUT_MS) });
     const isText = response.headers.get("Content-Type")?.startsWith("text/plain");
-    return [judge(response.status), isText ? shortened(await response.text()).trim() : ""];
+    return { status: response.status, words: isText ? await response.text() : "" };
   } catch {
-    return [navigator.onLine ? "The server cannot be reached." : "This device is offline."];
+    return { failure: navigator.onLine ? "The server cannot be reached." : OFFLINE, words: "" };
   }
 }
 
 function judge(status) {
   const known = {
     404: "The server is there, but has nothing at this path.",
-    426: "The server speaks WebSocket here, but this handshake did not get through. A proxy in between may drop it.",
+    426: "The server is there, but the handshake did not get through; a proxy may drop it.",
     503: "The server is there, but takes no WebSocket now.",
   };
-  return known[status] ?? `The server is there, but refused the WebSocket; asked over HTTP, it answers with status ${status || "of a redirect"}.`;
-}
-
-function showOffline() {
-  complain("Offline.", "This device is offline.");
+  return known[status] ?? `The server is there, but answers with ${status || "a redirect"}.`;
 }
 
 /** Says something about what was just done, next to where it was done. */
 function say(text, isTrouble = true) {
   page.said.classList.toggle("trouble", isTrouble);
   page.said.textContent = text;
+}
+
+// --- Orders: what an address can ask of this server, as its /help lists it
+
+async function listOrders() {
+  if (!page.orders.open || page["order-list"].firstChild) return;
+  const { failure, words } = await ask("/help");
+  const lines = [...words.matchAll(/^ {2}(\S+=\S+) +(.+)$/gm)];
+  page["order-list"].replaceChildren(...lines.map(makeOrder));
+  page["orders-said"].textContent = failure ?? (lines.length ? "" : words || "The server lists none.");
+}
+
+function makeOrder([, order, effect]) {
+  const button = cell("button", "small", "");
+  button.type = "button";
+  button.append(cell("code", "", order), ` ${effect}`);
+  button.addEventListener("click", () => putOrder(order));
+  return button;
+}
+
+/** Puts an order into the address, or into this server's /echo where that takes none. */
+function putOrder(order) {
+  if (!/^\/(ws|echo)$/.test(parsed()?.pathname)) page.address.value = "/echo";
+  const url = addressed();
+  url.searchParams.set(...order.split("="));
+  page.address.value = url.href;
+  page["orders-said"].textContent = `Connect opens ${url.pathname}${url.search}`;
 }
 
 // --- Sending
@@ -671,7 +736,7 @@ async function sendFiles(files) {
   page.file.value = ""; // or the same file could not be chosen again
 }
 
-/** A running repetition. @type {{data: string|Uint8Array, times: number, every: number, done: number, since: number, timer: number}|null} */
+/** What is being repeated, how often and since when. */
 let repetition = null;
 
 function toggleRepeat() {
@@ -856,13 +921,8 @@ function link() {
 // --- Start
 
 function fillIn() {
-  const wanted = parameters.get("url") ?? DEFAULT_PATH;
-  page.address.value = wanted;
-  try {
-    page.address.value = addressed().href;
-  } catch {
-    // It stays as it is, and connecting says what is wrong with it.
-  }
+  page.address.value = parameters.get("url") ?? DEFAULT_PATH;
+  page.address.value = parsed()?.href ?? page.address.value; // connecting says what is wrong with it
   page.subprotocols.value = parameters.get("subprotocols") ?? "";
   for (const path of OFFERED_PATHS) {
     const option = document.createElement("option");
@@ -873,11 +933,7 @@ function fillIn() {
 
 /** A link alone must not make its reader talk to another server in this page's name. */
 function mayConnectUnasked() {
-  try {
-    return addressed().host === location.host;
-  } catch {
-    return true;
-  }
+  return (parsed()?.host ?? location.host) === location.host;
 }
 
 function wire() {
@@ -886,6 +942,7 @@ function wire() {
   onSubmit(page.connect, connect);
   onSubmit(page.compose, send);
   on(page.stop, "click", stop);
+  on(page.orders, "toggle", listOrders);
   on(page.message, "keydown", hearKey);
   on(page.repeat, "click", toggleRepeat);
   on(page.pick, "click", () => page.file.click());
@@ -902,7 +959,7 @@ function wire() {
     on(page.history, name, (event) => event.target.closest("li") && choose(event.target.closest("li")));
   }
   new ResizeObserver(renderSoon).observe(page.history); // what was in view stays so
-  on(window, "offline", showOffline);
+  on(window, "offline", () => complain("Offline.", OFFLINE));
   on(window, "online", online);
   if (!isKiosk) wireDrop(on);
 }

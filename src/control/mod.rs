@@ -12,7 +12,10 @@ pub use vocabulary::help;
 pub(crate) use vocabulary::parse;
 
 /// What `/help` answers.
-pub(crate) fn manual() -> String {
+pub(crate) fn manual(is_on: bool) -> String {
+    if !is_on {
+        return "Orders by query are turned off here (--no-control).\n".to_owned();
+    }
     format!(
         "\
 The query of /ws and /echo orders what the server does, for the authors of clients:

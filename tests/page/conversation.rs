@@ -26,7 +26,7 @@ fn from_load_to_a_reply_to_stop() {
 
     browser.click("button", "Stop");
     wait_for_state(&mut browser, "CLOSED");
-    wait_for_row(&mut browser, "event", "Connection Closed: 1000 normal closure, by this page.");
+    wait_for_row(&mut browser, "event", "Connection Closed by the client: 1000 (normal closure)");
     browser.fill("Message", "too late");
     browser.click("button", "Send");
     browser.wait_for_text("The underlying connection is closed.");

@@ -17,7 +17,8 @@ fn a_server_that_stops_and_one_that_is_gone() {
 
     drop(server);
     wait_for_state(&mut browser, "CLOSED");
-    browser.wait_for_text("1001 going away, by the server");
+    browser
+        .wait_for_text("Closed by the server: 1001 (going away) \"the server is shutting down\"");
     browser.fill("Message", "kept");
     browser.click("button", "Send");
     browser.wait_for_text("The underlying connection is closed.");
@@ -53,6 +54,36 @@ fn a_full_server_is_explained_by_itself() {
     let mut browser = open(&server, "");
     browser.wait_for_text("The server is there, but takes no WebSocket now.");
     browser.wait_for_text("every session is taken (--max-connections); try again in 5 seconds.");
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn an_explanation_is_read_by_the_line_and_at_the_kiosk_its_first() {
+    let server = TestServer::start();
+    let first = "delay=\"soon\" is not understood.";
+    let mut browser = open(&server, "?url=/ws?delay=soon");
+    browser.wait_for_text("The server is there, but answers with 400.");
+    for (width, height) in [(320, 568), (1000, 640)] {
+        browser.resize(width, height);
+        assert!(browser.text("#notice-answer strong").starts_with(first));
+        let answer = browser.text("#notice-answer");
+        for line in ["What arrived:", "  GET /ws?delay=soon HTTP/1.1", "The fix:"] {
+            assert!(answer.lines().any(|found| found == line), "{line} is no line of {answer}");
+        }
+        let height = browser.eval("document.querySelector('#notice-answer').clientHeight");
+        assert!((40..=160).contains(&height.as_i64().unwrap()), "{height} pixels");
+    }
+
+    browser.open(&format!("http://{}/?kiosk&url=/ws?delay=soon", server.address));
+    browser.wait_for_text(first);
+    browser.resize(320, 480);
+    let apart = browser.eval(
+        "(([box, send]) => box.bottom <= send.top && send.bottom <= innerHeight)\
+         (['#message', '#send'].map(id => document.querySelector(id).getBoundingClientRect()))",
+    );
+    assert_eq!(apart, true, "it leaves no room for the message");
+    let shown = browser.eval("document.body.innerText");
+    assert!(!shown.as_str().unwrap().contains("What arrived"), "{shown}");
 }
 
 #[test]

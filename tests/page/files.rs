@@ -31,7 +31,7 @@ fn gzip_is_the_same_file_in_fewer_bytes() {
         assert_ne!(head.get("ETag"), plain.get("ETag"), "{path}");
         total += length;
     }
-    assert!(total < 16 * 1024, "the page has grown to {total} bytes");
+    assert!(total < 17 * 1024, "the page has grown to {total} bytes");
 }
 
 #[test]

@@ -6,6 +6,12 @@ use super::{open, wait_for_row, wait_for_state};
 use crate::support::browser::Browser;
 use crate::support::server::TestServer;
 
+/// Opens the list of orders; the kiosk has it, too, but does not show it.
+fn list_orders(browser: &mut Browser) {
+    browser.eval("document.querySelector('#orders').open = true");
+    browser.wait("document.querySelector('#order-list').children.length > 0");
+}
+
 /// The rules of axe-core that the page breaks, with the elements that break them.
 fn violations(browser: &mut Browser) -> Vec<String> {
     let path =
@@ -28,6 +34,7 @@ fn axe_finds_no_violation() {
     let mut browser = open(&server, "?url=/echo&send={\"a\":1}");
     wait_for_row(&mut browser, "received", "{\"a\":1}");
     browser.eval("document.querySelector('#history [data-from=received]').click()");
+    list_orders(&mut browser);
     for scheme in ["light", "dark"] {
         browser.prefer(scheme);
         assert_eq!(violations(&mut browser), Vec::<String>::new(), "open, {scheme}");
@@ -60,6 +67,7 @@ fn nothing_is_wider_than_the_window() {
     ] {
         let mut browser = open(&server, &query);
         browser.wait(shown);
+        list_orders(&mut browser);
         // The smallest phone, a common one, 200 % zoom of a small window, a desktop.
         for (width, height) in [(320, 568), (390, 844), (500, 320), (1280, 800)] {
             browser.resize(width, height);
@@ -95,6 +103,12 @@ fn no_request_leaves_the_origin_and_no_rule_is_broken() {
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
+/// What has the focus, by its id or the name of its element.
+fn tabbed(browser: &mut Browser) -> String {
+    let focused = browser.eval("document.activeElement.id || document.activeElement.localName");
+    focused.as_str().unwrap().to_owned()
+}
+
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
 fn every_control_is_reached_by_the_tab_key() {
@@ -104,13 +118,14 @@ fn every_control_is_reached_by_the_tab_key() {
     let mut reached = Vec::new();
     for _ in 0..20 {
         browser.press("Tab", 9);
-        reached.push(browser.eval("document.activeElement.id").as_str().unwrap().to_owned());
+        reached.push(tabbed(&mut browser));
     }
     for id in [
         "address",
         "subprotocols",
         "open",
         "stop",
+        "summary",
         "save",
         "clear",
         "history",

@@ -1,21 +1,30 @@
 //! The page: its files over HTTP, and itself in a real browser.
 
 mod conversation;
+mod ending;
 mod failure;
 mod files;
 mod history;
 mod kiosk;
 mod link;
 mod looks;
+mod orders;
 mod picture;
+
+use std::net::SocketAddr;
 
 use crate::support::browser::Browser;
 use crate::support::server::TestServer;
 
 /// A browser with the page of `server`, opened with this query.
 fn open(server: &TestServer, query: &str) -> Browser {
+    open_at(server.address, query)
+}
+
+/// The same of the server at this address.
+fn open_at(address: SocketAddr, query: &str) -> Browser {
     let mut browser = Browser::launch();
-    browser.open(&format!("http://{}/{query}", server.address));
+    browser.open(&format!("http://{address}/{query}"));
     browser
 }
 
