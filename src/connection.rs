@@ -367,10 +367,11 @@ impl Connection<'_> {
         // The 101 goes before all that the courier brings. A connection that is gone will show.
         let _ = self.socket.flush();
         let outbox = Arc::new(Outbox::new(rooms.limits().outbox));
-        let courier = Courier::start(&outbox, self.socket.writer())
-            .map_err(|_| "no thread could be made".to_owned())?;
         let member =
             rooms.join(ticket, &outbox, SystemTime::now()).map_err(|why| why.to_string())?;
+        // After the place is sure: a courier that is dropped ends the connection.
+        let courier = Courier::start(&outbox, self.socket.writer())
+            .map_err(|_| "no thread could be made".to_owned())?;
         Ok((Talk::new(member, Instant::now()), courier))
     }
 }
