@@ -1,5 +1,7 @@
 //! The scripts that a person types, against the real binary, with the real websocat.
 
+use std::process::Command;
+
 use crate::support::program::{Program, script};
 
 #[test]
@@ -24,8 +26,51 @@ fn a_wrong_answer_is_noticed() {
 }
 
 #[test]
+#[ignore = "needs root to change its root; scripts/test runs it"]
+fn a_static_binary_serves_in_an_empty_root() {
+    let output = script("build-static", &[]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(text.matches("an echo in an empty root").count(), 3, "{text}");
+    let built = text.lines().find_map(|line| line.strip_prefix("target/dist/")).unwrap();
+    let digest = format!("{}.sha256", built.split(':').next().unwrap());
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/target/dist");
+    let mut check = Command::new("sha256sum");
+    let status = check.args(["--check", "--status", &digest]).current_dir(folder).status();
+    assert!(status.unwrap().success(), "{digest}");
+}
+
+#[test]
+#[ignore = "needs root to change its root; scripts/test runs it"]
+fn a_binary_that_needs_libraries_does_not_start_in_an_empty_root() {
+    let output = script("try-empty-root", &[env!("CARGO_BIN_EXE_wsecho")]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("it did not start"), "{stderr}");
+}
+
+#[test]
+fn a_target_that_is_not_installed_has_its_command() {
+    let output = script("build-static", &["aarch64-unknown-linux-none"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("rustup target add aarch64-unknown-linux-none"), "{stderr}");
+}
+
+#[test]
 fn scripts_explain_themselves() {
-    for name in ["autobahn", "fuzz", "instructions", "screenshot", "soak", "test", "tool", "try"] {
+    for name in [
+        "autobahn",
+        "build-static",
+        "fuzz",
+        "instructions",
+        "screenshot",
+        "soak",
+        "test",
+        "tool",
+        "try",
+        "try-empty-root",
+    ] {
         let output = script(name, &["--nonsense"]);
         assert_eq!(output.status.code(), Some(2), "{name}");
         assert!(String::from_utf8_lossy(&output.stderr).starts_with("Usage: scripts/"), "{name}");
