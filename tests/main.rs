@@ -6,6 +6,7 @@ mod attacks;
 mod chat;
 mod check;
 mod control;
+mod dependencies;
 mod echo;
 mod http;
 mod limits;

@@ -62,6 +62,7 @@ fn scripts_explain_themselves() {
     for name in [
         "autobahn",
         "build-static",
+        "check-tree",
         "fuzz",
         "instructions",
         "screenshot",

@@ -1,0 +1,54 @@
+//! What the manifest says of the dependencies: why each is there, and the compiler that all of them
+//! together need.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+fn manifest() -> &'static str {
+    include_str!("../Cargo.toml")
+}
+
+/// The lines of a table of the manifest.
+fn table(name: &str) -> impl Iterator<Item = &'static str> {
+    let lines = manifest().lines().skip_while(move |line| *line != name).skip(1);
+    lines.take_while(|line| !line.starts_with('['))
+}
+
+/// The dependencies of a table that no comment stands above.
+fn unexplained(name: &str) -> Vec<&'static str> {
+    let lines: Vec<_> = table(name).collect();
+    assert!(lines.len() > 1, "{name} is empty");
+    let pairs = lines.windows(2).map(|pair| (pair[0], pair[1]));
+    let unexplained =
+        pairs.filter(|(above, line)| line.contains(" = ") && !above.starts_with("# "));
+    unexplained.map(|(_, line)| line).collect()
+}
+
+#[test]
+fn each_dependency_has_its_reason() {
+    for name in ["[dependencies]", "[dev-dependencies]"] {
+        assert_eq!(unexplained(name), Vec::<&str>::new(), "{name}");
+    }
+}
+
+/// `1.88` as numbers.
+fn version(text: &str) -> Vec<u32> {
+    text.split('.').map(|part| part.parse().unwrap()).collect()
+}
+
+#[test]
+fn the_stated_compiler_is_new_enough_for_each_dependency() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--locked", "--offline", "--format-version=1"]);
+    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let stated = version(env!("CARGO_PKG_RUST_VERSION"));
+    let packages = metadata["packages"].as_array().unwrap();
+    let needs = packages
+        .iter()
+        .filter_map(|package| Some((package["name"].as_str()?, package["rust_version"].as_str()?)));
+    let too_new: Vec<_> = needs.filter(|(_, needed)| version(needed)[..2] > stated[..2]).collect();
+    assert!(too_new.is_empty(), "rust-version is {stated:?}: {too_new:?}");
+}
