@@ -32,7 +32,8 @@ pub(crate) struct Options {
     pub(crate) command: Option<Command>,
 
     /// Address and port to listen on; repeat it for more. Port 0 takes any free one. Without it,
-    /// 127.0.0.1:8080, or 0.0.0.0:$PORT where the environment has PORT.
+    /// 127.0.0.1:8080, or 0.0.0.0:$PORT where the environment has PORT. Sockets that systemd passes
+    /// come before both.
     #[arg(long, value_name = "ADDR", env = "WSECHO_LISTEN", value_delimiter = ',')]
     listen: Vec<Listen>,
 

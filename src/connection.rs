@@ -3,7 +3,8 @@
 //! What it is: the place where HTTP and WebSocket meet: requests are answered one after another,
 //! until one of them turns the connection into a session.
 //! What it is not: a decision; `http` and `ws` decide.
-//! Invariant: one log line for each session, written where its end is known.
+//! Invariant: one log line for each session, written where its end is known; for the server's own
+//! sessions with `-v` alone, as there is one every few seconds for years.
 
 use std::io::ErrorKind::WouldBlock;
 use std::io::Write;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use log::{debug, info};
+use log::{Level, debug, log};
 
 use crate::chat::courier::Courier;
 use crate::chat::outbox::Outbox;
@@ -53,6 +54,8 @@ pub(crate) struct Context {
     pub(crate) rooms: Arc<Rooms>,
     /// Sessions so far; numbers them in the log.
     pub(crate) sessions: AtomicU64,
+    /// The `Sec-WebSocket-Key` of the server's own [`Probe`](crate::Probe), which nobody else knows.
+    pub(crate) probe_key: String,
 }
 
 /// A connection that has its place.
@@ -309,15 +312,17 @@ impl Connection<'_> {
     /// Runs the session, and logs its end.
     #[inline(never)]
     fn serve_session(&mut self, head: Box<Head>, upgrade: Upgrade) {
-        let Context { config, sessions, .. } = self.context;
+        let Context { config, sessions, probe_key, .. } = self.context;
         let number = sessions.fetch_add(1, Ordering::Relaxed) + 1;
         debug!("session {number} {} {}: open", self.client, head.path);
         let started = Instant::now();
         self.socket.set_waiting(true);
         let path = head.path.clone();
+        let is_own = head.get("Sec-WebSocket-Key") == Some(probe_key);
         let (opening, _permit, _courier) = self.open(number, head, upgrade);
         let report = session::run(&mut self.socket, opening, config);
-        log_end(number, &self.client, &path, &report, started.elapsed());
+        let level = if is_own { Level::Debug } else { Level::Info };
+        log_end(level, number, &self.client, &path, &report, started.elapsed());
     }
 
     /// What a session begins with. Not in the frame below a session, which would grow by a page.
@@ -387,11 +392,19 @@ fn ticket(head: &Head) -> Result<Option<Ticket>, Diagnosis> {
 /// The one log line of a session; its parts are there for programs too. Not in the frame below a
 /// session, which would grow by a page.
 #[inline(never)]
-fn log_end(number: u64, client: &Client, path: &str, report: &Report, lasted: Duration) {
+fn log_end(
+    level: Level,
+    number: u64,
+    client: &Client,
+    path: &str,
+    report: &Report,
+    lasted: Duration,
+) {
     let Report { cause, received, answered, round_trip } = report;
     let end = Ending::from(cause);
     let ping = round_trip.map_or(String::new(), |ping| format!(", ping {:.1} ms", millis(ping)));
-    info!(
+    log!(
+        level,
         session = number,
         client:% = client.address,
         peer:% = client.peer,

@@ -53,6 +53,7 @@ pub mod fuzzing;
 mod http;
 mod net;
 mod ops;
+mod probe;
 mod server;
 mod ws;
 
@@ -63,4 +64,5 @@ pub use config::{
 pub use control::help as control_help;
 pub use ops::descriptors::raise_descriptor_limit;
 pub use ops::mappings::mapping_shortage;
+pub use probe::Probe;
 pub use server::{Error, Server, Stopper};

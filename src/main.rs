@@ -13,6 +13,7 @@ use wsecho::{Config, Error, Server, Stopper, mapping_shortage, raise_descriptor_
 mod check;
 mod cli;
 mod logging;
+mod service;
 
 fn main() -> ExitCode {
     let mut options = cli::Options::typed();
@@ -45,19 +46,28 @@ fn run(config: Config) -> Result<(), Error> {
             "--max-connections needs {needed} memory mappings and vm.max_map_count is {limit}; raise it (sysctl) or lower --max-connections"
         );
     }
-    let server = Server::bind(config)?;
+    let passed = service::listeners().map_err(Error::Inherited)?;
+    let server =
+        if passed.is_empty() { Server::bind(config)? } else { Server::over(passed, config)? };
     stop_on_signals(server.stopper());
     announce(&server);
+    if let Some(probe) = server.probe() {
+        service::keep_watchdog(probe).map_err(Error::Thread)?;
+    }
     server.run()
 }
 
-/// Prints where to connect, for people and for scripts; a closed stdout is no reason not to serve.
+/// Says where to connect, to people, scripts and the service manager; a closed stdout is no reason
+/// not to serve.
 fn announce(server: &Server) {
+    let urls: Vec<_> =
+        server.local_addrs().iter().map(|address| format!("http://{address}/")).collect();
     let mut out = std::io::stdout().lock();
-    for address in server.local_addrs() {
-        let _ = writeln!(out, "listening on http://{address}/");
+    for url in &urls {
+        let _ = writeln!(out, "listening on {url}");
     }
     let _ = out.flush();
+    service::ready(&format!("listening on {}", urls.join(", ")));
 }
 
 /// The first SIGINT, SIGTERM or SIGHUP stops the server, a second one ends the process at once.
@@ -70,6 +80,7 @@ fn stop_on_signals(stopper: Stopper) {
             std::process::exit(INTERRUPTED);
         }
         info!("stopping; a second signal ends the process at once");
+        service::stopping();
         stopper.stop();
     };
     if let Err(error) = ctrlc::set_handler(handler) {

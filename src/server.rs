@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
+use tungstenite::handshake::client::generate_key;
 
 use crate::chat::room::Rooms;
 use crate::config::Config;
@@ -25,11 +26,12 @@ use crate::http::page::Site;
 use crate::http::refusal::{self, Unavailable};
 use crate::http::response::Response;
 use crate::net::admission::Admission;
-use crate::net::listen::listen;
+use crate::net::listen::{adopt, listen, reachable};
 use crate::net::pool::Pool;
 use crate::net::refuser::Refuser;
 use crate::net::shutdown::Stop;
 use crate::ops::throttle::Throttle;
+use crate::probe::Probe;
 
 /// A server that listens, and serves once [`run`](Server::run) is called.
 #[derive(Debug)]
@@ -56,6 +58,8 @@ impl Stopper {
 pub enum Error {
     /// An address cannot be listened on.
     Listen(SocketAddr, io::Error),
+    /// A socket that was handed over cannot be served.
+    Inherited(io::Error),
     /// The folder of the page cannot be read.
     Www(PathBuf, io::Error),
     /// No thread can be made.
@@ -68,6 +72,10 @@ impl fmt::Display for Error {
             Error::Listen(address, error) => {
                 write!(f, "cannot listen on {address}: {}", listen_advice(*address, error))
             }
+            Error::Inherited(error) => write!(
+                f,
+                "cannot serve a socket that was handed over (LISTEN_FDS): {error}; it has to be a listening stream socket"
+            ),
             Error::Www(path, error) => {
                 write!(f, "cannot serve the folder {}: {error}", path.display())
             }
@@ -96,7 +104,10 @@ fn listen_advice(address: SocketAddr, error: &io::Error) -> String {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Listen(_, error) | Error::Www(_, error) | Error::Thread(error) => Some(error),
+            Error::Listen(_, error)
+            | Error::Inherited(error)
+            | Error::Www(_, error)
+            | Error::Thread(error) => Some(error),
         }
     }
 }
@@ -107,16 +118,36 @@ impl Server {
     /// # Errors
     /// An address or the folder of the page cannot be had; [`Error`] says what to do.
     pub fn bind(config: Config) -> Result<Server, Error> {
-        let site = Site::new(config.www.as_deref())
-            .map_err(|error| Error::Www(config.www.clone().unwrap_or_default(), error))?;
         let listeners = config
             .listen
             .iter()
             .map(|address| listen(*address).map_err(|error| Error::Listen(*address, error)))
             .collect::<Result<_, _>>()?;
+        Server::with(listeners, config)
+    }
+
+    /// Serves listeners that somebody else has made, in place of the addresses of `config`: a service
+    /// manager, or a test.
+    ///
+    /// # Errors
+    /// A socket that does not listen, or the folder of the page cannot be had.
+    pub fn over(listeners: Vec<TcpListener>, config: Config) -> Result<Server, Error> {
+        let listeners = listeners.into_iter().map(adopt).collect::<Result<_, _>>();
+        Server::with(listeners.map_err(Error::Inherited)?, config)
+    }
+
+    fn with(listeners: Vec<TcpListener>, config: Config) -> Result<Server, Error> {
+        let site = Site::new(config.www.as_deref())
+            .map_err(|error| Error::Www(config.www.clone().unwrap_or_default(), error))?;
         let rooms = Arc::new(Rooms::new(config.chat.clone()));
-        let context =
-            Context { config, site, stop: Arc::default(), rooms, sessions: AtomicU64::new(0) };
+        let context = Context {
+            config,
+            site,
+            stop: Arc::default(),
+            rooms,
+            sessions: AtomicU64::new(0),
+            probe_key: generate_key(),
+        };
         Ok(Server { listeners, context: Arc::new(context) })
     }
 
@@ -128,6 +159,14 @@ impl Server {
     /// A handle that stops this server.
     pub fn stopper(&self) -> Stopper {
         Stopper(Arc::clone(&self.context.stop))
+    }
+
+    /// A client of this server's first listener, which proves that it lives.
+    ///
+    /// None where there is no listener.
+    pub fn probe(&self) -> Option<Probe> {
+        let address = self.listeners.first()?.local_addr().ok()?;
+        Some(Probe::new(reachable(address), self.context.probe_key.clone()))
     }
 
     /// Serves until it is stopped.
@@ -273,16 +312,6 @@ fn concerns_one_peer(error: &io::Error) -> bool {
             | PermissionDenied
             | TimedOut
     )
-}
-
-/// Where a listener can be reached from its own machine.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    address
 }
 
 fn rendered(response: Response) -> Vec<u8> {

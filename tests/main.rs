@@ -15,6 +15,7 @@ mod program;
 mod protocol;
 mod proxies;
 mod scripts;
+mod service;
 mod soak;
 mod stop;
 mod www;

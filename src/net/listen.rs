@@ -1,9 +1,9 @@
-//! A listener with a backlog that holds a burst.
+//! Listeners: our own, with a backlog that holds a burst, and those that somebody hands over.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::config::tuning::LISTEN_BACKLOG;
 
@@ -22,4 +22,27 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(LISTEN_BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Takes a listener over as it is, with what waits in its backlog.
+///
+/// # Errors
+/// It does not listen.
+pub(crate) fn adopt(listener: TcpListener) -> io::Result<TcpListener> {
+    if !SockRef::from(&listener).is_listener()? {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it does not listen"));
+    }
+    // Whoever made it may have polled it.
+    listener.set_nonblocking(false)?;
+    Ok(listener)
+}
+
+/// Where a listener can be reached from its own machine.
+pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }

@@ -14,7 +14,7 @@ use super::client::{Client, PATIENCE};
 pub struct Program {
     child: Child,
     pub addresses: Vec<SocketAddr>,
-    stderr: Option<ChildStderr>,
+    stderr: BufReader<ChildStderr>,
 }
 
 /// What a process has of its machine.
@@ -36,7 +36,10 @@ pub fn command(arguments: &[&str]) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WSECHO_")) {
         command.env_remove(name);
     }
-    command.env_remove("PORT").args(arguments).stdin(Stdio::null());
+    for name in ["PORT", "NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS"] {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null());
     command
 }
 
@@ -69,7 +72,7 @@ impl Program {
             address.trim_end_matches('/').parse().unwrap()
         });
         let addresses = addresses.collect();
-        let stderr = child.stderr.take();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
         Program { child, addresses, stderr }
     }
 
@@ -124,10 +127,16 @@ impl Program {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
 
+    /// Reads the log on, to the next line that has this in it.
+    pub fn log_line(&mut self, part: &str) -> String {
+        let mut lines = self.stderr.by_ref().lines().map(Result::unwrap);
+        lines.find(|line| line.contains(part)).expect("the program ended without that line")
+    }
+
     /// Waits for the end. Returns how it ended, and what it wrote to stderr.
     pub fn wait(mut self) -> (ExitStatus, String) {
         let mut log = String::new();
-        self.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        self.stderr.read_to_string(&mut log).unwrap();
         (self.child.wait().unwrap(), log)
     }
 }
