@@ -22,7 +22,7 @@ use crate::chat::room::Rooms;
 use crate::chat::talk::Talk;
 use crate::chat::ticket::{self, Ticket};
 use crate::config::Config;
-use crate::config::tuning::{HEAD_READ, LINGER_TIME};
+use crate::config::tuning::{HEAD_READ, LINGER_TIME, STOP_REQUEST};
 use crate::control::{self, Control, SessionOrders};
 use crate::http::diagnosis::{self, Diagnosis, Door};
 use crate::http::endpoint::{self, Endpoint};
@@ -156,8 +156,11 @@ impl Connection<'_> {
     #[inline(never)]
     fn next_head(&mut self, first: bool) -> Result<Box<Head>, HeadError> {
         let Config { limits, timeouts, .. } = &self.context.config;
-        let deadline =
-            Instant::now() + if first { timeouts.handshake } else { timeouts.keep_alive };
+        let mut patience = if first { timeouts.handshake } else { timeouts.keep_alive };
+        if self.context.stop.requested() {
+            patience = patience.min(STOP_REQUEST);
+        }
+        let deadline = Instant::now() + patience;
         self.socket.set_patience(Patience::until(deadline));
         if self.buffer.is_empty() {
             self.wait_for_request().map_err(|error| match error {

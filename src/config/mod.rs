@@ -266,6 +266,8 @@ pub(crate) mod tuning {
     /// While stopping: between two looks for the peer's Close. Its arrival cannot be waited for,
     /// since the read side is shut down.
     pub(crate) const STOP_POLL: Duration = Duration::from_millis(2);
+    /// While stopping: how long who has just connected may take to ask, and so to hear of the stop.
+    pub(crate) const STOP_REQUEST: Duration = Duration::from_secs(1);
     /// While stopping: how long a peer that never pauses is still answered before it is told.
     pub(crate) const STOP_REPLIES: Duration = Duration::from_millis(250);
     /// Stack of a connection's thread. Measured with the fuzzer's seeds, Autobahn and every page
