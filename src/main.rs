@@ -13,6 +13,8 @@ use wsecho::{Config, Error, Server, Stopper, mapping_shortage, raise_descriptor_
 mod check;
 mod cli;
 mod logging;
+#[cfg(test)]
+mod packaging;
 mod service;
 
 fn main() -> ExitCode {

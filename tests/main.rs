@@ -10,6 +10,7 @@ mod dependencies;
 mod echo;
 mod http;
 mod limits;
+mod packages;
 mod page;
 mod program;
 mod protocol;

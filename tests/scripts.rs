@@ -1,7 +1,5 @@
 //! The scripts that a person types, against the real binary, with the real websocat.
 
-use std::process::Command;
-
 use crate::support::program::{Program, script};
 
 #[test]
@@ -23,21 +21,6 @@ fn a_wrong_answer_is_noticed() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert_eq!(text.matches("WRONG").count(), 4, "{text}");
-}
-
-#[test]
-#[ignore = "needs root to change its root; scripts/test runs it"]
-fn a_static_binary_serves_in_an_empty_root() {
-    let output = script("build-static", &[]);
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(text.matches("an echo in an empty root").count(), 3, "{text}");
-    let built = text.lines().find_map(|line| line.strip_prefix("target/dist/")).unwrap();
-    let digest = format!("{}.sha256", built.split(':').next().unwrap());
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/target/dist");
-    let mut check = Command::new("sha256sum");
-    let status = check.args(["--check", "--status", &digest]).current_dir(folder).status();
-    assert!(status.unwrap().success(), "{digest}");
 }
 
 #[test]
@@ -65,6 +48,7 @@ fn scripts_explain_themselves() {
         "check-tree",
         "fuzz",
         "instructions",
+        "package",
         "screenshot",
         "soak",
         "test",

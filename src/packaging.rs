@@ -1,0 +1,50 @@
+//! What a package holds beside the binary: its man pages, and completions for shells.
+//!
+//! What it is not: a part of the released binary, which would grow by 230 KiB. `scripts/package`
+//! runs the test below, which writes them into the folder that WSECHO_PACKAGE names.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::cli::Options;
+
+/// The shells that Debian has folders for.
+const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Fish, Shell::Zsh];
+
+fn write(folder: &Path) {
+    for shell in SHELLS {
+        clap_complete::generate_to(shell, &mut Options::command(), "wsecho", folder).unwrap();
+    }
+    clap_mangen::generate_to(Options::command(), folder).unwrap();
+}
+
+/// What bash offers for the last of `words`.
+fn completions(folder: &Path, words: [&str; 2]) -> String {
+    let script = format!(
+        "source wsecho.bash; COMP_WORDS=({}); COMP_CWORD=1; _wsecho {}; echo ${{COMPREPLY[@]}}",
+        words.join(" "),
+        words.join(" ")
+    );
+    let output = Command::new("bash").args(["-c", &script]).current_dir(folder).output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+#[test]
+fn man_pages_and_completions_know_the_options() {
+    let vanishing = tempfile::tempdir().unwrap();
+    let folder =
+        std::env::var_os("WSECHO_PACKAGE").map_or(vanishing.path().to_owned(), PathBuf::from);
+    write(&folder);
+
+    let page = std::fs::read_to_string(folder.join("wsecho.1")).unwrap().replace("\\-", "-");
+    for option in Options::command().get_arguments().filter_map(clap::Arg::get_long) {
+        assert!(page.contains(&format!("--{option}")), "{option}");
+    }
+    assert!(folder.join("wsecho-check.1").exists());
+    assert_eq!(completions(&folder, ["wsecho", "--rep"]), "--reply");
+    assert_eq!(completions(&folder, ["wsecho", "ch"]), "check");
+}

@@ -1,0 +1,106 @@
+//! What is handed out: the static binary, the Debian package, and the image that
+//! `scripts/Containerfile` describes, as root folders of their own.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::program::{Program, script};
+
+const DIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/dist");
+
+/// The files in target/dist that a script says it has made.
+fn made(text: &str) -> Vec<&str> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("target/dist/"));
+    lines.map(|line| line.split(':').next().unwrap()).collect()
+}
+
+fn succeeds(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+#[ignore = "needs root to change its root, and cargo-deb; scripts/test runs it"]
+fn binary_package_and_image_serve_in_an_empty_root() {
+    let output = script("package", &[]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(text.matches("an echo in an empty root").count(), 3, "{text}");
+    let [binary, package] = made(&text)[..] else { panic!("{text}") };
+    let digest = format!("{binary}.sha256");
+    succeeds(Command::new("sha256sum").args(["--check", &digest]).current_dir(DIST));
+    the_package_installs(&Path::new(DIST).join(package));
+    the_image_serves(&Path::new(DIST).join(binary));
+}
+
+fn path() -> String {
+    std::env::var("PATH").unwrap()
+}
+
+/// Installs the package where nothing else is, and runs its binary from there.
+fn the_package_installs(package: &Path) {
+    let root = tempfile::tempdir().unwrap();
+    let database = root.path().join("var/lib/dpkg");
+    for folder in ["info", "updates"] {
+        std::fs::create_dir_all(database.join(folder)).unwrap();
+    }
+    std::fs::write(database.join("status"), "").unwrap();
+    let mut dpkg = Command::new("dpkg");
+    // It looks for ldconfig and start-stop-daemon, and not every PATH has their folders.
+    dpkg.env("PATH", format!("{}:/usr/sbin:/sbin", path()));
+    succeeds(dpkg.arg("--root").arg(root.path()).arg("--install").arg(package));
+    for file in [
+        "bash-completion/completions/wsecho",
+        "doc/wsecho/README.md",
+        "doc/wsecho/copyright",
+        "fish/vendor_completions.d/wsecho.fish",
+        "man/man1/wsecho-check.1.gz",
+        "man/man1/wsecho.1.gz",
+        "zsh/vendor-completions/_wsecho",
+    ] {
+        assert!(root.path().join("usr/share").join(file).is_file(), "{file}");
+    }
+    let unit = root.path().join("usr/lib/systemd/system/wsecho.service");
+    let unit = std::fs::read_to_string(unit).unwrap();
+    assert!(unit.contains("\nExecStart=/usr/bin/wsecho\n"), "{unit}");
+    let version = succeeds(Command::new("chroot").arg(root.path()).args(["/usr/bin/wsecho", "-V"]));
+    assert_eq!(version, concat!("wsecho ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+/// What stands behind an instruction of the Containerfile.
+fn instruction(name: &str) -> &'static str {
+    let lines = include_str!("../scripts/Containerfile").lines();
+    let mut found = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    found.next().unwrap()
+}
+
+/// A command in the form of a JSON array.
+fn exec(text: &str) -> Vec<String> {
+    serde_json::from_str(&text[text.find('[').unwrap()..]).unwrap()
+}
+
+/// Lays out the image as a folder, and does what an engine does with it: the user, the variable, the
+/// command, and the health check. Its port is a free one.
+fn the_image_serves(binary: &Path) {
+    let image = tempfile::tempdir().unwrap();
+    std::fs::copy(binary, image.path().join("wsecho")).unwrap();
+    std::fs::set_permissions(image.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let inside = |arguments: &[String]| {
+        let (name, value) = instruction("ENV").split_once('=').unwrap();
+        let mut command = Command::new("chroot");
+        command.arg(format!("--userspec={}", instruction("USER"))).arg(image.path());
+        command.args(arguments).env_clear().env(name, value.replace(":8080", ":0"));
+        command.env("PATH", path());
+        command
+    };
+    let program = Program::spawn(&mut inside(&exec(instruction("ENTRYPOINT"))), 1);
+    assert!(program.address().ip().is_unspecified());
+    let port = format!(":{}/", program.address().port());
+    let check = exec(instruction("HEALTHCHECK"));
+    let check: Vec<_> = check.iter().map(|word| word.replace(":8080/", &port)).collect();
+    let report = succeeds(&mut inside(&check));
+    assert!(report.contains("ok     close"), "{report}");
+}
