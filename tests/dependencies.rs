@@ -40,7 +40,7 @@ fn version(text: &str) -> Vec<u32> {
 #[test]
 fn the_stated_compiler_is_new_enough_for_each_dependency() {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["metadata", "--locked", "--offline", "--format-version=1"]);
+    cargo.args(["metadata", "--locked", "--format-version=1"]);
     let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
