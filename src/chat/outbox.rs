@@ -4,13 +4,15 @@
 //! What it is not: the session's own output buffer; a session in a room has all of its frames go
 //! this way, Pongs and Closes too.
 //! Invariants: one thread alone writes to the socket, a whole frame at a time, so frames never
-//! interleave. Nobody who puts a frame in ever waits for the socket.
+//! interleave. The room never waits for the socket. A member's own session does, where the answers
+//! to its Pings are not read, as a session without an outbox would.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::event::Encoded;
+use crate::config::chat::OWN_WAITING;
 
 /// First bytes of frames: the last one of a text, a Close.
 const TEXT: u8 = 0x81;
@@ -27,6 +29,8 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct State {
     frames: VecDeque<Encoded>,
+    /// How many of them the limit does not count: the greeting, and the session's own.
+    own: usize,
     /// Nothing is taken any more.
     closed: bool,
     /// It was closed because it was full.
@@ -49,33 +53,51 @@ pub(crate) struct Delivered {
 pub(crate) struct Full;
 
 impl Outbox {
-    /// `limit`: frames that may wait.
+    /// `limit`: events that may wait.
     pub(crate) fn new(limit: usize) -> Outbox {
         Outbox { limit, state: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Adds an event. Into a closed outbox it falls silently: its member is leaving.
     pub(crate) fn put(&self, frame: Encoded) -> Result<(), Full> {
-        let mut state = self.lock();
+        let state = self.lock();
         if state.closed {
             return Ok(());
         }
-        if state.frames.len() >= self.limit {
+        if state.frames.len() - state.own >= self.limit {
             return Err(Full);
         }
-        state.frames.push_back(frame);
-        self.changed.notify_one();
+        self.add(state, frame);
         Ok(())
     }
 
-    /// Adds a frame of the member's own session, for which there is always room: a session answers
-    /// one frame at a time. Nothing follows a Close.
-    pub(crate) fn put_own(&self, frame: &[u8]) {
+    /// Adds a frame that greets a newcomer, before there is a courier.
+    pub(crate) fn greet(&self, frame: Encoded) {
         let mut state = self.lock();
+        state.own += 1;
+        self.add(state, frame);
+    }
+
+    /// Adds a frame of the member's own session; waits for the courier while many do. Nothing
+    /// follows a Close.
+    pub(crate) fn put_own(&self, frame: &[u8]) {
+        let is_full = |state: &mut State| state.own >= OWN_WAITING && !state.closed;
+        let state = self.changed.wait_while(self.lock(), is_full);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
         if !state.closed {
-            state.frames.push_back(frame.into());
+            state.own += 1;
             state.closed = frame.first() == Some(&CLOSE);
-            self.changed.notify_all();
+            self.add(state, frame.into());
+        }
+    }
+
+    /// Wakes the courier if it may be waiting, and not into a lock that is still held.
+    fn add(&self, mut state: MutexGuard<'_, State>, frame: Encoded) {
+        let was_empty = state.frames.is_empty();
+        state.frames.push_back(frame);
+        drop(state);
+        if was_empty {
+            self.changed.notify_one();
         }
     }
 
@@ -83,7 +105,7 @@ impl Outbox {
     pub(crate) fn overflow(&self, goodbye: Encoded) {
         let mut state = self.lock();
         if !state.closed {
-            state.frames = VecDeque::from([goodbye]);
+            (state.frames, state.own) = (VecDeque::from([goodbye]), 1);
             (state.closed, state.overflowed) = (true, true);
             self.changed.notify_all();
         }
@@ -115,40 +137,66 @@ impl Outbox {
 
     /// The courier's life: writes frames until the outbox is closed and empty.
     ///
-    /// A failure of `out` ends it too; nothing is taken after that.
+    /// A failure of `out`, or a panic, ends it too; nothing is taken after that.
     pub(crate) fn deliver(&self, out: &mut impl Write) {
-        let mut batch = Vec::new();
-        let failure = loop {
-            let frames = self.next();
+        let mut end = End { outbox: self, failure: None };
+        let mut frames = VecDeque::new();
+        loop {
+            frames = self.next(&frames);
             if frames.is_empty() {
-                break None;
+                return;
             }
-            batch.clear();
-            for frame in &frames {
-                batch.extend_from_slice(frame);
+            if let Err(error) = write(&frames, out) {
+                end.failure = Some(error.kind());
+                return;
             }
-            if let Err(error) = out.write_all(&batch) {
-                break Some(error.kind());
-            }
-            self.lock().delivered.add(&frames);
-        };
-        let mut state = self.lock();
-        (state.closed, state.done, state.failure) = (true, true, failure);
-        state.frames.clear();
-        self.changed.notify_all();
+        }
     }
 
-    /// Waits for frames, and takes all of them; none when it is over.
-    fn next(&self) -> VecDeque<Encoded> {
+    /// Counts what has been `written`, waits for frames, and takes all of them; none when it is over.
+    fn next(&self, written: &VecDeque<Encoded>) -> VecDeque<Encoded> {
         let is_idle = |state: &mut State| state.frames.is_empty() && !state.closed;
-        let state = self.changed.wait_while(self.lock(), is_idle);
-        std::mem::take(&mut state.unwrap_or_else(PoisonError::into_inner).frames)
+        let mut state = self.lock();
+        state.delivered.add(written);
+        let state = self.changed.wait_while(state, is_idle);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut state.own) >= OWN_WAITING {
+            self.changed.notify_all();
+        }
+        std::mem::take(&mut state.frames)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it holds the lock; a poisoned one would still be consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The end of a courier, however it comes.
+struct End<'a> {
+    outbox: &'a Outbox,
+    failure: Option<io::ErrorKind>,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        let mut state = self.outbox.lock();
+        (state.closed, state.done, state.failure) = (true, true, self.failure);
+        state.frames.clear();
+        state.own = 0;
+        self.outbox.changed.notify_all();
+    }
+}
+
+/// Writes several frames as one, which is not kept: a member who was slow once would keep megabytes.
+fn write(frames: &VecDeque<Encoded>, out: &mut impl Write) -> io::Result<()> {
+    if let [frame] = frames.as_slices().0
+        && frames.len() == 1
+    {
+        return out.write_all(frame);
+    }
+    let (front, back) = frames.as_slices();
+    out.write_all(&[front, back].concat().concat())
 }
 
 impl Delivered {
@@ -233,6 +281,62 @@ mod tests {
             outbox.finish();
         });
         assert_eq!(outbox.delivered(), Delivered { messages: 2, bytes: 202 });
+    }
+
+    #[test]
+    fn a_greeting_takes_nobodys_place() {
+        let outbox = Outbox::new(1);
+        (0..3).for_each(|_| outbox.greet(frame("hello")));
+        outbox.put_own(b"pong");
+        outbox.put(frame("a")).unwrap();
+        assert_eq!(outbox.put(frame("b")), Err(Full));
+    }
+
+    #[test]
+    fn who_pings_and_does_not_read_waits_for_itself() {
+        /// Takes nothing before the session has to wait.
+        struct Slow<'a>(&'a Outbox);
+        impl Write for Slow<'_> {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                while self.0.lock().own < OWN_WAITING && !self.0.lock().closed {
+                    std::thread::yield_now();
+                }
+                // Time to put in more, for who does not wait.
+                (0..1000).for_each(|_| std::thread::yield_now());
+                let waiting = self.0.lock().frames.len().max(bytes.len() / 2);
+                assert!(waiting <= OWN_WAITING, "{waiting} Pongs wait");
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let outbox = Outbox::new(1);
+        std::thread::scope(|scope| {
+            scope.spawn(|| outbox.deliver(&mut Slow(&outbox)));
+            (0..100 * OWN_WAITING).for_each(|_| outbox.put_own(b"\x8a\x00"));
+            outbox.finish();
+        });
+    }
+
+    #[test]
+    fn a_courier_that_panics_leaves_nobody_waiting() {
+        struct Panics;
+        impl Write for Panics {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                panic!("a test's own")
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let outbox = Outbox::new(1);
+        outbox.put(frame("a")).unwrap();
+        std::thread::scope(|scope| {
+            let courier = scope.spawn(|| outbox.deliver(&mut Panics));
+            assert!(courier.join().is_err());
+        });
+        outbox.finish();
     }
 
     #[test]

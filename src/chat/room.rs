@@ -105,15 +105,16 @@ impl Rooms {
         };
         let admitted = room.admit(ticket.name, outbox, self.limits.members, now);
         drop(rooms);
-        let id = admitted.inspect_err(|_| self.tidy(&room))?;
+        let id = admitted.inspect_err(|_| self.tidy(&room.name))?;
         Ok(Member { rooms: Arc::clone(self), room, id, outbox: Arc::clone(outbox) })
     }
 
-    /// Forgets `room` if nobody is in it.
-    fn tidy(&self, room: &Room) {
+    /// Forgets the room of this name if nobody is in it. By name, as the room that was left may be
+    /// gone by now, and have a successor.
+    fn tidy(&self, name: &str) {
         let mut rooms = self.lock();
-        if room.lock().members.is_empty() {
-            rooms.remove(&room.name);
+        if rooms.get(name).is_some_and(|room| room.lock().members.is_empty()) {
+            rooms.remove(name);
         }
     }
 
@@ -139,9 +140,8 @@ impl Room {
         let name = state.own_name(name.unwrap_or_else(|| format!("guest-{id}")));
         let members = state.members.values().map(|place| place.name.as_str()).collect();
         let welcome = Event::Welcome { room: &self.name, name: &name, members, seq: state.seq };
-        // An outbox with room for less than a greeting overflows at the next message.
         for frame in std::iter::once(welcome.encode()).chain(state.history.iter().cloned()) {
-            outbox.put_own(&frame);
+            outbox.greet(frame);
         }
         let place = Place { name: name.clone(), outbox: Arc::clone(outbox) };
         state.members.insert(id, place);
@@ -217,7 +217,7 @@ impl Drop for Member {
             state.tell_all(&leave, now);
         }
         drop(state);
-        self.rooms.tidy(&self.room);
+        self.rooms.tidy(&self.room.name);
     }
 }
 
@@ -289,6 +289,34 @@ mod tests {
         drop(ann);
         assert!(rooms.lock().is_empty());
         assert_eq!(told(&to_ann), ["welcome ann 0", "join ann null"]);
+    }
+
+    #[test]
+    fn who_leaves_late_does_not_take_the_next_room_of_that_name_along() {
+        let rooms = rooms(ChatLimits::default());
+        let (ann, _to_ann) = join(&rooms, "r", "ann").unwrap();
+        let left = Arc::clone(&ann.room);
+        drop(ann);
+        let (_bob, _to_bob) = join(&rooms, "r", "bob").unwrap();
+        // Two left at once; the second to tidy comes only now.
+        rooms.tidy(&left.name);
+        let (_eve, to_eve) = join(&rooms, "r", "eve").unwrap();
+        assert_eq!(rooms.lock()["r"].lock().members.len(), 2, "{:?}", told(&to_eve));
+    }
+
+    #[test]
+    fn a_newcomer_hears_the_last_twenty_however_small_its_outbox() {
+        let rooms = rooms(ChatLimits { outbox: 1, ..ChatLimits::default() });
+        let state = || rooms.lock().get("r").map(|room| room.lock().members.len());
+        let ann = {
+            let outbox = Arc::new(Outbox::new(100));
+            let ticket = Ticket { room: "r".to_owned(), name: Some("ann".to_owned()) };
+            rooms.join(ticket, &outbox, NOON).unwrap()
+        };
+        (1..=20).for_each(|number| ann.say(&number.to_string(), NOON));
+        let (_bob, to_bob) = join(&rooms, "r", "bob").unwrap();
+        assert_eq!(state(), Some(2));
+        assert_eq!(told(&to_bob).len(), 22);
     }
 
     #[test]

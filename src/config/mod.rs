@@ -214,6 +214,9 @@ pub(crate) mod chat {
     pub(crate) const NAME_MAX: usize = 32;
     /// Messages that greet a newcomer.
     pub(crate) const HISTORY: usize = 20;
+    /// Pongs and other answers to a member itself that may wait; then it is not read on, as who is in
+    /// no room is not. Without it, Pings that nobody reads the Pongs of would fill the memory.
+    pub(crate) const OWN_WAITING: usize = 64;
 }
 
 /// Numbers that are the machine's business, not the user's.
