@@ -66,3 +66,4 @@ pub use ops::descriptors::raise_descriptor_limit;
 pub use ops::mappings::mapping_shortage;
 pub use probe::Probe;
 pub use server::{Error, Server, Stopper};
+pub use ws::ending::meaning as close_code_meaning;

@@ -486,7 +486,7 @@ fn a_greeting_is_no_echo_and_no_fault() {
 fn the_end_of_the_session_before_the_echo_ends_with_6_and_is_explained() {
     let large = [&[FIN_BINARY, 127][..], &(2_u64 << 20).to_be_bytes()].concat();
     for (last_words, expected) in [
-        (close(1008, "no \x1b"), r#"but a Close: 1008 (policy violation) "no \u{1b}";"#),
+        (close(1008, "no \x1b"), r#"but a Close: 1008 (against the policy) "no \u{1b}";"#),
         (frame(FIN_CLOSE, b""), "but a Close: without a code;"),
         (vec![], "but the end: the connection was closed without a Close;"),
         (vec![0xc1, 0], "the server breaks the protocol: Reserved bits are non-zero;"),

@@ -13,6 +13,7 @@ use tungstenite::error::{CapacityError, ProtocolError};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Bytes, Error, Message, WebSocket};
+use wsecho::close_code_meaning;
 
 use super::limits::{OTHERS_SHOWN, READ_BUFFER, REPLY_ROOM};
 use super::options::Options;
@@ -239,34 +240,11 @@ fn lossy(message: &Message) -> Cow<'_, str> {
 fn in_words(frame: Option<&CloseFrame>) -> String {
     let Some(CloseFrame { code, reason }) = frame else { return "without a code".to_owned() };
     let number = u16::from(*code);
-    let meaning = meaning(number);
+    let meaning = close_code_meaning(number);
     if reason.is_empty() {
         format!("{number} ({meaning})")
     } else {
         format!("{number} ({meaning}) {}", quoted(reason))
-    }
-}
-
-/// The names in IANA's registry of close codes.
-fn meaning(code: u16) -> &'static str {
-    match code {
-        1000 => "normal closure",
-        1001 => "going away",
-        1002 => "protocol error",
-        1003 => "unsupported data",
-        1007 => "invalid frame payload data",
-        1008 => "policy violation",
-        1009 => "message too big",
-        1010 => "mandatory extension",
-        1011 => "internal error",
-        1012 => "service restart",
-        1013 => "try again later",
-        1014 => "bad gateway",
-        3000 => "unauthorized",
-        3003 => "forbidden",
-        3008 => "timeout",
-        4000..=4999 => "the application's own",
-        _ => "unassigned",
     }
 }
 
@@ -316,7 +294,7 @@ mod tests {
         assert_eq!(in_words(Some(&frame(1001, ""))), "1001 (going away)");
         assert_eq!(
             in_words(Some(&frame(4001, "by\ne"))),
-            r#"4001 (the application's own) "by\ne""#
+            r#"4001 (private to the application) "by\ne""#
         );
     }
 }

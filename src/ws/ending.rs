@@ -200,8 +200,9 @@ fn shorten(reason: &str) -> String {
     reason
 }
 
-/// What RFC 6455 and its registry mean by a code; the page has the same words.
-pub(crate) fn meaning(code: u16) -> &'static str {
+/// What RFC 6455 and its registry mean by the code of a Close, in the words that the log and the page
+/// have for it.
+pub fn meaning(code: u16) -> &'static str {
     match code {
         1000 => "normal closure",
         1001 => "going away",
