@@ -98,7 +98,7 @@ pub(crate) fn serve(accepted: Accepted, context: &Context) {
     let mut connection = Connection {
         socket,
         buffer: Vec::new(),
-        client: Client::of_connection(peer),
+        client: Box::new(Client::of_connection(peer)),
         local,
         permit,
         client_permit: None,
@@ -113,8 +113,8 @@ struct Connection<'a> {
     socket: Socket,
     /// Read, not used yet: the start of a head, a pipelined request, early frames.
     buffer: Vec<u8>,
-    /// Who sent the last request.
-    client: Client,
+    /// Who sent the last request. Boxed, as this is in a frame below every session.
+    client: Box<Client>,
     local: Option<SocketAddr>,
     permit: ConnectionPermit,
     /// Behind a proxy: the client's own place, while its request is answered or its session lasts.
@@ -193,7 +193,7 @@ impl Connection<'_> {
     #[inline(never)]
     fn identify(&mut self, head: &Head) -> Result<(), Response> {
         let trusted = &self.context.config.trusted_proxies;
-        self.client = forwarded::resolve(self.client.peer, trusted, head);
+        *self.client = forwarded::resolve(self.client.peer, trusted, head);
         for remark in &self.client.remarks {
             debug!("{}: {remark}", self.client);
         }
@@ -335,7 +335,7 @@ impl Connection<'_> {
         number: u64,
         head: Box<Head>,
         upgrade: Upgrade,
-    ) -> (Opening, SessionPermit, Option<Courier>) {
+    ) -> (Box<Opening>, SessionPermit, Option<Courier>) {
         let Config { reply, clock, .. } = &self.context.config;
         let Upgrade { endpoint, subprotocol, mut orders, ticket, permit } = upgrade;
         let mut courier = None;
@@ -359,17 +359,18 @@ impl Connection<'_> {
         let introduce = move || {
             info::text(&info::describe(&head, &client, local, Some(number), subprotocol.as_deref()))
         };
-        let opening = Opening {
+        let opening = Box::new(Opening {
             number,
             early: mem::take(&mut self.buffer),
             replier,
             orders,
             introduction: Box::new(introduce),
-        };
+        });
         (opening, permit, courier)
     }
 
     /// Joins a room of the chat; or says why that cannot be now.
+    #[cold]
     fn join(&mut self, ticket: Ticket) -> Result<(Talk, Courier), String> {
         let rooms = &self.context.rooms;
         // The 101 goes before all that the courier brings. A connection that is gone will show.

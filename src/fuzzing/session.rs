@@ -87,7 +87,7 @@ impl<'a> Scene<'a> {
                 Box::new(|| "?info".to_owned())
             },
         };
-        let report = run(peer, opening, &config);
+        let report = run(peer, Box::new(opening), &config);
         assert!(started.elapsed() < NEVER, "a session without an end");
         (report, output)
     }

@@ -16,15 +16,16 @@ pub(crate) fn is_meant(head: &Head) -> bool {
 
 /// The 101 response to a valid handshake with this key.
 pub(crate) fn accept(head: &Head, key: &str, orders: &HandshakeOrders) -> String {
-    let subprotocol = chosen_subprotocol(head, orders)
-        .map_or(String::new(), |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
     // A right answer to another key is a wrong one to this.
     let key = if orders.bad_accept { "" } else { key };
-    format!(
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: {}\r\n{subprotocol}\r\n",
-        derive_accept_key(key.as_bytes())
-    )
+    let accept = derive_accept_key(key.as_bytes());
+    let (field, subprotocol, end) = match chosen_subprotocol(head, orders) {
+        Some(name) => ("Sec-WebSocket-Protocol: ", name, "\r\n"),
+        None => ("", "", ""),
+    };
+    let fixed = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Accept: ";
+    [fixed, &accept, "\r\n", field, subprotocol, end, "\r\n"].concat()
 }
 
 /// The client offered these in order of preference; an echo server speaks every one of them, and a

@@ -70,7 +70,7 @@ impl Count {
 }
 
 /// Serves an accepted WebSocket to its end.
-pub(crate) fn run<T: Transport>(transport: T, opening: Opening, config: &Config) -> Report {
+pub(crate) fn run<T: Transport>(transport: T, opening: Box<Opening>, config: &Config) -> Report {
     let mut session = Session::open(transport, opening, config);
     let cause = session.converse();
     let cause = session.settle(cause);
@@ -99,8 +99,9 @@ impl<'a, T: Transport> Session<'a, T> {
     /// On the heap, and out of line, as `converse` is: what is built here is moved, each move takes
     /// its room on the stack, and a session keeps every page of that it has touched.
     #[inline(never)]
-    fn open(transport: T, opening: Opening, config: &'a Config) -> Box<Session<'a, T>> {
-        let Opening { number, early, replier, orders, introduction } = opening;
+    #[expect(clippy::boxed_local, reason = "the caller's frame stays below the whole session")]
+    fn open(transport: T, opening: Box<Opening>, config: &'a Config) -> Box<Session<'a, T>> {
+        let Opening { number, early, replier, orders, introduction } = *opening;
         let max_size = Some(config.limits.max_message_size);
         let ws_config = WebSocketConfig::default()
             .read_buffer_size(SESSION_READ_BUFFER)
