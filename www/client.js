@@ -1,11 +1,12 @@
 // The page of wsecho: open a WebSocket, send, stop, and see what was said, how fast, and what went
-// wrong. With `?kiosk` the same page is one text box that looks after its connection by itself.
+// wrong. With `?chat` the same words go to a room, and with `?kiosk` the same page is one text box
+// that looks after its connection by itself.
 //
 // What comes from the network is only ever put into text nodes; the page's policy
 // (require-trusted-types-for) would stop anything else.
 
 /** @typedef {{from: "sent"|"received"|"event", at: number, data: string|Uint8Array, size: number,
- *   view: "text"|"hex"|"json", row?: HTMLLIElement}} Entry */
+ *   view: "text"|"hex"|"json", said?: string, row?: HTMLLIElement}} Entry */
 
 const DEFAULT_PATH = "/WebSocketGenericHandler.ashx";
 const OFFERED_PATHS = [DEFAULT_PATH, "/ws", "/echo"];
@@ -28,6 +29,8 @@ const MAX_FILE = 16 * 1024 * 1024;
 const MAX_BUFFERED = 256 * 1024;
 const MAX_BURST_MS = 6;
 const RECALLED = 50;
+/** Members in the list of a room; the count has all. */
+const LISTED_MEMBERS = 100;
 /** A link carries the last message up to this length. */
 const MAX_LINKED = 500;
 /** The next message of a link waits this long for the answer to the one before. */
@@ -119,9 +122,9 @@ let frame = 0;
 let restUntil = 0;
 
 /** Adds to the history. The kiosk has none to show, and keeps none. */
-function add(from, data, size = 0) {
+function add(from, data, size = 0, more = {}) {
   if (isKiosk) return;
-  entries.push({ from, at: Date.now(), data, size, view: typeof data === "string" ? "text" : "hex" });
+  entries.push({ from, at: Date.now(), data, size, view: typeof data === "string" ? "text" : "hex", ...more });
   keptBytes += size;
   while (entries.length > KEPT_ENTRIES || (keptBytes > KEPT_BYTES && entries.length > 1)) {
     keptBytes -= entries.shift().size;
@@ -130,8 +133,8 @@ function add(from, data, size = 0) {
   renderSoon();
 }
 
-function note(text) {
-  add("event", text);
+function note(text, more) {
+  add("event", text, 0, more);
 }
 
 function renderSoon() {
@@ -145,6 +148,7 @@ function render(now) {
   if (now < restUntil) return renderSoon();
   renderHistory();
   renderNumbers();
+  renderMembers();
   const end = performance.now();
   restUntil = end + 4 * (end - now);
 }
@@ -186,10 +190,10 @@ function cell(tag, name, text) {
 }
 
 /** What a row shows of its message. @param {Entry} entry */
-function shown({ data, view, size, from }) {
+function shown({ data, view, size, from, said }) {
   if (view === "hex") return hexDump(typeof data === "string" ? encoder.encode(data) : data);
   if (view === "json") return shortened(JSON.stringify(JSON.parse(asText(data)), null, 2));
-  return size === 0 && from !== "event" ? "(empty)" : shortened(asText(data));
+  return size === 0 && from !== "event" ? "(empty)" : shortened(said ?? asText(data));
 }
 
 function asText(data) {
@@ -279,8 +283,8 @@ function toggleView(view) {
 }
 
 async function copy() {
-  const { data, view } = chosen();
-  const text = typeof data === "string" || view === "text" ? asText(data) : toHex(data);
+  const { data, view, said } = chosen();
+  const text = view === "text" && said ? said : typeof data === "string" || view === "text" ? asText(data) : toHex(data);
   try {
     await navigator.clipboard.writeText(text);
   } catch {
@@ -359,9 +363,9 @@ function countSent(size) {
   if (!timed) unanswered.length = answered = 0;
 }
 
-function countReceived(size) {
+function countReceived(size, isAnswer) {
   count("received", size);
-  if (answered >= unanswered.length) return;
+  if (!isAnswer || answered >= unanswered.length) return;
   roundTrips.push(performance.now() - unanswered[answered]);
   if (roundTrips.length > PLOTTED) roundTrips.shift();
   answered += 1;
@@ -369,8 +373,9 @@ function countReceived(size) {
   else if (answered > MAX_UNANSWERED) unanswered = unanswered.slice(answered), answered = 0;
 }
 
-/** What was not answered on one connection never is on another. */
-function forgetUnanswered() {
+/** What was not answered on one connection never is on another, and nobody is in a room without one. */
+function forgetSession() {
+  enter(null);
   unanswered = [];
   answered = 0;
   timed = true;
@@ -466,7 +471,7 @@ function listen(name, heard) {
 function leave() {
   const left = socket;
   socket = null;
-  forgetUnanswered();
+  forgetSession();
   left?.close(1000);
 }
 
@@ -486,7 +491,7 @@ function hearOpen(_, opened) {
   session = nothing();
   page.notice.hidden = true;
   say("");
-  note("Connection Opened with the Echo server.");
+  note(isChat ? "Connection Opened." : "Connection Opened with the Echo server.");
   showState(socket.protocol && `subprotocol ${socket.protocol}`);
   sendLinked();
   kiosk.opened();
@@ -505,16 +510,21 @@ function hear({ data }) {
   const isText = typeof data === "string";
   const message = isText ? data : new Uint8Array(data);
   const size = isText ? encoder.encode(data).length : data.byteLength;
-  countReceived(size);
-  add("received", message, size);
-  announce(message);
+  const event = isChat && isText && parseEvent(data);
+  countReceived(size, !event || isOwn(event));
+  if (event) {
+    hearEvent(event, data, size);
+  } else {
+    add("received", message, size);
+    announce(message);
+  }
   if (linked.length) sendLinked();
   kiosk.heard();
   renderSoon();
 }
 
 function hearClose(event, { url, once }) {
-  forgetUnanswered();
+  forgetSession();
   const ended = ending(event, once);
   showState(once || stopped ? ended : "");
   kiosk.lost(event.code);
@@ -649,6 +659,133 @@ function putOrder(order) {
   page["orders-said"].textContent = `Connect opens ${url.pathname}${url.search}`;
 }
 
+// --- Chat: the events of a /chat, whose ever it is; what is none is shown as it is
+
+let isChat = !isKiosk && parameters.has("chat");
+/** The address of the other mode, for the way back. */
+let otherAddress = DEFAULT_PATH;
+/** Where the welcome said that this page is. @type {{name: string, seq: number, members: Set<string>}|null} */
+let room = null;
+let isListOld = false;
+/** Messages that came while nobody looked. */
+let unread = 0;
+const title = document.title;
+/** What is remembered, where a page may. */
+const memory = (() => { try { return localStorage; } catch { return {}; } })();
+
+/** What the events have; `seq` is a number, all else is text. */
+const EVENTS = {
+  __proto__: null,
+  welcome: ["room", "name", "seq"], join: ["name", "at"], leave: ["name", "at"], message: ["from", "text", "at", "seq"],
+};
+
+function parseEvent(text) {
+  try {
+    const event = JSON.parse(text);
+    const isWhole = ["type", ...EVENTS[event.type]].every((key) => typeof event[key] === (key === "seq" ? "number" : "string"));
+    return isWhole ? event : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function hearEvent(event, data, size) {
+  const { type, name } = event;
+  const at = Date.parse(event.at) || Date.now();
+  if (type === "message") return hearSaid(event, at, data, size);
+  if (type === "welcome") return welcome(event);
+  room?.members[type === "join" ? "add" : "delete"](name);
+  isListOld = true;
+  note(`${name} ${type}s.`, { at });
+}
+
+function welcome({ room: called, name, members, seq }) {
+  note(`You are ${name} in ${called}.`);
+  enter({ name, seq, members: new Set([members].flat().filter((member) => typeof member === "string")) });
+}
+
+function hearSaid(event, at, data, size) {
+  const said = `${event.from}: ${event.text}`;
+  const own = isOwn(event);
+  add(own ? "sent" : "received", data, size, { at, said });
+  if (own) return;
+  announce(said);
+  if (document.hidden && isNew(event)) showUnread(unread + 1);
+}
+
+/** Whether it was said since this page came; before is the greeting. */
+function isNew({ seq }) {
+  return !(seq <= room?.seq);
+}
+
+function isOwn(event) {
+  return event.type === "message" && event.from === room?.name && isNew(event);
+}
+
+function enter(next) {
+  room = next;
+  isListOld = true;
+  renderSoon();
+}
+
+function renderMembers() {
+  if (!isListOld) return;
+  isListOld = false;
+  const names = [...(room?.members ?? [])];
+  page.members.hidden = !room;
+  page["member-count"].textContent = `${integer.format(names.length)} here`;
+  const listed = names.slice(0, LISTED_MEMBERS).map((name) => name + (name === room.name ? " (you)" : ""));
+  page["member-list"].replaceChildren(...listed.map((name) => cell("li", "", name)));
+}
+
+function showUnread(count) {
+  unread = count;
+  document.title = count ? `(${count}) wsecho` : title;
+}
+
+function switchTo(chat) {
+  if (chat === isChat) return;
+  isChat = chat;
+  [page.address.value, otherAddress] = [otherAddress, page.address.value];
+  showMode();
+  connect();
+}
+
+function showMode() {
+  root.dataset.talk = isChat ? "chat" : "echo";
+  page["as-echo"].ariaPressed = String(!isChat);
+  page["as-chat"].ariaPressed = String(isChat);
+}
+
+/** The form follows an address that was typed, and the address the form. */
+function readRoom() {
+  const url = isChat && parsed();
+  if (isRoom(url)) eachField((field) => (field.value = url.searchParams.get(field.id) ?? ""));
+}
+
+function writeRoom() {
+  page.address.value = roomAddress(parsed());
+  eachField(({ id, value }) => (memory[id] = value));
+}
+
+/** The address of the room in the form: where a chat is addressed already, or on this server. */
+function roomAddress(address) {
+  const url = isRoom(address) ? address : new URL("/chat", location.href.replace(/^http/, "ws"));
+  eachField(({ id, value }) => {
+    url.searchParams.delete(id);
+    if (value.trim()) url.searchParams.append(id, value.trim());
+  });
+  return url.href;
+}
+
+function isRoom(url) {
+  return url && url.pathname.endsWith("/chat");
+}
+
+function eachField(act) {
+  [page.room, page.name].forEach(act);
+}
+
 // --- Sending
 
 /** What was sent before, for the Up key; `at` is where the keys have led. */
@@ -664,7 +801,7 @@ function transmit(data, typed) {
   socket.send(data);
   const size = typeof data === "string" ? encoder.encode(data).length : data.length;
   countSent(size);
-  add("sent", data, size);
+  if (!room) add("sent", data, size); // a room says it back, in the order of all
   renderSoon();
   if (typed) remember(typed);
   return true;
@@ -909,19 +1046,23 @@ function linkSoon() {
 
 function link() {
   linking = 0;
-  const query = new URLSearchParams();
+  const query = new URLSearchParams(isChat ? "chat" : "");
   const url = addressed();
   const path = url.host === location.host ? url.pathname + url.search : url.href;
-  if (path !== DEFAULT_PATH) query.set("url", path);
+  if (isChat && /^\/chat(\?|$)/.test(path)) url.searchParams.forEach((value, key) => query.set(key, value));
+  else if (path !== DEFAULT_PATH) query.set("url", path);
   if (page.subprotocols.value.trim()) query.set("subprotocols", page.subprotocols.value.trim());
-  if (lastText && lastText.length <= MAX_LINKED) query.set("send", lastText);
-  history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
+  // To a room, nothing is said twice because a page was loaded again.
+  if (!isChat && lastText && lastText.length <= MAX_LINKED) query.set("send", lastText);
+  history.replaceState(null, "", query.size ? `?${query}`.replace("?chat=", "?chat") : location.pathname);
 }
 
 // --- Start
 
 function fillIn() {
-  page.address.value = parameters.get("url") ?? DEFAULT_PATH;
+  eachField((field) => (field.value = parameters.get(field.id) ?? memory[field.id] ?? ""));
+  otherAddress = isChat ? DEFAULT_PATH : roomAddress();
+  page.address.value = parameters.get("url") ?? (isChat ? roomAddress() : DEFAULT_PATH);
   page.address.value = parsed()?.href ?? page.address.value; // connecting says what is wrong with it
   page.subprotocols.value = parameters.get("subprotocols") ?? "";
   for (const path of OFFERED_PATHS) {
@@ -942,6 +1083,11 @@ function wire() {
   onSubmit(page.connect, connect);
   onSubmit(page.compose, send);
   on(page.stop, "click", stop);
+  on(page["as-echo"], "click", () => switchTo(false));
+  on(page["as-chat"], "click", () => switchTo(true));
+  on(page.address, "input", readRoom);
+  eachField((field) => on(field, "input", writeRoom));
+  on(document, "visibilitychange", () => document.hidden || showUnread(0));
   on(page.orders, "toggle", listOrders);
   on(page.message, "keydown", hearKey);
   on(page.repeat, "click", toggleRepeat);
@@ -981,7 +1127,9 @@ function online() {
 }
 
 root.dataset.mode = isKiosk ? "kiosk" : "tester";
+showMode();
 fillIn();
+readRoom();
 wire();
 if (isKiosk) kiosk.start();
 if (mayConnectUnasked()) connect();

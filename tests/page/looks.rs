@@ -46,6 +46,15 @@ fn axe_finds_no_violation() {
         browser.prefer(scheme);
         assert_eq!(violations(&mut browser), Vec::<String>::new(), "failed, {scheme}");
     }
+    browser.open(&format!("http://{}/?chat&name=ann", server.address));
+    browser.wait("!document.querySelector('#members').hidden");
+    browser.fill("Message", "x");
+    browser.press("Enter", 13);
+    wait_for_row(&mut browser, "sent", "ann: x");
+    for scheme in ["light", "dark"] {
+        browser.prefer(scheme);
+        assert_eq!(violations(&mut browser), Vec::<String>::new(), "chat, {scheme}");
+    }
     browser.open(&format!("http://{}/?kiosk", server.address));
     wait_for_state(&mut browser, "OPEN");
     for scheme in ["light", "dark"] {
@@ -63,6 +72,10 @@ fn nothing_is_wider_than_the_window() {
     for (query, shown) in [
         (format!("?url=/echo&send={long}"), replied),
         (format!("?url=/{long}"), "!document.querySelector('#notice-answer').hidden"),
+        (
+            format!("?chat&room={0}&name={0}", &long[..32]),
+            "!document.querySelector('#members').hidden",
+        ),
         (format!("?kiosk&url=/echo&send={long}"), "document.querySelector('#last-text').innerText"),
     ] {
         let mut browser = open(&server, &query);
@@ -116,11 +129,13 @@ fn every_control_is_reached_by_the_tab_key() {
     let mut browser = open(&server, "?url=/echo&send=x");
     wait_for_row(&mut browser, "received", "x");
     let mut reached = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..22 {
         browser.press("Tab", 9);
         reached.push(tabbed(&mut browser));
     }
     for id in [
+        "as-echo",
+        "as-chat",
         "address",
         "subprotocols",
         "open",
@@ -145,4 +160,15 @@ fn every_control_is_reached_by_the_tab_key() {
     assert_eq!(browser.eval("document.activeElement.dataset.from"), "received");
     browser.press("Tab", 9);
     assert_eq!(browser.eval("document.activeElement.id"), "as-hex");
+    browser.click("button", "Chat");
+    browser.wait("!document.querySelector('#members').hidden");
+    let mut reached = Vec::new();
+    for _ in 0..8 {
+        browser.press("Tab", 9);
+        reached.push(tabbed(&mut browser));
+    }
+    let expected = ["address", "subprotocols", "room", "name", "open", "stop", "save", "clear"];
+    assert_eq!(reached, expected);
+    browser.press("Tab", 9);
+    assert_eq!(tabbed(&mut browser), "member-list");
 }

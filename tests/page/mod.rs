@@ -1,5 +1,6 @@
 //! The page: its files over HTTP, and itself in a real browser.
 
+mod chat;
 mod client;
 mod conversation;
 mod ending;

@@ -240,6 +240,13 @@ impl Browser {
         BASE64.decode(shot["data"].as_str().unwrap().as_bytes()).unwrap()
     }
 
+    /// Puts another tab before the page's, as a visitor would.
+    pub fn hide(&mut self) {
+        let target = self.call("Target.createTarget", &json!({"url": "about:blank"}));
+        self.call("Target.activateTarget", &target);
+        self.wait("document.hidden");
+    }
+
     /// Takes the network away, or gives it back.
     pub fn offline(&mut self, offline: bool) {
         let params = json!({"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
