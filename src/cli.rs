@@ -2,7 +2,7 @@
 //!
 //! What it is not: a default or a limit; those are the library's.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use log::LevelFilter;
 use wsecho::{
-    ChatLimits, Clock, Config, LONG_TIME, Limits, MAX_MESSAGE_SIZE_CEILING, Network,
-    TUTORIAL_REPLY, Template, Timeouts,
+    ChatLimits, Clock, Config, LONG_TIME, Limits, Listen, ListenError, MAX_MESSAGE_SIZE_CEILING,
+    Network, TUTORIAL_REPLY, Template, Timeouts,
 };
 
 use crate::check;
@@ -31,11 +31,11 @@ pub(crate) struct Options {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
-    /// Address and port to listen on; repeat it for more. Port 0 takes any free one. Without it,
-    /// 127.0.0.1:8080, or 0.0.0.0:$PORT where the environment has PORT. Sockets that systemd passes
-    /// come before both.
-    #[arg(long, value_name = "ADDR", env = "WSECHO_LISTEN", value_delimiter = ',')]
-    listen: Vec<Listen>,
+    /// Address and port to listen on, or unix:PATH[,mode=0660]; repeat it for more. Port 0 takes
+    /// any free one. Without it, 127.0.0.1:8080, or 0.0.0.0:$PORT where the environment has PORT.
+    /// Sockets that systemd passes come before both.
+    #[arg(long, value_name = "ADDR", env = "WSECHO_LISTEN")]
+    listen: Vec<Addresses>,
 
     /// What /ws answers; {message} and {time} are filled in, a brace is written {{ or }}.
     #[arg(long, value_name = "TEMPLATE", env = "WSECHO_REPLY", default_value = TUTORIAL_REPLY)]
@@ -58,7 +58,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ORIGIN", env = "WSECHO_ALLOW_ORIGIN", value_delimiter = ',')]
     allow_origin: Vec<String>,
 
-    /// A proxy, by IP or CIDR, whose `Forwarded` or `X-Forwarded-For` says who the client is, in the
+    /// A proxy, by IP or CIDR (or unix, for whoever connects on a Unix socket), whose `Forwarded` or `X-Forwarded-For` says who the client is, in the
     /// log and for --max-connections-per-ip; repeat it for more.
     #[arg(long, value_name = "CIDR", env = "WSECHO_TRUSTED_PROXY", value_delimiter = ',')]
     trusted_proxy: Vec<Network>,
@@ -217,7 +217,7 @@ impl Options {
         let clock = clock(&self.time_format)
             .map_err(|error| usage(format!("--time-format {:?}: {error}", self.time_format)))?;
         let listen =
-            listen_addresses(&self.listen, std::env::var("PORT").ok().as_deref()).map_err(usage)?;
+            listen_addresses(self.listen, std::env::var("PORT").ok().as_deref()).map_err(usage)?;
         let (limits, timeouts, chat) = self.limits.into_config()?;
         Ok(Config {
             listen,
@@ -305,42 +305,35 @@ fn usage(what: String) -> clap::Error {
 }
 
 /// What `--listen` says, else what PORT says, else the library's default.
-fn listen_addresses(listen: &[Listen], port: Option<&str>) -> Result<Vec<SocketAddr>, String> {
+fn listen_addresses(listen: Vec<Addresses>, port: Option<&str>) -> Result<Vec<Listen>, String> {
     match port.filter(|port| !port.is_empty()) {
-        _ if !listen.is_empty() => Ok(listen.iter().map(|Listen(address)| *address).collect()),
+        _ if !listen.is_empty() => Ok(listen.into_iter().flat_map(|Addresses(all)| all).collect()),
         Some(port) => {
             let port = port.parse().map_err(|_| {
                 format!("PORT={port:?} is not a port number; set --listen, or unset PORT")
             })?;
-            Ok(vec![(Ipv4Addr::UNSPECIFIED, port).into()])
+            Ok(vec![Listen::from((Ipv4Addr::UNSPECIFIED, port))])
         }
         None => Ok(Config::default().listen),
     }
 }
 
-/// `IP:PORT`. Names are not looked up, which a static binary cannot do; `localhost` is 127.0.0.1.
-#[derive(Debug, Clone)]
-struct Listen(SocketAddr);
+/// What one `--listen` says. A comma stands before the next address, or before the mode of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Addresses(Vec<Listen>);
 
-impl FromStr for Listen {
-    type Err = String;
+impl FromStr for Addresses {
+    type Err = ListenError;
 
-    fn from_str(text: &str) -> Result<Listen, String> {
-        if let Ok(address) = text.parse() {
-            return Ok(Listen(address));
-        }
-        let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
-        if let Some(port) = local {
-            return Ok(Listen((Ipv4Addr::LOCALHOST, port).into()));
-        }
-        let example = match (text.trim_start_matches(':').parse::<u16>(), text.parse::<IpAddr>()) {
-            (Ok(port), _) => {
-                format!("127.0.0.1:{port} for this machine only, 0.0.0.0:{port} for its network")
+    fn from_str(text: &str) -> Result<Addresses, ListenError> {
+        let mut parts: Vec<String> = Vec::new();
+        for part in text.split(',') {
+            match parts.last_mut() {
+                Some(path) if part.starts_with("mode=") => path.extend([",", part]),
+                _ => parts.push(part.to_owned()),
             }
-            (_, Ok(ip)) => SocketAddr::from((ip, wsecho::DEFAULT_PORT)).to_string(),
-            _ => "127.0.0.1:8080 or [::1]:8080".to_owned(),
-        };
-        Err(format!("an address is an IP and a port: {example}"))
+        }
+        parts.iter().map(|part| part.parse()).collect::<Result<_, _>>().map(Addresses)
     }
 }
 
@@ -350,15 +343,16 @@ mod tests {
 
     #[test]
     fn where_to_listen() {
-        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let address = |text: &str| text.parse::<Listen>().unwrap();
         let default = vec![address("127.0.0.1:8080")];
-        assert_eq!(listen_addresses(&[], None), Ok(default.clone()));
-        assert_eq!(listen_addresses(&[], Some("")), Ok(default), "an empty variable is none");
-        assert_eq!(listen_addresses(&[], Some("80")), Ok(vec![address("0.0.0.0:80")]));
-        assert!(listen_addresses(&[], Some("65536")).is_err());
-        let given = ["localhost:1".parse().unwrap(), "[::1]:2".parse().unwrap()];
-        let expected = vec![address("127.0.0.1:1"), address("[::1]:2")];
-        assert_eq!(listen_addresses(&given, Some("80")), Ok(expected));
+        assert_eq!(listen_addresses(vec![], None), Ok(default.clone()));
+        assert_eq!(listen_addresses(vec![], Some("")), Ok(default), "an empty variable is none");
+        assert_eq!(listen_addresses(vec![], Some("80")), Ok(vec![address("0.0.0.0:80")]));
+        assert!(listen_addresses(vec![], Some("65536")).is_err());
+        let given = ["localhost:1,unix:/a,mode=0660,[::1]:2", "unix:/b"];
+        let given = given.map(|text| text.parse().unwrap()).to_vec();
+        let expected = ["127.0.0.1:1", "unix:/a,mode=0660", "[::1]:2", "unix:/b"].map(address);
+        assert_eq!(listen_addresses(given, Some("80")), Ok(expected.to_vec()));
     }
 
     #[test]

@@ -9,7 +9,6 @@
 use std::io::ErrorKind::WouldBlock;
 use std::io::Write;
 use std::mem;
-use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -34,6 +33,8 @@ use crate::http::refusal::{self, Unavailable};
 use crate::http::response::Response;
 use crate::http::route::{Route, route};
 use crate::http::upgrade;
+use crate::net::Stream;
+use crate::net::address::Address;
 use crate::net::admission::{AddressPermit, ConnectionPermit, SessionPermit};
 use crate::net::linger::linger;
 use crate::net::shutdown::Stop;
@@ -61,8 +62,8 @@ pub(crate) struct Context {
 /// A connection that has its place.
 #[derive(Debug)]
 pub(crate) struct Accepted {
-    pub(crate) stream: TcpStream,
-    pub(crate) peer: SocketAddr,
+    pub(crate) stream: Stream,
+    pub(crate) peer: Address,
     pub(crate) permit: ConnectionPermit,
 }
 
@@ -90,8 +91,8 @@ enum Step {
 pub(crate) fn serve(accepted: Accepted, context: &Context) {
     let Accepted { stream, peer, permit } = accepted;
     let timeouts = &context.config.timeouts;
-    let local = stream.local_addr().ok();
-    let socket = match Socket::new(stream, &context.stop, timeouts.write) {
+    let local = Address::of_our_end(&stream);
+    let socket = match Socket::new(stream, peer, &context.stop, timeouts.write) {
         Ok(socket) => socket,
         Err(error) => return debug!("{peer}: gone before the first byte: {error}"),
     };
@@ -115,7 +116,7 @@ struct Connection<'a> {
     buffer: Vec<u8>,
     /// Who sent the last request. Boxed, as this is in a frame below every session.
     client: Box<Client>,
-    local: Option<SocketAddr>,
+    local: Option<Address>,
     permit: ConnectionPermit,
     /// Behind a proxy: the client's own place, while its request is answered or its session lasts.
     client_permit: Option<AddressPermit>,
@@ -197,7 +198,7 @@ impl Connection<'_> {
         for remark in &self.client.remarks {
             debug!("{}: {remark}", self.client);
         }
-        if forwarded::trusts(trusted, self.client.peer.ip()) {
+        if forwarded::trusts(trusted, self.client.peer.host()) {
             let permit = self.permit.client(self.client.address);
             self.client_permit = permit.map_err(|full| {
                 refusal::unavailable(Unavailable::Full(full), Some(head)).answer(head)
@@ -262,9 +263,8 @@ impl Connection<'_> {
     }
 
     fn door(&self) -> Door<'_> {
-        let is_loopback = |local: SocketAddr| local.ip().to_canonical().is_loopback();
         Door {
-            local: self.local.is_some_and(is_loopback),
+            local: self.local.is_some_and(|local| local.host().is_local()),
             allow_origin: &self.context.config.allow_origin,
         }
     }

@@ -3,15 +3,15 @@
 //! The order in which the code is read is the order in which data flows:
 //!
 //! ```text
-//! TcpListener ── accept ──▶ admission ──▶ thread pool ──▶ connection          server, net
-//!                               │ refused: 503, off the accept thread
+//! Listener ── accept ──▶ admission ──▶ thread pool ──▶ connection             server, net
+//!                            │ refused: 503, off the accept thread
 //! connection:  head ──▶ route ──▶ page      (the connection is kept alive)    connection, http
 //!                           ├───▶ refusal   (what is wrong, and what would be right)
 //!                           └───▶ upgrade ──▶ session: read, reply, write … until
 //!                                             the closing handshake is done   ws
 //! ```
 //!
-//! Types tell the same story: `TcpStream → Socket → Head → Route → WebSocket<Socket> → Report`.
+//! Types tell the same story: `Stream → Socket → Head → Route → WebSocket<Socket> → Report`.
 //!
 //! It is no framework, no proxy and no application server; there is no async runtime in it.
 //! The program `wsecho` is a command line around this library, and beside it a client that checks
@@ -58,8 +58,9 @@ mod server;
 mod ws;
 
 pub use config::{
-    ChatLimits, Clock, Config, DEFAULT_PORT, LONG_TIME, Limits, MAX_MESSAGE_SIZE_CEILING, Network,
-    NetworkError, TUTORIAL_REPLY, Template, TemplateError, Timeouts, timestamp,
+    ChatLimits, Clock, Config, DEFAULT_PORT, LONG_TIME, Limits, Listen, ListenError,
+    MAX_MESSAGE_SIZE_CEILING, Network, NetworkError, TUTORIAL_REPLY, Template, TemplateError,
+    Timeouts, timestamp,
 };
 pub use control::help as control_help;
 pub use ops::descriptors::raise_descriptor_limit;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::{info, warn};
-use wsecho::{Config, Error, Server, Stopper, mapping_shortage, raise_descriptor_limit};
+use wsecho::{Config, Error, Listen, Server, Stopper, mapping_shortage, raise_descriptor_limit};
 
 mod check;
 mod cli;
@@ -62,14 +62,20 @@ fn run(config: Config) -> Result<(), Error> {
 /// Says where to connect, to people, scripts and the service manager; a closed stdout is no reason
 /// not to serve.
 fn announce(server: &Server) {
-    let urls: Vec<_> =
-        server.local_addrs().iter().map(|address| format!("http://{address}/")).collect();
+    let urls: Vec<_> = server.listening().iter().map(url).collect();
     let mut out = std::io::stdout().lock();
     for url in &urls {
         let _ = writeln!(out, "listening on {url}");
     }
     let _ = out.flush();
     service::ready(&format!("listening on {}", urls.join(", ")));
+}
+
+fn url(listen: &Listen) -> String {
+    match listen {
+        Listen::Tcp(address) => format!("http://{address}/"),
+        Listen::Unix { .. } => listen.to_string(),
+    }
 }
 
 /// The first SIGINT, SIGTERM or SIGHUP stops the server, a second one ends the process at once.

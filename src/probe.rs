@@ -6,25 +6,27 @@
 //! Invariant: an echo ends at its deadline.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use socket2::SockAddr;
 use tungstenite::http::{Request, StatusCode};
 use tungstenite::{Error, HandshakeError, Message, WebSocket};
 
+use crate::net::address::Address;
+use crate::net::listen::connect;
 use crate::net::socket::{Patience, Socket, Transport};
 
 /// A client that proves that its server lives. See [`Server::probe`](crate::Server::probe).
 #[derive(Debug)]
 pub struct Probe {
-    address: SocketAddr,
+    address: SockAddr,
     /// By its key the server knows a session of ours, and keeps it out of the log.
     key: String,
 }
 
 impl Probe {
-    pub(crate) fn new(address: SocketAddr, key: String) -> Probe {
+    pub(crate) fn new(address: SockAddr, key: String) -> Probe {
         Probe { address, key }
     }
 
@@ -35,8 +37,9 @@ impl Probe {
     /// What went wrong, or that time ran out.
     pub fn echo(&self, timeout: Duration) -> io::Result<()> {
         let deadline = Instant::now() + timeout;
-        let stream = TcpStream::connect_timeout(&self.address, timeout)?;
-        let mut socket = Socket::new(stream, &Arc::default(), timeout)?;
+        let stream = connect(&self.address, timeout)?;
+        let peer = Address::of(&self.address);
+        let mut socket = Socket::new(stream, peer, &Arc::default(), timeout)?;
         socket.set_patience(Patience::until(deadline));
         match tungstenite::client(self.request(), socket) {
             Ok((session, _)) => converse(session).map_err(failure),
@@ -51,8 +54,9 @@ impl Probe {
     }
 
     fn request(&self) -> Request<()> {
-        let request = Request::get(format!("ws://{}/echo", self.address))
-            .header("Host", self.address.to_string())
+        let host = self.address.as_socket().map_or("localhost".to_owned(), |at| at.to_string());
+        let request = Request::get(format!("ws://{host}/echo"))
+            .header("Host", host)
             .header("Upgrade", "websocket")
             .header("Connection", "Upgrade")
             .header("Sec-WebSocket-Version", "13")

@@ -7,7 +7,8 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,15 +19,17 @@ use log::{debug, info, warn};
 use tungstenite::handshake::client::generate_key;
 
 use crate::chat::room::Rooms;
-use crate::config::Config;
 use crate::config::tuning::ACCEPT_BACKOFF;
+use crate::config::{Config, Listen};
 use crate::connection::{self, Accepted, Context};
 use crate::http::forwarded;
 use crate::http::page::Site;
 use crate::http::refusal::{self, Unavailable};
 use crate::http::response::Response;
+use crate::net::Stream;
+use crate::net::address::Address;
 use crate::net::admission::Admission;
-use crate::net::listen::{adopt, listen, reachable};
+use crate::net::listen::Listener;
 use crate::net::pool::Pool;
 use crate::net::refuser::Refuser;
 use crate::net::shutdown::Stop;
@@ -36,7 +39,7 @@ use crate::probe::Probe;
 /// A server that listens, and serves once [`run`](Server::run) is called.
 #[derive(Debug)]
 pub struct Server {
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     context: Arc<Context>,
 }
 
@@ -56,8 +59,8 @@ impl Stopper {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// An address cannot be listened on.
-    Listen(SocketAddr, io::Error),
+    /// An address or a path cannot be listened on.
+    Listen(Listen, io::Error),
     /// A socket that was handed over cannot be served.
     Inherited(io::Error),
     /// The folder of the page cannot be read.
@@ -69,8 +72,11 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Listen(address, error) => {
-                write!(f, "cannot listen on {address}: {}", listen_advice(*address, error))
+            Error::Listen(listen @ Listen::Tcp(address), error) => {
+                write!(f, "cannot listen on {listen}: {}", tcp_advice(*address, error))
+            }
+            Error::Listen(listen, error) => {
+                write!(f, "cannot listen on {listen}: {}", unix_advice(error))
             }
             Error::Inherited(error) => write!(
                 f,
@@ -84,7 +90,7 @@ impl fmt::Display for Error {
     }
 }
 
-fn listen_advice(address: SocketAddr, error: &io::Error) -> String {
+fn tcp_advice(address: SocketAddr, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => format!(
             "another process has port {}; stop it, or choose another port with --listen (0 takes any free one)",
@@ -101,6 +107,23 @@ fn listen_advice(address: SocketAddr, error: &io::Error) -> String {
     }
 }
 
+fn unix_advice(error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another process listens there; stop it, or choose another path with --listen"
+        }
+        io::ErrorKind::AlreadyExists => {
+            "what is there is no socket, and was left alone; choose another path with --listen"
+        }
+        io::ErrorKind::NotFound => "its folder does not exist",
+        io::ErrorKind::PermissionDenied => {
+            "this user may not write to the folder, or not connect to what is there"
+        }
+        _ => return error.to_string(),
+    };
+    advice.to_owned()
+}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
@@ -113,7 +136,7 @@ impl std::error::Error for Error {
 }
 
 impl Server {
-    /// Listens on every address of `config`.
+    /// Listens on every address and path of `config`.
     ///
     /// # Errors
     /// An address or the folder of the page cannot be had; [`Error`] says what to do.
@@ -121,29 +144,35 @@ impl Server {
         let listeners = config
             .listen
             .iter()
-            .map(|address| listen(*address).map_err(|error| Error::Listen(*address, error)))
+            .map(|at| Listener::bind(at).map_err(|error| Error::Listen(at.clone(), error)))
             .collect::<Result<_, _>>()?;
         Server::with(listeners, config)
     }
 
-    /// Serves listeners that somebody else has made, in place of the addresses of `config`: a service
-    /// manager, or a test.
+    /// Serves listeners that somebody else has made, TCP or Unix, in place of those that `config`
+    /// names.
     ///
     /// # Errors
     /// A socket that does not listen, or the folder of the page cannot be had.
-    pub fn over(listeners: Vec<TcpListener>, config: Config) -> Result<Server, Error> {
-        let listeners = listeners.into_iter().map(adopt).collect::<Result<_, _>>();
+    pub fn over(listeners: Vec<OwnedFd>, config: Config) -> Result<Server, Error> {
+        let listeners = listeners.into_iter().map(Listener::adopt).collect::<Result<_, _>>();
         Server::with(listeners.map_err(Error::Inherited)?, config)
     }
 
-    fn with(listeners: Vec<TcpListener>, config: Config) -> Result<Server, Error> {
+    fn with(listeners: Vec<Listener>, config: Config) -> Result<Server, Error> {
         let site = Site::new(config.www.as_deref())
             .map_err(|error| Error::Www(config.www.clone().unwrap_or_default(), error))?;
         let rooms = Arc::new(Rooms::new(config.chat.clone()));
+        let stop = match listeners.iter().find(|listener| listener.is_unix()) {
+            Some(unix) => {
+                Stop::with_bell().map_err(|error| Error::Listen(unix.address(), error))?
+            }
+            None => Stop::default(),
+        };
         let context = Context {
             config,
             site,
-            stop: Arc::default(),
+            stop: Arc::new(stop),
             rooms,
             sessions: AtomicU64::new(0),
             probe_key: generate_key(),
@@ -151,9 +180,18 @@ impl Server {
         Ok(Server { listeners, context: Arc::new(context) })
     }
 
-    /// The addresses listened on, in the order of [`Config::listen`], with the real ports.
+    /// Where it listens, in the order of [`Config::listen`], with the real ports.
+    pub fn listening(&self) -> Vec<Listen> {
+        self.listeners.iter().map(Listener::address).collect()
+    }
+
+    /// The addresses among [`listening`](Server::listening).
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        let tcp = |listen| match listen {
+            Listen::Tcp(address) => Some(address),
+            Listen::Unix { .. } => None,
+        };
+        self.listening().into_iter().filter_map(tcp).collect()
     }
 
     /// A handle that stops this server.
@@ -165,8 +203,8 @@ impl Server {
     ///
     /// None where there is no listener.
     pub fn probe(&self) -> Option<Probe> {
-        let address = self.listeners.first()?.local_addr().ok()?;
-        Some(Probe::new(reachable(address), self.context.probe_key.clone()))
+        let address = self.listeners.first()?.reachable();
+        Some(Probe::new(address, self.context.probe_key.clone()))
     }
 
     /// Serves until it is stopped.
@@ -216,7 +254,7 @@ struct Doors {
 
 impl Doors {
     /// Accepts until the doors are closed.
-    fn accept(&self, listener: &TcpListener) {
+    fn accept(&self, listener: &Listener) {
         let (shortest, longest) = ACCEPT_BACKOFF;
         let (mut pause, mut errors, mut refusals) =
             (shortest, Throttle::default(), Throttle::default());
@@ -229,6 +267,7 @@ impl Doors {
                 Err(error) if concerns_one_peer(&error) => {
                     debug!("a connection was lost before it was accepted: {error}");
                 }
+                Err(_) if self.closed.load(Ordering::SeqCst) => {}
                 Err(error) => {
                     if let Some(more) = errors.pass(Instant::now()) {
                         warn!(
@@ -243,9 +282,9 @@ impl Doors {
     }
 
     /// Gives a connection its place and its thread, or its refusal.
-    fn admit(&self, stream: TcpStream, peer: SocketAddr, refusals: &mut Throttle) {
-        let is_proxy = forwarded::trusts(&self.context.config.trusted_proxies, peer.ip());
-        let (stream, why) = match self.admission.connect((!is_proxy).then(|| peer.ip())) {
+    fn admit(&self, stream: Stream, peer: Address, refusals: &mut Throttle) {
+        let is_proxy = forwarded::trusts(&self.context.config.trusted_proxies, peer.host());
+        let (stream, why) = match self.admission.connect((!is_proxy).then(|| peer.host())) {
             Ok(permit) => match self.pool.run(Accepted { stream, peer, permit }) {
                 Ok(()) => return,
                 Err(back) => (back.stream, Unavailable::NoThread),
@@ -266,7 +305,7 @@ impl Doors {
     }
 
     /// Waits for the sessions to part, and for the requests in progress; drops what takes too long.
-    fn drain(&self, grace: Duration, listeners: &[TcpListener]) {
+    fn drain(&self, grace: Duration, listeners: &[Listener]) {
         let deadline = Instant::now() + grace;
         let sessions = self.admission.wait_for_sessions(deadline);
         self.close(listeners);
@@ -281,16 +320,13 @@ impl Doors {
         }
     }
 
-    /// Ends the accept loops, by a connection to each.
-    fn close(&self, listeners: &[TcpListener]) {
+    /// Ends the accept loops.
+    fn close(&self, listeners: &[Listener]) {
         if self.closed.swap(true, Ordering::SeqCst) {
             return;
         }
         for listener in listeners {
-            if let Ok(address) = listener.local_addr() {
-                // It fails where nothing is needed: an accept loop that is not waiting.
-                let _ = TcpStream::connect_timeout(&reachable(address), ACCEPT_BACKOFF.1);
-            }
+            listener.wake(ACCEPT_BACKOFF.1);
         }
     }
 }

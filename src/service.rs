@@ -6,7 +6,7 @@
 //! Invariant: a manager that does not listen is no reason not to serve.
 
 use std::io;
-use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Instant;
 
@@ -19,9 +19,16 @@ use wsecho::Probe;
 ///
 /// # Errors
 /// A descriptor that is no socket to listen on.
-pub(crate) fn listeners() -> io::Result<Vec<TcpListener>> {
+pub(crate) fn listeners() -> io::Result<Vec<OwnedFd>> {
     let mut passed = ListenFd::from_env();
-    (0..passed.len()).filter_map(|index| passed.take_tcp_listener(index).transpose()).collect()
+    (0..passed.len()).filter_map(|index| take(&mut passed, index).transpose()).collect()
+}
+
+fn take(passed: &mut ListenFd, index: usize) -> io::Result<Option<OwnedFd>> {
+    if let Ok(unix) = passed.take_unix_listener(index) {
+        return Ok(unix.map(Into::into));
+    }
+    passed.take_tcp_listener(index).map(|tcp| tcp.map(Into::into))
 }
 
 /// Clients may come; `status` is for people.

@@ -19,4 +19,5 @@ mod scripts;
 mod service;
 mod soak;
 mod stop;
+mod unix;
 mod www;

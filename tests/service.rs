@@ -3,7 +3,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
@@ -231,6 +231,28 @@ fn what_is_passed_has_to_be_a_listener() {
         assert!(stderr.contains(expected) && stderr.contains("LISTEN_FDS"), "{stderr}");
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
     }
+}
+
+#[test]
+fn a_path_that_is_passed_is_served_and_left_to_its_owner() {
+    let manager = Manager::new();
+    let path = manager.folder.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    for _ in 0..2 {
+        let mut early = Raw::connect_unix(&path);
+        early.send(handshake("/echo")).send(frame(FIN_TEXT, b"early"));
+        let mut service = activated(listener.try_clone().unwrap(), ITSELF, &[]);
+        let program = manager.start(service.env("WATCHDOG_USEC", "100000"));
+        let expected = format!("READY=1\nSTATUS=listening on unix:{}\n", path.display());
+        assert_eq!(manager.told(), expected);
+        assert_answered(early);
+        manager.hears_of_life(2);
+        program.signal(Signal::SIGTERM);
+        let (status, log) = program.wait();
+        assert!(status.success(), "{log}");
+        manager.told_so_far();
+    }
+    assert!(path.exists());
 }
 
 /// The sample units, in a folder of their own, for the binary under test.

@@ -4,15 +4,17 @@
 //! What it is not: the command line (that is the binary's `cli`), or anything that acts.
 //! Invariant: no other room of the crate writes a limit or a timeout as a literal.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 mod clock;
+mod listen;
 mod network;
 mod template;
 
 pub use clock::{Clock, LONG_TIME, timestamp};
+pub use listen::{Listen, ListenError};
 pub use network::{Network, NetworkError};
 pub use template::{TUTORIAL_REPLY, Template, TemplateError};
 
@@ -29,9 +31,9 @@ pub use template::{TUTORIAL_REPLY, Template, TemplateError};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Addresses to listen on. Default: `127.0.0.1:8080`, because an echo server that nobody
+    /// Addresses and paths to listen on. Default: `127.0.0.1:8080`, because an echo server that nobody
     /// asked for should not be on the network.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Listen>,
     /// The tutorial endpoints' reply. Default: `You sent: {message} at {time}`.
     pub reply: Template,
     /// The time in that reply. Default: local time as `3:04:05 PM`.
@@ -122,8 +124,8 @@ pub struct Limits {
     /// Connections on top of [`max_connections`](Self::max_connections), so that the page and
     /// `/healthz` answer while every session place is taken. Default 64. Beyond it: 503.
     pub reserve: usize,
-    /// Connections from one address, whatever they do; behind a trusted proxy, requests and sessions
-    /// of one client. Default: no limit, because a proxy that is not known as one is one address.
+    /// Connections from one IP address, whatever they do; behind a trusted proxy, requests and
+    /// sessions of one client. The peers on a Unix socket have none, and are not counted. Default: no limit, because a proxy that is not known as one is one address.
     /// Beyond it: 503 with `Retry-After`.
     pub max_connections_per_ip: Option<usize>,
     /// WebSocket message in bytes, whole or in fragments. Default 1 MiB; see

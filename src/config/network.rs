@@ -1,4 +1,4 @@
-//! Addresses that have their first bits in common.
+//! Addresses that have their first bits in common, and the peers that have none.
 //!
 //! Invariant: an IPv4 address is the same whether it comes as IPv4 or mapped into IPv6, as it does
 //! on a socket that listens for both.
@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-/// One address, or all of a CIDR block.
+/// One address, all of a CIDR block, or `unix`: whoever connects on a Unix socket.
 ///
 /// ```
 /// use wsecho::Network;
@@ -21,22 +21,34 @@ use ipnet::{IpNet, Ipv4Net};
 /// # Ok::<(), wsecho::NetworkError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network(IpNet);
+pub struct Network(Kind);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Ip(IpNet),
+    Unix,
+}
 
 /// Not a [`Network`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkError(());
 
 impl Network {
+    /// The peers on Unix sockets.
+    pub const UNIX: Network = Network(Kind::Unix);
+
     /// Whether `ip` is one of its addresses.
     pub fn contains(&self, ip: IpAddr) -> bool {
-        self.0.contains(&ip.to_canonical())
+        match self.0 {
+            Kind::Ip(net) => net.contains(&ip.to_canonical()),
+            Kind::Unix => false,
+        }
     }
 }
 
 impl From<IpAddr> for Network {
     fn from(ip: IpAddr) -> Self {
-        Network(ip.to_canonical().into())
+        Network(Kind::Ip(ip.to_canonical().into()))
     }
 }
 
@@ -47,7 +59,10 @@ impl FromStr for Network {
         if let Ok(ip) = text.parse::<IpAddr>() {
             return Ok(ip.into());
         }
-        text.parse().map(unmapped).map(Network).map_err(|_| NetworkError(()))
+        if text == "unix" {
+            return Ok(Network::UNIX);
+        }
+        text.parse().map(|net| Network(Kind::Ip(unmapped(net)))).map_err(|_| NetworkError(()))
     }
 }
 
@@ -63,13 +78,16 @@ fn unmapped(net: IpNet) -> IpNet {
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match self.0 {
+            Kind::Ip(net) => net.fmt(f),
+            Kind::Unix => f.write_str("unix"),
+        }
     }
 }
 
 impl fmt::Display for NetworkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a network is an IP or a CIDR block: 127.0.0.1, 10.0.0.0/8 or fd00::/8")
+        f.write_str("a network is an IP, a CIDR block or unix: 127.0.0.1, 10.0.0.0/8, fd00::/8")
     }
 }
 
@@ -104,9 +122,17 @@ mod tests {
 
     #[test]
     fn what_is_none() {
-        for text in
-            ["", "localhost", "10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.0/", "/8", " ::1"]
-        {
+        for text in [
+            "",
+            "localhost",
+            "unix:/a",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0/8",
+            "10.0.0.0/",
+            "/8",
+            " ::1",
+        ] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
     }

@@ -1,5 +1,7 @@
 //! Request heads that are anything, from the first byte to the answer.
 
+use std::net::IpAddr;
+
 use super::assert_readable;
 use super::peer::{Manner, Output, Peer};
 use crate::config::Limits;
@@ -40,10 +42,11 @@ pub fn head(bytes: &[u8]) {
 
 /// Only a trusted proxy can speak for somebody else, and what it appends to the last field counts.
 fn check_client(head: &Head) {
-    let peer = "127.0.0.1:1".parse().unwrap();
+    let ip = [127, 0, 0, 1];
+    let peer = (ip, 1).into();
     let stranger = forwarded::resolve(peer, &[], head);
     assert_eq!((stranger.to_string(), stranger.port), (peer.to_string(), Some(1)));
-    let trusted = [peer.ip().into()];
+    let trusted = [IpAddr::from(ip).into()];
     forwarded::resolve(peer, &trusted, head);
     let mut head = head.clone();
     match head.fields.iter_mut().rfind(|(name, _)| name.eq_ignore_ascii_case("Forwarded")) {

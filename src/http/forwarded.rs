@@ -8,22 +8,22 @@
 //! is not looked at, and cannot hide it. The two kinds of field are never mixed.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use serde::{Serialize, Serializer};
 
 use super::head::Head;
 use crate::config::Network;
+use crate::net::address::{Address, Host};
 
 /// Who sent a request. Shown as it stands in the log: `203.0.113.9 via 127.0.0.1:5000`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Client {
     /// The other end of the connection; whoever shows a client shows it beside.
     #[serde(skip)]
-    pub(crate) peer: SocketAddr,
-    /// The client's address: the peer's own, or what a trusted proxy says of it. An IPv4 address is
-    /// never mapped into IPv6.
-    pub(crate) address: IpAddr,
+    pub(crate) peer: Address,
+    /// The client's address: the peer's own, or what a trusted proxy says of it.
+    pub(crate) address: Host,
     /// Its port, where that is known.
     pub(crate) port: Option<u16>,
     /// What says so.
@@ -70,11 +70,11 @@ pub(crate) enum Remark {
 
 impl Client {
     /// The peer itself.
-    pub(crate) fn of_connection(peer: SocketAddr) -> Client {
+    pub(crate) fn of_connection(peer: Address) -> Client {
         Client {
             peer,
-            address: peer.ip().to_canonical(),
-            port: Some(peer.port()),
+            address: peer.host(),
+            port: peer.port(),
             source: Source::Connection,
             remarks: Vec::new(),
         }
@@ -92,7 +92,7 @@ impl Client {
             }
             match field.node(element) {
                 Ok((address, port)) => {
-                    (self.address, self.port) = (address.to_canonical(), port);
+                    (self.address, self.port) = (Host::Ip(address.to_canonical()), port);
                     self.source = Source::Field(field);
                 }
                 Err(remark) => {
@@ -105,13 +105,16 @@ impl Client {
     }
 }
 
-/// Whether `address` is that of a trusted proxy.
-pub(crate) fn trusts(trusted: &[Network], address: IpAddr) -> bool {
-    trusted.iter().any(|network| network.contains(address))
+/// Whether `host` is a trusted proxy.
+pub(crate) fn trusts(trusted: &[Network], host: Host) -> bool {
+    trusted.iter().any(|network| match host {
+        Host::Ip(ip) => network.contains(ip),
+        Host::Unix => *network == Network::UNIX,
+    })
 }
 
 /// Decides who sent the request `head` over a connection from `peer`.
-pub(crate) fn resolve(peer: SocketAddr, trusted: &[Network], head: &Head) -> Client {
+pub(crate) fn resolve(peer: Address, trusted: &[Network], head: &Head) -> Client {
     let mut client = Client::of_connection(peer);
     let has = |field: Field| head.all(field.name()).any(|line| !line.is_empty());
     let (forwarded, x_forwarded_for) = (has(Field::Forwarded), has(Field::XForwardedFor));
@@ -300,7 +303,8 @@ mod tests {
         let head = format!("GET / HTTP/1.1\n{fields}\n\n").replace('\n', "\r\n");
         let head = parse(head.as_bytes(), &Limits::default()).unwrap().unwrap().0;
         let trusted = TRUSTED.map(|network| network.parse().unwrap());
-        resolve(peer.parse().unwrap(), &trusted, &head)
+        let peer = peer.parse().map_or(Address::Unix, Address::Ip);
+        resolve(peer, &trusted, &head)
     }
 
     /// Address, port and remarks of the client that a proxy on this machine speaks for.
@@ -451,6 +455,25 @@ mod tests {
     }
 
     #[test]
+    fn a_unix_socket_is_trusted_by_its_name_alone() {
+        let head = b"GET / HTTP/1.1\r\nX-Forwarded-For: 1.1.1.1, 203.0.113.9, 10.0.0.1\r\n\r\n";
+        let head = parse(head, &Limits::default()).unwrap().unwrap().0;
+        for (trusted, client, port, remarks) in [
+            (&["unix", "10.0.0.0/8"][..], "203.0.113.9 via unix", None, 0),
+            (&["unix"], "10.0.0.1 via unix", None, 0),
+            (&["0.0.0.0/0", "::/0"], "unix", None, 1),
+        ] {
+            let networks: Vec<_> = trusted.iter().map(|name| name.parse().unwrap()).collect();
+            let resolved = resolve(Address::Unix, &networks, &head);
+            assert_eq!((resolved.to_string().as_str(), resolved.port), (client, port));
+            assert_eq!(resolved.remarks.len(), remarks, "{trusted:?}");
+        }
+        let from_elsewhere =
+            resolve(Address::Ip(([10, 0, 0, 2], 1).into()), &[Network::UNIX], &head);
+        assert_eq!(from_elsewhere.to_string(), "10.0.0.2:1");
+    }
+
+    #[test]
     fn how_it_is_shown() {
         let fields = "X-Forwarded-For: 1.1.1.1\nForwarded: for=\"203.0.113.9:4711\"";
         let client = resolved("127.0.0.1:5000", fields);
@@ -493,7 +516,7 @@ mod tests {
             "for=\"",
         ];
         let trusted = TRUSTED.map(|network| network.parse().unwrap());
-        let peer = "127.0.0.1:5000".parse().unwrap();
+        let peer = Address::Ip("127.0.0.1:5000".parse().unwrap());
         let mut head = parse(b"GET / HTTP/1.1\r\n\r\n", &Limits::default()).unwrap().unwrap().0;
         let mut random: u64 = 0x2545_f491_4f6c_dd1d;
         for _ in 0..10_000 {

@@ -6,8 +6,6 @@
 //! it from other sites.
 //! Invariant: nothing is left out, changed or reordered, but bytes that are not UTF-8 (U+FFFD).
 
-use std::net::SocketAddr;
-
 use serde::Serialize;
 
 use super::diagnosis::method;
@@ -15,6 +13,7 @@ use super::forwarded::Client;
 use super::head::Head;
 use super::response::Response;
 use super::upgrade::offered_subprotocols;
+use crate::net::address::Address;
 
 /// The answer; its fields stand in this order.
 #[derive(Debug, Serialize)]
@@ -26,8 +25,8 @@ pub(crate) struct Info<'a> {
     http_version: &'static str,
     /// Name and value, in the order of arrival.
     headers: &'a [(String, String)],
-    peer: SocketAddr,
-    local: Option<SocketAddr>,
+    peer: Address,
+    local: Option<Address>,
     client: &'a Client,
     subprotocols: Subprotocols<'a>,
     extensions: Extensions<'a>,
@@ -56,7 +55,7 @@ struct Extensions<'a> {
 pub(crate) fn describe<'a>(
     head: &'a Head,
     client: &'a Client,
-    local: Option<SocketAddr>,
+    local: Option<Address>,
     session: Option<u64>,
     subprotocol: Option<&'a str>,
 ) -> Info<'a> {
@@ -90,7 +89,7 @@ fn extensions(head: &Head) -> Vec<&str> {
 
 /// The answer over HTTP: in lines, or in one for who asks with `?compact`.
 #[inline(never)]
-pub(crate) fn answer(head: &Head, client: &Client, local: Option<SocketAddr>) -> Response {
+pub(crate) fn answer(head: &Head, client: &Client, local: Option<Address>) -> Response {
     let compact = head.query.split('&').any(|parameter| parameter == "compact");
     Response::json(200, &describe(head, client, local, None, None), !compact)
         .with("Cross-Origin-Resource-Policy", "same-origin")
@@ -109,7 +108,7 @@ mod tests {
     use crate::http::head::parse;
 
     fn client(peer: &str) -> Client {
-        Client::of_connection(peer.parse().unwrap())
+        Client::of_connection(Address::Ip(peer.parse().unwrap()))
     }
 
     #[test]
@@ -118,7 +117,8 @@ mod tests {
             Sec-WebSocket-Protocol: soap, wamp\r\n\
             Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits, x\r\n\r\n";
         let head = parse(head, &Limits::default()).unwrap().unwrap().0;
-        let (client, local) = (client("[::ffff:10.0.0.1]:7"), ([127, 0, 0, 1], 80).into());
+        let client = client("[::ffff:10.0.0.1]:7");
+        let local = ([127, 0, 0, 1], 80).into();
         let info =
             serde_json::to_string(&describe(&head, &client, Some(local), Some(3), Some("soap")))
                 .unwrap();

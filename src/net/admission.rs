@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::address::Host;
 use crate::config::Limits;
 
 /// The places of one server.
@@ -67,10 +68,10 @@ impl Admission {
         self.max_connections
     }
 
-    /// A place for a connection from `ip`; none is a proxy, whose clients have
+    /// A place for a connection from `host`; none is a proxy, whose clients have
     /// [`client`](ConnectionPermit::client) places instead.
-    pub(crate) fn connect(self: &Arc<Self>, ip: Option<IpAddr>) -> Result<ConnectionPermit, Full> {
-        let address = ip.map_or(Ok(None), |ip| self.address(ip))?;
+    pub(crate) fn connect(self: &Arc<Self>, host: Option<Host>) -> Result<ConnectionPermit, Full> {
+        let address = host.map_or(Ok(None), |host| self.address(host))?;
         let mut counts = self.lock();
         if counts.connections >= self.max_connections {
             drop(counts); // the address gives its place back
@@ -80,10 +81,10 @@ impl Admission {
         Ok(ConnectionPermit { admission: Arc::clone(self), _address: address })
     }
 
-    /// One of the places that `ip` has, where there is a limit to them.
-    fn address(self: &Arc<Self>, ip: IpAddr) -> Result<Option<AddressPermit>, Full> {
-        let Some(max) = self.max_per_ip else { return Ok(None) };
-        let ip = ip.to_canonical();
+    /// One of the places that `host` has, where there is a limit to them. For a Unix socket there is
+    /// none: its peers cannot be told from each other, and its mode says who they may be.
+    fn address(self: &Arc<Self>, host: Host) -> Result<Option<AddressPermit>, Full> {
+        let (Some(max), Host::Ip(ip)) = (self.max_per_ip, host) else { return Ok(None) };
         let mut counts = self.lock();
         let of_ip = counts.by_ip.entry(ip).or_default();
         if *of_ip >= max {
@@ -132,9 +133,9 @@ pub(crate) struct ConnectionPermit {
 }
 
 impl ConnectionPermit {
-    /// A place for the client `ip`, for whom this connection's proxy speaks.
-    pub(crate) fn client(&self, ip: IpAddr) -> Result<Option<AddressPermit>, Full> {
-        self.admission.address(ip)
+    /// A place for the client `host`, for whom this connection's proxy speaks.
+    pub(crate) fn client(&self, host: Host) -> Result<Option<AddressPermit>, Full> {
+        self.admission.address(host)
     }
 
     /// A place for this connection's session.
@@ -191,8 +192,8 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
-    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+    const HERE: Host = Host::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    const THERE: Host = Host::Ip(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)));
 
     fn admission(max_connections: usize, reserve: usize, per_ip: Option<usize>) -> Arc<Admission> {
         Admission::new(&Limits {
@@ -240,8 +241,7 @@ mod tests {
         assert_eq!(admission.connect(Some(HERE)).unwrap_err(), Full::Address);
         let there = second.client(THERE).unwrap();
         drop(here);
-        let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped().into();
-        let here = second.client(mapped).unwrap();
+        let here = second.client(HERE).unwrap();
         assert_eq!(first.client(HERE).unwrap_err(), Full::Address);
         drop((first, second)); // a client's place is its own, too
         assert_eq!(admission.connect(Some(HERE)).unwrap_err(), Full::Address);
@@ -250,11 +250,18 @@ mod tests {
     }
 
     #[test]
+    fn a_unix_socket_is_no_address() {
+        let admission = admission(8, 0, Some(1));
+        let _places = [(); 2].map(|()| admission.connect(Some(Host::Unix)).unwrap());
+        assert!(admission.lock().by_ip.is_empty());
+    }
+
+    #[test]
     fn who_is_refused_a_connection_keeps_no_place_of_its_address() {
         let admission = admission(1, 0, Some(8));
         let _here = admission.connect(Some(HERE)).unwrap();
         assert_eq!(admission.connect(Some(THERE)).unwrap_err(), Full::Connections);
-        assert!(!admission.lock().by_ip.contains_key(&THERE));
+        assert_eq!(admission.lock().by_ip.len(), 1);
     }
 
     #[test]

@@ -8,16 +8,17 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use super::Stream;
 use crate::config::tuning::{LINGER_TIME, REFUSED_HELD, REFUSED_POLL};
 
 /// A refused connection, and what it is told.
 struct Refused {
-    stream: TcpStream,
+    stream: Stream,
     response: Vec<u8>,
 }
 
@@ -39,7 +40,7 @@ impl Refuser {
     }
 
     /// Sends `response` to `stream` and closes it, without waiting. Under a flood it only closes.
-    pub(crate) fn refuse(&self, stream: TcpStream, response: Vec<u8>) {
+    pub(crate) fn refuse(&self, stream: Stream, response: Vec<u8>) {
         if let Some(queue) = &self.queue {
             // Not taken, it is dropped here, which closes it.
             drop(queue.try_send(Refused { stream, response }));
@@ -58,7 +59,7 @@ impl Drop for Refuser {
 
 /// Refuses until the queue is closed; asleep while there is nobody to refuse.
 fn work(refused: &Receiver<Refused>) {
-    let mut held: VecDeque<(TcpStream, Instant)> = VecDeque::new();
+    let mut held: VecDeque<(Stream, Instant)> = VecDeque::new();
     loop {
         let next = if held.is_empty() {
             refused.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -82,7 +83,7 @@ fn work(refused: &Receiver<Refused>) {
 }
 
 /// The response is far smaller than an empty send buffer, so it is written whole or not at all.
-fn answer(refused: Refused) -> io::Result<TcpStream> {
+fn answer(refused: Refused) -> io::Result<Stream> {
     let Refused { mut stream, response } = refused;
     stream.set_nonblocking(true)?;
     stream.write_all(&response)?;
@@ -91,7 +92,7 @@ fn answer(refused: Refused) -> io::Result<TcpStream> {
 }
 
 /// Discards what has arrived. False when the peer has closed.
-fn still_sending(stream: &mut TcpStream) -> bool {
+fn still_sending(stream: &mut Stream) -> bool {
     let mut buffer = [0; 4096];
     match stream.read(&mut buffer) {
         Ok(n) => n > 0,

@@ -5,10 +5,14 @@
 //! Invariant: a listed socket is held weakly, so that the list keeps no connection open.
 
 use std::collections::HashMap;
-use std::net::{Shutdown, TcpStream};
+use std::io;
+use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
+
+use super::Stream;
+use super::bell::Bell;
 
 /// The stop of one server, seen from all of its threads.
 #[derive(Debug, Default)]
@@ -18,6 +22,8 @@ pub(crate) struct Stop {
     connections: Mutex<Connections>,
     /// Signalled once, when the stop is requested.
     called: Condvar,
+    /// What Unix sockets hear it by; there is one where there are such.
+    bell: Option<Bell>,
 }
 
 #[derive(Debug, Default)]
@@ -28,13 +34,25 @@ struct Connections {
 
 #[derive(Debug)]
 struct Entry {
-    stream: Weak<TcpStream>,
+    stream: Weak<Stream>,
     /// Waiting for its peer, so that a stop may end the wait. A connection in the middle of a
     /// request is left to finish it.
     waiting: bool,
 }
 
 impl Stop {
+    /// A stop that Unix sockets hear, too.
+    ///
+    /// # Errors
+    /// No descriptors.
+    pub(crate) fn with_bell() -> io::Result<Stop> {
+        Ok(Stop { bell: Some(Bell::new()?), ..Stop::default() })
+    }
+
+    pub(crate) fn bell(&self) -> Option<&Bell> {
+        self.bell.as_ref()
+    }
+
     /// Asks every thread to end. Returns at once; further calls do nothing.
     pub(crate) fn request(&self) {
         let connections = self.lock();
@@ -42,6 +60,9 @@ impl Stop {
             return;
         }
         self.called.notify_all();
+        if let Some(bell) = &self.bell {
+            bell.ring();
+        }
         for entry in connections.live.values().filter(|entry| entry.waiting) {
             shut(entry, Shutdown::Read);
         }
@@ -66,7 +87,7 @@ impl Stop {
     }
 
     /// Lists `stream`, until the returned value is dropped.
-    pub(crate) fn list(self: &Arc<Self>, stream: &Arc<TcpStream>) -> Listed {
+    pub(crate) fn list(self: &Arc<Self>, stream: &Arc<Stream>) -> Listed {
         let mut connections = self.lock();
         let id = connections.next;
         connections.next += 1;
@@ -129,18 +150,19 @@ impl Drop for Listed {
 mod tests {
     use super::*;
     use std::io::Read;
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::OwnedFd;
 
     /// A connected pair of streams.
-    fn pair() -> (Arc<TcpStream>, TcpStream) {
+    fn pair() -> (Arc<Stream>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let stream = listener.accept().unwrap().0;
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        (Arc::new(stream), peer)
+        (Arc::new(OwnedFd::from(stream).into()), peer)
     }
 
-    fn read(stream: &TcpStream) -> Option<usize> {
+    fn read(stream: &Stream) -> Option<usize> {
         (&*stream).read(&mut [0]).ok()
     }
 

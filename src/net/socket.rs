@@ -1,6 +1,6 @@
 //! The stream of one connection.
 //!
-//! What it is: a [`TcpStream`] with timeouts that say which one fired, output that is tied to
+//! What it is: a [`Stream`] with timeouts that say which one fired, output that is tied to
 //! input, and byte counts.
 //! What it is not: a protocol.
 //! Invariants: a read never waits while written bytes have not been sent. [`WouldBlock`] means
@@ -11,13 +11,13 @@
 //! [`TimedOut`]: io::ErrorKind::TimedOut
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use socket2::SockRef;
-
+use super::Stream;
+use super::address::Address;
 use super::shutdown::{Listed, Stop};
 use crate::config::tuning::{READ_AHEAD, WRITE_BUFFER};
 
@@ -95,8 +95,9 @@ impl<T: Transport> Transport for &mut T {
 pub(crate) struct Socket {
     // Dropped before the stream, so that the list never holds a closed one.
     listed: Listed,
-    stream: Arc<TcpStream>,
+    stream: Arc<Stream>,
     stop: Arc<Stop>,
+    is_unix: bool,
     /// Whether a stop may have shut the read side down; see [`Listed::set_waiting`].
     waiting: bool,
     patience: Patience,
@@ -121,7 +122,7 @@ struct ReadAhead {
 
 impl ReadAhead {
     /// Reads from `stream`; into the buffer first when that is due.
-    fn read(&mut self, mut stream: &TcpStream, buf: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, mut stream: &Stream, buf: &mut [u8]) -> io::Result<usize> {
         if !self.is_due {
             let length = stream.read(buf)?;
             self.is_due = length == buf.len();
@@ -151,14 +152,19 @@ impl ReadAhead {
 impl Socket {
     /// # Errors
     /// The operating system's, when the peer is gone already.
-    pub(crate) fn new(stream: TcpStream, stop: &Arc<Stop>, write: Duration) -> io::Result<Socket> {
-        stream.set_nodelay(true)?;
+    pub(crate) fn new(
+        stream: Stream,
+        peer: Address,
+        stop: &Arc<Stop>,
+        write: Duration,
+    ) -> io::Result<Socket> {
         stream.set_write_timeout(Some(write))?;
         let stream = Arc::new(stream);
         Ok(Socket {
             listed: stop.list(&stream),
             stream,
             stop: Arc::clone(stop),
+            is_unix: peer == Address::Unix,
             waiting: false,
             patience: Patience::default(),
             kernel_timeout: None,
@@ -176,22 +182,32 @@ impl Socket {
     /// See [`Listed::set_waiting`].
     pub(crate) fn set_waiting(&mut self, waiting: bool) {
         self.waiting = waiting;
-        self.listed.set_waiting(waiting);
+        if !self.is_unix {
+            self.listed.set_waiting(waiting);
+        }
     }
 
     /// Whether the end of the stream may be our own doing: a stop shuts the read side down to end
     /// the wait, and what the peer sends is still read.
     fn is_interrupted(&self) -> bool {
-        self.waiting && self.stop.requested() && !self.stop.is_cut()
+        self.waiting && !self.is_unix && self.stop.requested() && !self.stop.is_cut()
     }
 
+    /// Waits for a Unix socket; has the kernel wait for a TCP one, in the read that follows.
     fn apply_patience(&mut self) -> io::Result<()> {
         let left = self.patience.left(Instant::now);
         if left.is_some_and(|left| left.is_zero()) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        if self.is_unix
+            && self.waiting
+            && let Some(bell) = self.stop.bell()
+        {
+            return bell.wait_for(&self.stream, left);
+        }
         if left != self.kernel_timeout {
-            self.stream.set_read_timeout(left)?;
+            // What is less than a microsecond would be no timeout.
+            self.stream.set_read_timeout(left.map(|left| left.max(Duration::from_micros(1))))?;
             self.kernel_timeout = left;
         }
         Ok(())
@@ -274,13 +290,13 @@ impl Transport for Socket {
 
     fn reset(&mut self) -> io::Result<()> {
         self.send_pending()?;
-        SockRef::from(&*self.stream).set_linger(Some(Duration::ZERO))
+        self.stream.set_linger(Some(Duration::ZERO))
     }
 }
 
 /// The sending side of a [`Socket`], with its write timeout.
 #[derive(Debug, Clone)]
-pub(crate) struct SocketWriter(Arc<TcpStream>);
+pub(crate) struct SocketWriter(Arc<Stream>);
 
 impl SocketWriter {
     /// Ends the connection, both ways: whoever waits in a read sees the end of the stream.
@@ -301,7 +317,7 @@ impl Write for SocketWriter {
 }
 
 /// Sends all of `bytes`. The write timeout runs anew whenever the peer takes some.
-fn send_all(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+fn send_all(mut stream: &Stream, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => {
             io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")
@@ -333,8 +349,8 @@ mod tests {
     #[test]
     fn reading_ahead_keeps_every_byte_and_gives_the_buffer_back() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let stream = listener.accept().unwrap().0;
+        let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let stream = std::os::fd::OwnedFd::from(listener.accept().unwrap().0).into();
         let sent: Vec<u8> = (0..300_000).map(|n| u8::try_from(n % 251).unwrap()).collect();
         let expected = sent.clone();
         let sending = std::thread::spawn(move || peer.write_all(&sent).map(|()| peer).unwrap());
@@ -353,7 +369,7 @@ mod tests {
         assert!(received == expected && was_used);
 
         let _peer = sending.join().unwrap();
-        stream.set_nonblocking(true).unwrap();
+        Stream::set_nonblocking(&stream, true).unwrap();
         ahead.is_due = true;
         assert_eq!(ahead.read(&stream, &mut buf).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         assert!(ahead.buffer.is_empty() && !ahead.is_due);

@@ -67,7 +67,7 @@ fn a_text_whose_reply_was_lost_is_sent_again() {
     assert_eq!(silent.read().unwrap(), "lost".into());
     drop((silent, listener));
     let _back = TestServer::with(|config| {
-        config.listen = vec![address];
+        config.listen = vec![address.into()];
         config.allow_origin = vec!["*".to_owned()];
     });
     browser.wait("document.querySelector('#last-text').innerText.startsWith('You sent: lost at ')");

@@ -2,6 +2,9 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
@@ -45,16 +48,29 @@ pub const FIN_CLOSE: u8 = 0x88;
 pub const FIN_PING: u8 = 0x89;
 pub const FIN_PONG: u8 = 0x8a;
 
+/// A connection to the Unix socket at `path`. What a `TcpStream` does here, any stream socket can.
+fn connect_unix(path: &Path) -> TcpStream {
+    OwnedFd::from(UnixStream::connect(path).unwrap()).into()
+}
+
 /// A WebSocket client.
 pub struct Client(pub WebSocket<TcpStream>);
 
 impl Client {
     pub fn open(address: SocketAddr, path: &str) -> Client {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        let (socket, _) = tungstenite::client(format!("ws://{address}{path}"), stream).unwrap();
-        Client(socket)
+        Client::over(stream, &format!("ws://{address}{path}"))
+    }
+
+    /// The same on the Unix socket at `socket`.
+    pub fn open_unix(socket: &Path, path: &str) -> Client {
+        Client::over(connect_unix(socket), &format!("ws://localhost{path}"))
+    }
+
+    fn over(stream: TcpStream, url: &str) -> Client {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Client(tungstenite::client(url, stream).unwrap().0)
     }
 
     /// Sends a message and returns the next one.
@@ -125,7 +141,12 @@ pub struct Raw(pub BufReader<TcpStream>);
 
 impl Raw {
     pub fn connect(address: SocketAddr) -> Raw {
-        Raw::over(TcpStream::connect(address).unwrap())
+        Raw::over_tcp(TcpStream::connect(address).unwrap())
+    }
+
+    /// The same on the Unix socket at `path`.
+    pub fn connect_unix(path: &Path) -> Raw {
+        Raw::over(connect_unix(path))
     }
 
     /// A connection from this address of this machine.
@@ -133,12 +154,16 @@ impl Raw {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
         socket.connect(&address.into()).unwrap();
-        Raw::over(socket.into())
+        Raw::over_tcp(socket.into())
+    }
+
+    fn over_tcp(stream: TcpStream) -> Raw {
+        stream.set_nodelay(true).unwrap();
+        Raw::over(stream)
     }
 
     fn over(stream: TcpStream) -> Raw {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
         Raw(BufReader::new(stream))
     }
 

@@ -13,6 +13,8 @@ use super::client::{Client, PATIENCE};
 
 pub struct Program {
     child: Child,
+    /// What it printed: URLs, and paths as `unix:/path`.
+    pub listening: Vec<String>,
     pub addresses: Vec<SocketAddr>,
     stderr: BufReader<ChildStderr>,
 }
@@ -62,18 +64,20 @@ impl Program {
         Program::spawn(&mut command, 1)
     }
 
-    /// Starts `command`, and waits until `listeners` addresses are printed.
+    /// Starts `command`, and waits until `listeners` addresses or paths are printed.
     pub fn spawn(command: &mut Command, listeners: usize) -> Program {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let addresses = (0..listeners).map(|_| {
+        let mut listening = Vec::new();
+        for _ in 0..listeners {
             let line = lines.next().expect("the program ended before it listened").unwrap();
-            let address = line.strip_prefix("listening on http://").expect(&line);
-            address.trim_end_matches('/').parse().unwrap()
-        });
-        let addresses = addresses.collect();
+            listening.push(line.strip_prefix("listening on ").expect(&line).to_owned());
+        }
+        let address =
+            |url: &String| url.strip_prefix("http://")?.trim_end_matches('/').parse().ok();
+        let addresses = listening.iter().filter_map(address).collect();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        Program { child, addresses, stderr }
+        Program { child, listening, addresses, stderr }
     }
 
     pub fn address(&self) -> SocketAddr {

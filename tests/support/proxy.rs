@@ -35,6 +35,11 @@ impl Sample {
     /// The sample, on an address of its own, in front of `backend`. HAProxy has two servers, which
     /// are the same one here.
     pub fn of(kind: Kind, backend: SocketAddr) -> Sample {
+        Sample::before(kind, &backend.to_string())
+    }
+
+    /// The same before an address or, for nginx, a path.
+    pub fn before(kind: Kind, backend: &str) -> Sample {
         let name = match kind {
             Kind::Nginx => "nginx.conf",
             Kind::Haproxy => "haproxy.cfg",

@@ -33,7 +33,7 @@ impl TestServer {
 
     /// The default configuration, on this address; port 0 takes any free one.
     pub fn at(address: SocketAddr) -> TestServer {
-        TestServer::with(|config| config.listen = vec![address])
+        TestServer::with(|config| config.listen = vec![address.into()])
     }
 
     /// A connection on which nothing has been said yet.

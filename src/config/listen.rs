@@ -1,0 +1,148 @@
+//! Where to listen.
+//!
+//! What it is: an address, or a path, as it is typed. What it is not: a listener; `net` makes it.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::DEFAULT_PORT;
+
+/// Where to listen: `127.0.0.1:8080`, `[::1]:8080`, `unix:/run/wsecho.sock`, or that with
+/// `,mode=0660`.
+///
+/// Names are not looked up, which a static binary cannot do; `localhost` is 127.0.0.1.
+///
+/// ```
+/// use wsecho::Listen;
+///
+/// assert_eq!("localhost:80".parse::<Listen>()?, ([127, 0, 0, 1], 80).into());
+/// let unix = Listen::Unix { path: "/run/wsecho.sock".into(), mode: Some(0o660) };
+/// assert_eq!("unix:/run/wsecho.sock,mode=0660".parse::<Listen>()?, unix);
+/// assert_eq!(unix.to_string(), "unix:/run/wsecho.sock");
+/// # Ok::<(), wsecho::ListenError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// An IP address and a port; port 0 takes any free one.
+    Tcp(SocketAddr),
+    /// A path in the file system.
+    Unix {
+        /// Where a dead process has left its socket, it is replaced; removed at the end.
+        path: PathBuf,
+        /// Its permission bits: who may write to it may connect. None: as the process's umask
+        /// leaves them.
+        mode: Option<u32>,
+    },
+}
+
+/// Not a [`Listen`]; says what would be one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenError(String);
+
+impl<T: Into<SocketAddr>> From<T> for Listen {
+    fn from(address: T) -> Self {
+        Listen::Tcp(address.into())
+    }
+}
+
+impl FromStr for Listen {
+    type Err = ListenError;
+
+    fn from_str(text: &str) -> Result<Listen, ListenError> {
+        if let Some(unix) = text.strip_prefix("unix:") {
+            return unix_socket(unix);
+        }
+        if let Ok(address) = text.parse() {
+            return Ok(Listen::Tcp(address));
+        }
+        let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+        local.map(|port| Listen::Tcp((Ipv4Addr::LOCALHOST, port).into())).ok_or_else(|| {
+            ListenError(format!("an address is an IP and a port: {}", example(text)))
+        })
+    }
+}
+
+/// What follows `unix:`.
+fn unix_socket(text: &str) -> Result<Listen, ListenError> {
+    let (path, mode) = match text.rsplit_once(",mode=") {
+        Some((path, mode)) => (path, Some(permissions(mode)?)),
+        None => (text, None),
+    };
+    if path.is_empty() {
+        return Err(ListenError("a Unix socket has a path: unix:/run/wsecho.sock".to_owned()));
+    }
+    Ok(Listen::Unix { path: path.into(), mode })
+}
+
+fn permissions(mode: &str) -> Result<u32, ListenError> {
+    /// Read, write and execute for owner, group and others.
+    const ALL: u32 = 0o777;
+    let bits = mode.chars().all(|c| c.is_digit(8)).then(|| u32::from_str_radix(mode, 8).ok());
+    bits.flatten().filter(|bits| *bits <= ALL).ok_or_else(|| {
+        ListenError("a mode is in octal, 0777 at most: unix:/run/wsecho.sock,mode=0660".to_owned())
+    })
+}
+
+/// What may have been meant by `text`.
+fn example(text: &str) -> String {
+    let port = text.strip_prefix(':').unwrap_or(text);
+    match (port.parse::<u16>(), text.parse::<IpAddr>()) {
+        (Ok(port), _) => {
+            format!("127.0.0.1:{port} for this machine only, 0.0.0.0:{port} for its network")
+        }
+        (_, Ok(ip)) => SocketAddr::from((ip, DEFAULT_PORT)).to_string(),
+        _ => "127.0.0.1:8080 or [::1]:8080; or unix: and a path".to_owned(),
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::Tcp(address) => address.fmt(f),
+            Listen::Unix { path, .. } => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ListenError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed() {
+        for (text, shown) in [
+            ("0.0.0.0:80", "0.0.0.0:80"),
+            ("localhost:0", "127.0.0.1:0"),
+            ("[::1]:80", "[::1]:80"),
+            ("unix:/a", "unix:/a"),
+            ("unix:a,b", "unix:a,b"),
+            ("unix:/a,mode=600", "unix:/a"),
+        ] {
+            assert_eq!(text.parse::<Listen>().unwrap().to_string(), shown, "{text}");
+        }
+        for (text, why) in [
+            ("80", "127.0.0.1:80 for"),
+            ("::1", "[::1]:8080"),
+            ("example.com:80", "an IP and a port"),
+            ("unix:", "has a path"),
+            ("unix:,mode=0600", "has a path"),
+            ("unix:/a,mode=", "octal"),
+            ("unix:/a,mode=+600", "octal"),
+            ("unix:/a,mode=0888", "octal"),
+            ("unix:/a,mode=1777", "octal"),
+        ] {
+            let error = text.parse::<Listen>().unwrap_err().to_string();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+}

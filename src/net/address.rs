@@ -1,0 +1,102 @@
+//! The ends of a connection.
+//!
+//! Invariant: an IPv4 host is never mapped into IPv6, so that it is the same on every socket.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Serialize, Serializer};
+use socket2::SockAddr;
+
+use super::Stream;
+
+/// One end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Address {
+    Ip(SocketAddr),
+    /// Of a Unix socket. Its clients have no name, and its server's path is no secret worth a copy
+    /// for each connection.
+    Unix,
+}
+
+/// Who is at one end: an address without its port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Host {
+    Ip(IpAddr),
+    /// Somebody on this machine.
+    Unix,
+}
+
+impl Address {
+    /// Our end of `stream`. Not in the frame below a session, which would grow by what the kernel
+    /// may answer.
+    #[inline(never)]
+    pub(crate) fn of_our_end(stream: &Stream) -> Option<Address> {
+        stream.local_addr().ok().map(|address| Address::of(&address))
+    }
+
+    /// An address as the kernel gives it.
+    pub(crate) fn of(address: &SockAddr) -> Address {
+        address.as_socket().map_or(Address::Unix, Address::Ip)
+    }
+
+    pub(crate) fn host(self) -> Host {
+        match self {
+            Address::Ip(address) => Host::Ip(address.ip().to_canonical()),
+            Address::Unix => Host::Unix,
+        }
+    }
+
+    pub(crate) fn port(self) -> Option<u16> {
+        match self {
+            Address::Ip(address) => Some(address.port()),
+            Address::Unix => None,
+        }
+    }
+}
+
+impl Host {
+    /// Whether only this machine has it.
+    pub(crate) fn is_local(self) -> bool {
+        match self {
+            Host::Ip(ip) => ip.is_loopback(),
+            Host::Unix => true,
+        }
+    }
+}
+
+impl<T: Into<SocketAddr>> From<T> for Address {
+    fn from(address: T) -> Self {
+        Address::Ip(address.into())
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Ip(address) => address.fmt(f),
+            Address::Unix => Host::Unix.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Ip(ip) => ip.fmt(f),
+            Host::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Host {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
