@@ -2,20 +2,24 @@
 //!
 //! What it is: a client that goes the way of every other one, through the listener, a place, a thread
 //! and a handshake, so that what it proves is what clients get.
-//! What it is not: a measure of load. A server that is full says so, and lives.
+//! What it is not: a measure of load. A server that is full says so, and lives. Nor a client of
+//! tungstenite's: a second caller would cost every echo 50 instructions, as its frame parser is then
+//! not inlined; and the few frames here are always the same.
 //! Invariant: an echo ends at its deadline.
 
-use std::io;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use socket2::SockAddr;
-use tungstenite::http::{Request, StatusCode};
-use tungstenite::{Error, HandshakeError, Message, WebSocket};
 
 use crate::net::address::Address;
 use crate::net::listen::connect;
 use crate::net::socket::{Patience, Socket, Transport};
+
+/// First bytes of a text and of a Close, each in one frame.
+const TEXT: u8 = 0x81;
+const CLOSE: u8 = 0x88;
 
 /// A client that proves that its server lives. See [`Server::probe`](crate::Server::probe).
 #[derive(Debug)]
@@ -36,57 +40,62 @@ impl Probe {
     /// # Errors
     /// What went wrong, or that time ran out.
     pub fn echo(&self, timeout: Duration) -> io::Result<()> {
+        self.converse(timeout).map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
+            _ => error,
+        })
+    }
+
+    fn converse(&self, timeout: Duration) -> io::Result<()> {
         let deadline = Instant::now() + timeout;
         let stream = connect(&self.address, timeout)?;
         let peer = Address::of(&self.address);
         let mut socket = Socket::new(stream, peer, &Arc::default(), timeout)?;
         socket.set_patience(Patience::until(deadline));
-        match tungstenite::client(self.request(), socket) {
-            Ok((session, _)) => converse(session).map_err(failure),
-            Err(HandshakeError::Failure(Error::Http(response)))
-                if response.status() == StatusCode::SERVICE_UNAVAILABLE =>
-            {
-                Ok(())
-            }
-            Err(HandshakeError::Failure(error)) => Err(failure(error)),
-            Err(HandshakeError::Interrupted(_)) => Err(io::ErrorKind::TimedOut.into()),
+        socket.write_all(self.request().as_bytes())?;
+        let mut server = BufReader::new(socket);
+        match status(&mut server)?.as_str() {
+            "101" => [TEXT, CLOSE].into_iter().try_for_each(|kind| exchange(&mut server, kind)),
+            "503" => Ok(()),
+            other => Err(io::Error::other(format!("the handshake's status is {other}"))),
         }
     }
 
-    fn request(&self) -> Request<()> {
+    fn request(&self) -> String {
         let host = self.address.as_socket().map_or("localhost".to_owned(), |at| at.to_string());
-        let request = Request::get(format!("ws://{host}/echo"))
-            .header("Host", host)
-            .header("Upgrade", "websocket")
-            .header("Connection", "Upgrade")
-            .header("Sec-WebSocket-Version", "13")
-            .header("Sec-WebSocket-Key", &self.key);
-        request.body(()).expect("an address and a key in Base64 are fit for a request")
+        format!(
+            "GET /echo HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n",
+            self.key
+        )
     }
 }
 
-/// One echo, and a closing handshake.
-fn converse(mut session: WebSocket<Socket>) -> tungstenite::Result<()> {
-    // Empty, for which no limit is too small.
-    let message = Message::text("");
-    session.send(message.clone())?;
-    while session.read()? != message {}
-    session.close(None)?;
+/// Reads a response's head, and returns its status.
+fn status(server: &mut BufReader<Socket>) -> io::Result<String> {
+    let (mut head, mut start) = (String::new(), 0);
+    while head[start..] != *"\r\n" {
+        start = head.len();
+        if server.read_line(&mut head)? == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(head.split(' ').nth(1).unwrap_or_default().to_owned())
+}
+
+/// Sends a frame without a payload, for which no limit is too small, and waits for one of its kind.
+fn exchange(server: &mut BufReader<Socket>, kind: u8) -> io::Result<()> {
+    /// No payload, and a mask of zeros.
+    const EMPTY: [u8; 5] = [0x80, 0, 0, 0, 0];
+    server.get_mut().write_all(&[&[kind][..], &EMPTY].concat())?;
     loop {
-        match session.read() {
-            Ok(_) => {}
-            Err(Error::ConnectionClosed) => return Ok(()),
-            Err(error) => return Err(error),
+        let mut header = [0; 2];
+        server.read_exact(&mut header)?;
+        // A Ping may come between, which is as short as this.
+        let [first, length] = header;
+        server.read_exact(&mut vec![0; length.into()])?;
+        if first == kind {
+            return Ok(());
         }
-    }
-}
-
-fn failure(error: Error) -> io::Error {
-    match error {
-        Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            io::ErrorKind::TimedOut.into()
-        }
-        Error::Io(error) => error,
-        error => io::Error::other(error),
     }
 }
