@@ -216,6 +216,25 @@ fn a_stop_loses_no_message_and_ends_in_a_whole_handshake() {
 }
 
 #[test]
+fn in_a_chat_room_all_hear_each_other_and_the_stop() {
+    let (_folder, path) = place();
+    let program = start(&path, &["--grace-period", "1h", "--close-timeout", "1h"]);
+    let [mut alice, mut bob] = ["alice", "bob"].map(|name| {
+        let mut member = Client::open_unix(&path, &format!("/chat?name={name}"));
+        assert!(member.0.read().unwrap().to_text().unwrap().contains("welcome"));
+        member
+    });
+    alice.0.send("hello from alice".into()).unwrap();
+    while !bob.0.read().unwrap().to_text().unwrap().contains("hello from alice") {}
+    program.signal(Signal::SIGTERM);
+    for member in [&mut alice, &mut bob] {
+        assert_eq!(member.close_code(), 1001);
+        member.assert_closed();
+    }
+    assert!(program.wait().0.success());
+}
+
+#[test]
 fn a_peer_that_does_not_answer_is_dropped_after_the_grace_period() {
     let (_folder, path) = place();
     let program = start(&path, &["--grace-period", "50ms", "--close-timeout", "1h"]);
