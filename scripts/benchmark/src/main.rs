@@ -11,6 +11,7 @@ use clap::Parser;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
+mod chat;
 mod load;
 mod report;
 mod scenario;
@@ -95,6 +96,38 @@ fn peers(options: &Options) -> Vec<Peer> {
     all.into_iter().filter(|peer| is_asked_for(peer) && peer.program.exists()).collect()
 }
 
+/// Those that have a room.
+fn rooms(options: &Options) -> Vec<(&'static str, PathBuf, Vec<String>)> {
+    let wsecho = WSECHO.iter().chain(&["--chat-rate=1000"]).map(|&argument| argument.to_owned());
+    let all = vec![
+        ("wsecho /chat", options.wsecho.clone(), wsecho.collect()),
+        ("tokio-tungstenite, broadcast", options.peers.join("tokio_chat"), Vec::new()),
+        ("gorilla (Go), prepared", options.peers.join("gorilla"), Vec::new()),
+    ];
+    let is_asked_for =
+        |name: &str| "chat".contains(&options.only) && name.contains(&options.server);
+    all.into_iter().filter(|(name, program, _)| is_asked_for(name) && program.exists()).collect()
+}
+
+/// The chat, in rotation as well.
+fn chat(options: &Options, duration: Duration) -> report::Chat {
+    let mut rows: Vec<_> = rooms(options).into_iter().map(|server| (server, Vec::new())).collect();
+    pin(false);
+    for round in 1..=options.rounds {
+        for ((name, program, arguments), rounds) in &mut rows {
+            eprint!("\rround {round}/{}: chat, {name}\x1b[K", options.rounds);
+            let server = server::Server::start(program, arguments, false);
+            match chat::measure(&server, duration) {
+                Ok(figures) => rounds.push(figures),
+                Err(error) => eprintln!("\n{name}, chat: {error}"),
+            }
+        }
+    }
+    eprintln!();
+    let medians = rows.into_iter().map(|((name, ..), rounds)| (name, report::median(rounds)));
+    report::Chat(medians.collect())
+}
+
 /// Puts this thread on the first processor, or on all of them.
 fn pin(pinned: bool) {
     let mut set = CpuSet::new();
@@ -131,17 +164,19 @@ fn main() -> std::io::Result<()> {
             }
         }
     }
-    eprintln!();
+    let chat = chat(&options, duration);
     let cells =
         rounds.into_iter().map(|row| row.into_iter().map(report::median).collect()).collect();
     let report = report::Report { servers: peers.iter().map(|peer| peer.name).collect(), cells };
-    print!("{}", report.markdown());
+    print!("{}\n{}", report.markdown(), chat.markdown());
     println!(
         "\nwsecho: {:.1} ms from its start to the end of a first echo; {:.2} MiB of program.",
         scenario::start(&options.wsecho, &WSECHO.map(str::to_owned))?,
         std::fs::metadata(&options.wsecho)?.len() as f64 / 1048576.0
     );
+    let mut json = report.json();
+    json["chat"] = chat.json();
     std::fs::create_dir_all(&options.out)?;
-    std::fs::write(options.out.join("results.json"), format!("{:#}\n", report.json()))?;
+    std::fs::write(options.out.join("results.json"), format!("{json:#}\n"))?;
     std::fs::write(options.out.join("results.svg"), report.svg())
 }

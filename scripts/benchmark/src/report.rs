@@ -21,6 +21,42 @@ pub fn median(mut rounds: Vec<Figures>) -> Option<Figures> {
     rounds.get(rounds.len() / 2).copied()
 }
 
+fn cell(figures: Figures) -> Value {
+    json!({
+        "cost": figures.cost,
+        "per_second": figures.per_second,
+        "p50_p99_p999_us": figures.latency_us,
+        "resident_kib": figures.usage.resident_kib,
+        "page_tables_kib": figures.usage.page_tables_kib,
+        "threads": figures.usage.threads,
+    })
+}
+
+/// The chat by server.
+pub struct Chat(pub Vec<(&'static str, Option<Figures>)>);
+
+impl Chat {
+    pub fn markdown(&self) -> String {
+        let mut table = String::from(
+            "| chat, 1 to 1000 members, 100 messages/s | CPU per delivery, µs | median, ms | p99, ms |\n|---|---|---|---|",
+        );
+        for (server, figures) in &self.0 {
+            let Some(Figures { cost, latency_us: Some([median, p99, _]), .. }) = figures else {
+                continue;
+            };
+            let [median, p99] = [median, p99].map(|latency| rounded(latency / 1000.0));
+            let _ = write!(table, "\n| {server} | {} | {median} | {p99} |", rounded(*cost));
+        }
+        table + "\n"
+    }
+
+    pub fn json(&self) -> Value {
+        let rows =
+            self.0.iter().map(|(server, figures)| ((*server).to_owned(), json!(figures.map(cell))));
+        Value::Object(rows.collect())
+    }
+}
+
 impl Report {
     /// Cost of each cell, with its ratio to the first server's.
     pub fn markdown(&self) -> String {
@@ -48,23 +84,11 @@ impl Report {
     }
 
     pub fn json(&self) -> Value {
-        let cell = |cell: &Option<Figures>| {
-            cell.map(|figures| {
-                json!({
-                    "cost": figures.cost,
-                    "per_second": figures.per_second,
-                    "p50_p99_p999_us": figures.latency_us,
-                    "resident_kib": figures.usage.resident_kib,
-                    "page_tables_kib": figures.usage.page_tables_kib,
-                    "threads": figures.usage.threads,
-                })
-            })
-        };
         let rows = self.servers.iter().zip(&self.cells).map(|(server, cells)| {
             let named = ALL
                 .iter()
                 .zip(cells)
-                .map(|(scenario, figures)| (scenario.name.to_owned(), json!(cell(figures))));
+                .map(|(scenario, figures)| (scenario.name.to_owned(), json!(figures.map(cell))));
             ((*server).to_owned(), Value::Object(named.collect()))
         });
         Value::Object(rows.collect())

@@ -70,20 +70,50 @@ fn header(opcode: u8, size: usize, masked: u8) -> Vec<u8> {
 
 /// An open connection: a WebSocket, or plain TCP.
 pub fn connect(address: SocketAddr, dialect: Dialect) -> std::io::Result<TcpStream> {
+    match dialect {
+        Dialect::Raw => {
+            let stream = TcpStream::connect(address)?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        }
+        Dialect::Echo => open(address, "/echo"),
+        Dialect::Tutorial => open(address, "/ws"),
+    }
+}
+
+/// An open WebSocket.
+pub fn open(address: SocketAddr, path: &str) -> std::io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
-    if dialect != Dialect::Raw {
-        let path = if dialect == Dialect::Echo { "/echo" } else { "/ws" };
-        stream.write_all(handshake(path).as_bytes())?;
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") {
-            stream.read_exact(&mut byte)?;
-            head.push(byte[0]);
-        }
-        assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+    stream.write_all(handshake(path).as_bytes())?;
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
     }
+    assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
     Ok(stream)
+}
+
+/// A text message as a client sends it.
+pub fn text(text: &str) -> Vec<u8> {
+    let masked = text.bytes().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask);
+    let mut frame = [&header(TEXT, text.len(), MASKED)[..], &MASK].concat();
+    frame.extend(masked);
+    frame
+}
+
+/// The first whole frame in `bytes`, from a server: payload, and length with header. A text that is
+/// shorter than 64 KiB is all there may be.
+pub fn text_frame(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let (start, length) = match *bytes {
+        [first, ..] if first != TEXT => panic!("a frame that begins with {first:#x}"),
+        [_, 126, high, low, ..] => (4, usize::from(u16::from_be_bytes([high, low]))),
+        [_, length @ 0..126, ..] => (2, usize::from(length)),
+        _ => return None,
+    };
+    bytes.get(start..start + length).map(|payload| (payload, start + length))
 }
 
 /// Connect, one echo, and the end; with the closing handshake where there is one.
