@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 use tungstenite::Message;
 
+mod chat;
+
 use crate::support::client::{Client, FIN_BINARY, Raw, frame, handshake};
 use crate::support::program::Program;
 
@@ -191,10 +193,13 @@ fn round(soak: &Soak, program: &Program, since: Instant, duration: Duration) -> 
     program.rested().resident_kib
 }
 
+/// How long a soak takes.
+fn seconds() -> u64 {
+    std::env::var("WSECHO_SOAK_SECONDS").map_or(2, |seconds| seconds.parse().unwrap())
+}
+
 #[test]
 fn soak() {
-    let seconds =
-        std::env::var("WSECHO_SOAK_SECONDS").map_or(2, |seconds| seconds.parse().unwrap());
     let program = Program::start(&["-q"]);
     let soak = Soak {
         address: program.address(),
@@ -204,6 +209,6 @@ fn soak() {
     let since = Instant::now();
     // The first half shows what malloc keeps for good; the second half must not take more.
     let [first, second] =
-        [1, 2].map(|_| round(&soak, &program, since, Duration::from_secs(seconds) / 2));
+        [1, 2].map(|_| round(&soak, &program, since, Duration::from_secs(seconds()) / 2));
     assert!(second < first + KEPT_KIB, "{first} KiB after one half, {second} KiB after the other");
 }
