@@ -13,6 +13,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::event::Encoded;
 use crate::config::chat::OWN_WAITING;
+use crate::ops::tally::Tally;
 
 /// First bytes of frames: the last one of a text, a Close.
 const TEXT: u8 = 0x81;
@@ -38,14 +39,8 @@ struct State {
     /// The courier has written the last frame, or has failed.
     done: bool,
     failure: Option<io::ErrorKind>,
-    delivered: Delivered,
-}
-
-/// What has been written: messages, and their payload in bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Delivered {
-    pub(crate) messages: u64,
-    pub(crate) bytes: u64,
+    /// What has been written.
+    delivered: Tally,
 }
 
 /// A frame that was not taken, because too many wait already.
@@ -116,7 +111,7 @@ impl Outbox {
         self.lock().overflowed
     }
 
-    pub(crate) fn delivered(&self) -> Delivered {
+    pub(crate) fn delivered(&self) -> Tally {
         self.lock().delivered
     }
 
@@ -157,7 +152,9 @@ impl Outbox {
     fn next(&self, written: &VecDeque<Encoded>) -> VecDeque<Encoded> {
         let is_idle = |state: &mut State| state.frames.is_empty() && !state.closed;
         let mut state = self.lock();
-        state.delivered.add(written);
+        for bytes in written.iter().filter_map(|frame| payload(frame)) {
+            state.delivered.add(bytes);
+        }
         let state = self.changed.wait_while(state, is_idle);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         if std::mem::take(&mut state.own) >= OWN_WAITING {
@@ -199,18 +196,14 @@ fn write(frames: &VecDeque<Encoded>, out: &mut impl Write) -> io::Result<()> {
     out.write_all(&[front, back].concat().concat())
 }
 
-impl Delivered {
-    fn add(&mut self, frames: &VecDeque<Encoded>) {
-        for frame in frames.iter().filter(|frame| frame.first() == Some(&TEXT)) {
-            let header = match frame.len() {
-                0..128 => 2,
-                128..65540 => 4,
-                _ => 10,
-            };
-            self.messages += 1;
-            self.bytes += (frame.len() - header) as u64;
-        }
-    }
+/// The bytes of payload in a text frame; none in another, which is no message.
+fn payload(frame: &[u8]) -> Option<usize> {
+    let header = match frame.len() {
+        0..128 => 2,
+        128..65540 => 4,
+        _ => 10,
+    };
+    (frame.first() == Some(&TEXT)).then(|| frame.len() - header)
 }
 
 #[cfg(test)]
@@ -266,21 +259,22 @@ mod tests {
 
     #[test]
     fn what_was_delivered_is_counted_by_message_and_payload() {
-        let outbox = Outbox::new(9);
-        outbox.put(Encoded::from(&b"\x81\x02hi"[..])).unwrap();
-        outbox.put(Encoded::from(&b"\x8a\x00"[..])).unwrap();
-        outbox.put([&[0x81, 126, 0, 200][..], &[b'x'; 200]].concat().into()).unwrap();
+        let filled = || {
+            let outbox = Outbox::new(9);
+            outbox.put(Encoded::from(&b"\x81\x02hi"[..])).unwrap();
+            outbox.put(Encoded::from(&b"\x8a\x00"[..])).unwrap();
+            outbox.put([&[0x81, 126, 0, 200][..], &[b'x'; 200]].concat().into()).unwrap();
+            outbox
+        };
+        let outbox = filled();
         outbox.overflow(frame("bye"));
-        assert_eq!(outbox.delivered(), Delivered::default());
-        let outbox = Outbox::new(9);
-        outbox.put(Encoded::from(&b"\x81\x02hi"[..])).unwrap();
-        outbox.put(Encoded::from(&b"\x8a\x00"[..])).unwrap();
-        outbox.put([&[0x81, 126, 0, 200][..], &[b'x'; 200]].concat().into()).unwrap();
+        assert_eq!(outbox.delivered(), Tally::default());
+        let outbox = filled();
         std::thread::scope(|scope| {
             scope.spawn(|| outbox.deliver(&mut Vec::new()));
             outbox.finish();
         });
-        assert_eq!(outbox.delivered(), Delivered { messages: 2, bytes: 202 });
+        assert_eq!(outbox.delivered(), Tally { messages: 2, bytes: 202 });
     }
 
     #[test]

@@ -234,7 +234,17 @@ mod tests {
     }
 
     fn join(rooms: &Arc<Rooms>, room: &str, name: &str) -> Result<(Member, Arc<Outbox>), Crowded> {
-        let outbox = Arc::new(Outbox::new(rooms.limits.outbox));
+        join_with(rooms, room, name, rooms.limits.outbox)
+    }
+
+    /// With an outbox of another size than the rooms' limit.
+    fn join_with(
+        rooms: &Arc<Rooms>,
+        room: &str,
+        name: &str,
+        limit: usize,
+    ) -> Result<(Member, Arc<Outbox>), Crowded> {
+        let outbox = Arc::new(Outbox::new(limit));
         let ticket = Ticket { room: room.to_owned(), name: Some(name.to_owned()) };
         rooms.join(ticket, &outbox, NOON).map(|member| (member, outbox))
     }
@@ -308,11 +318,7 @@ mod tests {
     fn a_newcomer_hears_the_last_twenty_however_small_its_outbox() {
         let rooms = rooms(ChatLimits { outbox: 1, ..ChatLimits::default() });
         let state = || rooms.lock().get("r").map(|room| room.lock().members.len());
-        let ann = {
-            let outbox = Arc::new(Outbox::new(100));
-            let ticket = Ticket { room: "r".to_owned(), name: Some("ann".to_owned()) };
-            rooms.join(ticket, &outbox, NOON).unwrap()
-        };
+        let (ann, _to_ann) = join_with(&rooms, "r", "ann", 100).unwrap();
         (1..=20).for_each(|number| ann.say(&number.to_string(), NOON));
         let (_bob, to_bob) = join(&rooms, "r", "bob").unwrap();
         assert_eq!(state(), Some(2));
@@ -355,11 +361,7 @@ mod tests {
     fn who_does_not_keep_up_is_out_and_the_others_hear_it() {
         let rooms = rooms(ChatLimits { outbox: 4, ..ChatLimits::default() });
         let (slow, to_slow) = join(&rooms, "r", "slow").unwrap();
-        let (ann, to_ann) = {
-            let outbox = Arc::new(Outbox::new(100));
-            let ticket = Ticket { room: "r".to_owned(), name: Some("ann".to_owned()) };
-            (rooms.join(ticket, &outbox, NOON).unwrap(), outbox)
-        };
+        let (ann, to_ann) = join_with(&rooms, "r", "ann", 100).unwrap();
         (1..=3).for_each(|number| ann.say(&number.to_string(), NOON));
         assert!(slow.outbox().overflowed() && !ann.outbox().overflowed());
         slow.say("not heard", NOON);

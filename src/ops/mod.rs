@@ -2,4 +2,5 @@
 
 pub(crate) mod descriptors;
 pub(crate) mod mappings;
+pub(crate) mod tally;
 pub(crate) mod throttle;

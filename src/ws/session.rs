@@ -20,13 +20,13 @@ use super::reply::Replier;
 use super::script::Script;
 use super::stage::{Detour, Stage};
 use super::unruly::Unruly;
-use crate::chat::outbox::Delivered;
 use crate::config::control::READ_OFF_MAX;
 use crate::config::tuning::{SESSION_READ_BUFFER, STOP_POLL, STOP_REPLIES};
 use crate::config::{Config, timestamp};
 use crate::control::{End, SessionOrders};
 use crate::net::linger::linger;
 use crate::net::socket::{Patience, Transport};
+use crate::ops::tally::Tally;
 
 /// A first message that asks what the server saw of the handshake.
 const INFO_REQUEST: &str = "?info";
@@ -49,24 +49,10 @@ pub(crate) struct Opening {
 pub(crate) struct Report {
     pub(crate) cause: Cause,
     /// Data messages and their payload bytes.
-    pub(crate) received: Count,
-    pub(crate) answered: Count,
+    pub(crate) received: Tally,
+    pub(crate) answered: Tally,
     /// From the last Ping that was answered to its Pong.
     pub(crate) round_trip: Option<Duration>,
-}
-
-/// Messages, and bytes of payload.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Count {
-    pub(crate) messages: u64,
-    pub(crate) bytes: u64,
-}
-
-impl Count {
-    fn add(&mut self, bytes: usize) {
-        self.messages += 1;
-        self.bytes += bytes as u64;
-    }
 }
 
 /// Serves an accepted WebSocket to its end.
@@ -91,8 +77,8 @@ struct Session<'a, T> {
     is_noted: bool,
     /// When a message was first answered after the stop.
     stop_seen: Option<Instant>,
-    received: Count,
-    answered: Count,
+    received: Tally,
+    answered: Tally,
 }
 
 impl<'a, T: Transport> Session<'a, T> {
@@ -121,8 +107,8 @@ impl<'a, T: Transport> Session<'a, T> {
             log_payload: config.log_payload,
             is_noted: config.log_payload.is_some() || log_enabled!(log::Level::Trace),
             stop_seen: None,
-            received: Count::default(),
-            answered: Count::default(),
+            received: Tally::default(),
+            answered: Tally::default(),
         })
     }
 
@@ -268,10 +254,7 @@ impl<'a, T: Transport> Session<'a, T> {
 
     fn report(&self, cause: Cause) -> Report {
         let answered = match &self.replier {
-            Replier::Chat(talk) => {
-                let Delivered { messages, bytes } = talk.outbox().delivered();
-                Count { messages, bytes }
-            }
+            Replier::Chat(talk) => talk.outbox().delivered(),
             Replier::Verbatim | Replier::Tutorial(..) => self.answered,
         };
         Report { cause, received: self.received, answered, round_trip: self.keepalive.round_trip() }
