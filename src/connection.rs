@@ -301,10 +301,11 @@ impl Connection<'_> {
             self.context.stop.wait_for(orders.delay);
         }
         let permit = self.place(head)?;
-        let response = upgrade::accept(head, handshake.key, &orders);
+        let subprotocol = upgrade::chosen_subprotocol(head, &orders);
+        let response = upgrade::accept(handshake.key, subprotocol, orders.bad_accept);
         let upgrade = Upgrade {
             endpoint: handshake.endpoint,
-            subprotocol: upgrade::chosen_subprotocol(head, &orders).map(str::to_owned),
+            subprotocol: subprotocol.map(str::to_owned),
             orders: session,
             ticket: ticket(head)?,
             permit,

@@ -116,7 +116,9 @@ fn check_handshake(head: &Head) {
         match diagnosis::examine(head, &Door { local, ..DOOR }) {
             Ok(handshake) => match control::parse(&head.query, &Limits::default()) {
                 Ok(Control { handshake: orders, .. }) => {
-                    check_upgrade(upgrade::accept(head, handshake.key, &orders).as_bytes());
+                    let subprotocol = upgrade::chosen_subprotocol(head, &orders);
+                    let response = upgrade::accept(handshake.key, subprotocol, orders.bad_accept);
+                    check_upgrade(response.as_bytes());
                 }
                 Err(why) => check_refusal(&diagnosis::bad_query(head, why), head, false),
             },

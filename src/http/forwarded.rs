@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use serde::{Serialize, Serializer};
 
-use super::head::Head;
+use super::head::{Head, is_tchar};
 use crate::config::Network;
 use crate::net::address::{Address, Host};
 
@@ -174,8 +174,7 @@ fn named_by(element: &str) -> Result<String, Remark> {
 /// The value of a parameter; none where it is neither a token nor a quoted string.
 fn token_or_quoted(value: &str) -> Option<String> {
     let Some(opened) = value.strip_prefix('"') else {
-        let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-        return value.chars().all(is_token).then(|| value.to_owned());
+        return value.chars().all(is_tchar).then(|| value.to_owned());
     };
     let (mut text, mut characters) = (String::new(), opened.chars());
     loop {

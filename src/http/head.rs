@@ -132,6 +132,11 @@ pub(crate) fn fill(stream: &mut impl Read, buffer: &mut Vec<u8>, room: usize) ->
     read
 }
 
+/// A character of a token (RFC 9110, section 5.6.2).
+pub(crate) fn is_tchar(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
+}
+
 /// Whether a blank line ends in what came after the first `seen` bytes.
 fn has_blank_line(buffer: &[u8], seen: usize) -> bool {
     let tail = &buffer[seen.saturating_sub(3)..];

@@ -6,7 +6,7 @@
 
 use tungstenite::handshake::derive_accept_key;
 
-use super::head::Head;
+use super::head::{Head, is_tchar};
 use crate::control::HandshakeOrders;
 
 /// Whether the request means to become a WebSocket, even if it says so wrongly.
@@ -14,12 +14,12 @@ pub(crate) fn is_meant(head: &Head) -> bool {
     head.lists("Upgrade", "websocket") || head.get("Sec-WebSocket-Key").is_some()
 }
 
-/// The 101 response to a valid handshake with this key.
-pub(crate) fn accept(head: &Head, key: &str, orders: &HandshakeOrders) -> String {
+/// The 101 response to a valid handshake with this key. `bad_accept`: with a wrong answer to it.
+pub(crate) fn accept(key: &str, subprotocol: Option<&str>, bad_accept: bool) -> String {
     // A right answer to another key is a wrong one to this.
-    let key = if orders.bad_accept { "" } else { key };
+    let key = if bad_accept { "" } else { key };
     let accept = derive_accept_key(key.as_bytes());
-    let (field, subprotocol, end) = match chosen_subprotocol(head, orders) {
+    let (field, subprotocol, end) = match subprotocol {
         Some(name) => ("Sec-WebSocket-Protocol: ", name, "\r\n"),
         None => ("", "", ""),
     };
@@ -37,12 +37,10 @@ pub(crate) fn chosen_subprotocol<'a>(head: &'a Head, orders: &HandshakeOrders) -
 
 /// Offered subprotocols that are tokens, in order of preference.
 pub(crate) fn offered_subprotocols(head: &Head) -> impl Iterator<Item = &str> {
-    head.all("Sec-WebSocket-Protocol").flat_map(|value| value.split(',')).map(str::trim).filter(
-        |name| {
-            let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-            !name.is_empty() && name.chars().all(is_token)
-        },
-    )
+    head.all("Sec-WebSocket-Protocol")
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|name| !name.is_empty() && name.chars().all(is_tchar))
 }
 
 #[cfg(test)]
@@ -62,7 +60,8 @@ mod tests {
     }
 
     fn ordered(head: &Head, orders: &HandshakeOrders) -> String {
-        accept(head, head.get("Sec-WebSocket-Key").unwrap(), orders).to_lowercase()
+        let key = head.get("Sec-WebSocket-Key").unwrap();
+        accept(key, chosen_subprotocol(head, orders), orders.bad_accept).to_lowercase()
     }
 
     #[test]

@@ -153,7 +153,11 @@ impl<'a, T: Transport> Session<'a, T> {
         }
         match self.keepalive.due(now) {
             Due::End(expired) => Err(Cause::Expired(expired)),
-            Due::Ping | Due::Nothing if self.script.is_some() => self.follow_script(now),
+            Due::Ping | Due::Nothing if self.script.is_some() => {
+                self.follow_script(now)?;
+                self.set_patience();
+                Ok(())
+            }
             Due::Ping | Due::Nothing => Ok(()),
         }
     }
@@ -348,7 +352,7 @@ impl<T: Transport> Session<'_, T> {
         Ok(script.reply(reply))
     }
 
-    /// Ends or pings, where the script says so.
+    /// Ends, pushes or pings, where the script says so; the patience is the caller's to set.
     #[cold]
     fn follow_script(&mut self, now: Instant) -> Result<(), Cause> {
         let Some(script) = &mut self.script else { return Ok(()) };
@@ -364,7 +368,6 @@ impl<T: Transport> Session<'_, T> {
         if pings {
             self.ping(now)?;
         }
-        self.set_patience();
         Ok(())
     }
 

@@ -38,26 +38,25 @@ impl<T> Stage<T> {
     }
 }
 
-impl<T: Write> Stage<T> {
+impl Detour {
     #[cold]
-    fn divert(&mut self, frame: &[u8]) -> io::Result<()> {
-        match self.detour.as_deref_mut() {
-            Some(Detour::Unruly(unruly)) => self.inner.write_all(&unruly.rewrite(frame)),
-            Some(Detour::Outbox(outbox)) => {
+    fn take(&mut self, frame: &[u8], out: &mut impl Write) -> io::Result<()> {
+        match self {
+            Detour::Unruly(unruly) => out.write_all(&unruly.rewrite(frame)),
+            Detour::Outbox(outbox) => {
                 outbox.put_own(frame);
                 Ok(())
             }
-            None => self.inner.write_all(frame),
         }
     }
 }
 
 impl<T: Write> Write for Stage<T> {
     fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
-        if self.detour.is_none() {
-            return self.inner.write(frame);
+        match &mut self.detour {
+            None => self.inner.write(frame),
+            Some(detour) => detour.take(frame, &mut self.inner).map(|()| frame.len()),
         }
-        self.divert(frame).map(|()| frame.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
