@@ -2,33 +2,24 @@
 //!
 //! What it is: the place where HTTP and WebSocket meet: requests are answered one after another,
 //! until one of them turns the connection into a session.
-//! What it is not: a decision; `http` and `ws` decide.
-//! Invariant: one log line for each session, written where its end is known; for the server's own
-//! sessions with `-v` alone, as there is one every few seconds for years.
+//! What it is not: a decision; `http` decides.
 
 use std::io::ErrorKind::WouldBlock;
 use std::io::Write;
-use std::mem;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
-use log::{Level, debug, log};
+use log::debug;
 
-use crate::chat::courier::Courier;
-use crate::chat::outbox::Outbox;
-use crate::chat::room::Rooms;
-use crate::chat::talk::Talk;
 use crate::chat::ticket::{self, Ticket};
 use crate::config::Config;
 use crate::config::tuning::{HEAD_READ, LINGER_TIME, STOP_REQUEST};
-use crate::control::{self, Control, SessionOrders};
+use crate::context::Context;
+use crate::control::{self, Control};
 use crate::http::diagnosis::{self, Diagnosis, Door};
 use crate::http::endpoint::{self, Endpoint};
 use crate::http::forwarded::{self, Client};
 use crate::http::head::{self, Head, HeadError};
 use crate::http::info;
-use crate::http::page::Site;
 use crate::http::refusal::{self, Unavailable};
 use crate::http::response::Response;
 use crate::http::route::{Route, route};
@@ -37,27 +28,8 @@ use crate::net::Stream;
 use crate::net::address::Address;
 use crate::net::admission::{AddressPermit, ConnectionPermit, SessionPermit};
 use crate::net::linger::linger;
-use crate::net::shutdown::Stop;
 use crate::net::socket::{Patience, Socket, Transport};
-use crate::ws::ending::Ending;
-use crate::ws::reply::Replier;
-use crate::ws::session::{self, Opening, Report};
-
-/// The code of a Close that asks to come back later.
-const TRY_AGAIN: u16 = 1013;
-
-/// What all connections of a server share.
-#[derive(Debug)]
-pub(crate) struct Context {
-    pub(crate) config: Config,
-    pub(crate) site: Site,
-    pub(crate) stop: Arc<Stop>,
-    pub(crate) rooms: Arc<Rooms>,
-    /// Sessions so far; numbers them in the log.
-    pub(crate) sessions: AtomicU64,
-    /// The `Sec-WebSocket-Key` of the server's own [`Probe`](crate::Probe), which nobody else knows.
-    pub(crate) probe_key: String,
-}
+use crate::upgraded::{self, Upgrade, Upgraded};
 
 /// A connection that has its place.
 #[derive(Debug)]
@@ -65,16 +37,6 @@ pub(crate) struct Accepted {
     pub(crate) stream: Stream,
     pub(crate) peer: Address,
     pub(crate) permit: ConnectionPermit,
-}
-
-/// An accepted handshake.
-struct Upgrade {
-    endpoint: Endpoint,
-    subprotocol: Option<String>,
-    orders: Option<Box<SessionOrders>>,
-    /// For `/chat`.
-    ticket: Option<Ticket>,
-    permit: SessionPermit,
 }
 
 /// What a request leads to.
@@ -106,7 +68,8 @@ pub(crate) fn serve(accepted: Accepted, context: &Context) {
         context,
     };
     if let Some((head, upgrade)) = connection.serve_requests() {
-        connection.serve_session(head, upgrade);
+        let Connection { socket, buffer: early, client, .. } = &mut connection;
+        upgraded::serve(Upgraded { socket, early, client, local, context }, head, upgrade);
     }
 }
 
@@ -300,6 +263,7 @@ impl Connection<'_> {
         if !orders.delay.is_zero() {
             self.context.stop.wait_for(orders.delay);
         }
+        let ticket = ticket(head)?;
         let permit = self.place(head)?;
         let subprotocol = upgrade::chosen_subprotocol(head, &orders);
         let response = upgrade::accept(handshake.key, subprotocol, orders.bad_accept);
@@ -307,82 +271,10 @@ impl Connection<'_> {
             endpoint: handshake.endpoint,
             subprotocol: subprotocol.map(str::to_owned),
             orders: session,
-            ticket: ticket(head)?,
+            ticket,
             permit,
         };
         Ok(Step::Upgrade(response, upgrade))
-    }
-
-    /// Runs the session, and logs its end.
-    #[inline(never)]
-    fn serve_session(&mut self, head: Box<Head>, upgrade: Upgrade) {
-        let Context { config, sessions, probe_key, .. } = self.context;
-        let number = sessions.fetch_add(1, Ordering::Relaxed) + 1;
-        debug!("session {number} {} {}: open", self.client, head.path);
-        let started = Instant::now();
-        self.socket.set_waiting(true);
-        let path = head.path.clone();
-        let is_own = head.get("Sec-WebSocket-Key") == Some(probe_key);
-        let (opening, _permit, _courier) = self.open(number, head, upgrade);
-        let report = session::run(&mut self.socket, opening, config);
-        let level = if is_own { Level::Debug } else { Level::Info };
-        log_end(level, number, &self.client, &path, &report, started.elapsed());
-    }
-
-    /// What a session begins with. Not in the frame below a session, which would grow by a page.
-    #[inline(never)]
-    fn open(
-        &mut self,
-        number: u64,
-        head: Box<Head>,
-        upgrade: Upgrade,
-    ) -> (Box<Opening>, SessionPermit, Option<Courier>) {
-        let Config { reply, clock, .. } = &self.context.config;
-        let Upgrade { endpoint, subprotocol, mut orders, ticket, permit } = upgrade;
-        let mut courier = None;
-        let replier = match (endpoint, ticket) {
-            (Endpoint::Tutorial, _) => Replier::tutorial(reply.clone(), clock.clone()),
-            (Endpoint::Chat, Some(ticket)) => match self.join(ticket) {
-                Ok((talk, started)) => {
-                    courier = Some(started);
-                    Replier::Chat(Box::new(talk))
-                }
-                Err(why) => {
-                    orders = Some(Box::new(SessionOrders::close(TRY_AGAIN, why)));
-                    Replier::Verbatim
-                }
-            },
-            (Endpoint::Echo | Endpoint::Chat, _) => Replier::Verbatim,
-        };
-        // What is left of the head's buffer would become the session's own, all of it resident.
-        self.buffer.shrink_to_fit();
-        let (client, local) = (self.client.clone(), self.local);
-        let introduce = move || {
-            info::text(&info::describe(&head, &client, local, Some(number), subprotocol.as_deref()))
-        };
-        let opening = Box::new(Opening {
-            number,
-            early: mem::take(&mut self.buffer),
-            replier,
-            orders,
-            introduction: Box::new(introduce),
-        });
-        (opening, permit, courier)
-    }
-
-    /// Joins a room of the chat; or says why that cannot be now.
-    #[cold]
-    fn join(&mut self, ticket: Ticket) -> Result<(Talk, Courier), String> {
-        let rooms = &self.context.rooms;
-        // The 101 goes before all that the courier brings. A connection that is gone will show.
-        let _ = self.socket.flush();
-        let outbox = Arc::new(Outbox::new(rooms.limits().outbox));
-        let member =
-            rooms.join(ticket, &outbox, SystemTime::now()).map_err(|why| why.to_string())?;
-        // After the place is sure: a courier that is dropped ends the connection.
-        let courier = Courier::start(&outbox, self.socket.writer())
-            .map_err(|_| "no thread could be made".to_owned())?;
-        Ok((Talk::new(member, Instant::now()), courier))
     }
 }
 
@@ -392,49 +284,4 @@ fn ticket(head: &Head) -> Result<Option<Ticket>, Diagnosis> {
         return Ok(None);
     }
     ticket::parse(&head.query).map(Some).map_err(|why| diagnosis::bad_ticket(head, why))
-}
-
-/// The one log line of a session; its parts are there for programs too. Not in the frame below a
-/// session, which would grow by a page.
-#[inline(never)]
-fn log_end(
-    level: Level,
-    number: u64,
-    client: &Client,
-    path: &str,
-    report: &Report,
-    lasted: Duration,
-) {
-    let Report { cause, received, answered, round_trip } = report;
-    let end = Ending::from(cause);
-    let ping = round_trip.map_or(String::new(), |ping| format!(", ping {:.1} ms", millis(ping)));
-    log!(
-        level,
-        session = number,
-        client:% = client.address,
-        peer:% = client.peer,
-        path,
-        by = end.by,
-        how = end.how,
-        code = end.code,
-        reason = end.reason.as_str(),
-        limit = end.limit,
-        messages_in = received.messages,
-        bytes_in = received.bytes,
-        messages_out = answered.messages,
-        bytes_out = answered.bytes,
-        seconds = lasted.as_secs_f64(),
-        ping_ms = round_trip.map(millis);
-        "session {number} {client} {}: {end}; in {} ({} bytes), out {} ({} bytes), {:.3} s{ping}",
-        path.escape_debug(),
-        received.messages,
-        received.bytes,
-        answered.messages,
-        answered.bytes,
-        lasted.as_secs_f64(),
-    );
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
 }

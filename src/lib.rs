@@ -8,7 +8,7 @@
 //! connection:  head ──▶ route ──▶ page      (the connection is kept alive)    connection, http
 //!                           ├───▶ refusal   (what is wrong, and what would be right)
 //!                           └───▶ upgrade ──▶ session: read, reply, write … until
-//!                                             the closing handshake is done   ws
+//!                                             the closing handshake is done   upgraded, ws
 //! ```
 //!
 //! Types tell the same story: `Stream → Socket → Head → Route → WebSocket<Socket> → Report`.
@@ -46,6 +46,7 @@
 mod chat;
 mod config;
 mod connection;
+mod context;
 mod control;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -55,6 +56,7 @@ mod net;
 mod ops;
 mod probe;
 mod server;
+mod upgraded;
 mod ws;
 
 pub use config::{

@@ -1,0 +1,22 @@
+//! What all connections of a server share.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crate::chat::room::Rooms;
+use crate::config::Config;
+use crate::http::page::Site;
+use crate::net::shutdown::Stop;
+
+/// What all connections of a server share.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) site: Site,
+    pub(crate) stop: Arc<Stop>,
+    pub(crate) rooms: Arc<Rooms>,
+    /// Sessions so far; numbers them in the log.
+    pub(crate) sessions: AtomicU64,
+    /// The `Sec-WebSocket-Key` of the server's own [`Probe`](crate::Probe), which nobody else knows.
+    pub(crate) probe_key: String,
+}

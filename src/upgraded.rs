@@ -1,0 +1,173 @@
+//! A connection that has become a WebSocket, from its 101 to its log line.
+//!
+//! What it is: the place where an accepted handshake and `ws` (and `chat`) meet.
+//! Invariant: one log line for each session, written where its end is known; for the server's own
+//! sessions with `-v` alone, as there is one every few seconds for years.
+
+use std::io::Write;
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use log::{Level, debug, log};
+
+use crate::chat::courier::Courier;
+use crate::chat::outbox::Outbox;
+use crate::chat::talk::Talk;
+use crate::chat::ticket::Ticket;
+use crate::config::Config;
+use crate::context::Context;
+use crate::control::SessionOrders;
+use crate::http::endpoint::Endpoint;
+use crate::http::forwarded::Client;
+use crate::http::head::Head;
+use crate::http::info;
+use crate::net::address::Address;
+use crate::net::admission::SessionPermit;
+use crate::net::socket::Socket;
+use crate::ws::ending::Ending;
+use crate::ws::reply::Replier;
+use crate::ws::session::{self, Opening, Report};
+
+/// The code of a Close that asks to come back later.
+const TRY_AGAIN: u16 = 1013;
+
+/// An accepted handshake.
+pub(crate) struct Upgrade {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) subprotocol: Option<String>,
+    pub(crate) orders: Option<Box<SessionOrders>>,
+    /// For `/chat`.
+    pub(crate) ticket: Option<Ticket>,
+    pub(crate) permit: SessionPermit,
+}
+
+/// The connection that it was accepted on.
+pub(crate) struct Upgraded<'a> {
+    pub(crate) socket: &'a mut Socket,
+    /// What arrived together with the handshake, or after it.
+    pub(crate) early: &'a mut Vec<u8>,
+    pub(crate) client: &'a Client,
+    pub(crate) local: Option<Address>,
+    pub(crate) context: &'a Context,
+}
+
+/// Runs the session, and logs its end.
+#[inline(never)]
+pub(crate) fn serve(mut on: Upgraded, head: Box<Head>, upgrade: Upgrade) {
+    let Context { config, sessions, probe_key, .. } = on.context;
+    let number = sessions.fetch_add(1, Ordering::Relaxed) + 1;
+    debug!("session {number} {} {}: open", on.client, head.path);
+    let started = Instant::now();
+    on.socket.set_waiting(true);
+    let path = head.path.clone();
+    let is_own = head.get("Sec-WebSocket-Key") == Some(probe_key);
+    let (opening, _permit, _courier) = on.open(number, head, upgrade);
+    let report = session::run(&mut *on.socket, opening, config);
+    let level = if is_own { Level::Debug } else { Level::Info };
+    log_end(level, number, on.client, &path, &report, started.elapsed());
+}
+
+impl Upgraded<'_> {
+    /// What a session begins with. Not in the frame below a session, which would grow by a page.
+    #[inline(never)]
+    fn open(
+        &mut self,
+        number: u64,
+        head: Box<Head>,
+        upgrade: Upgrade,
+    ) -> (Box<Opening>, SessionPermit, Option<Courier>) {
+        let Config { reply, clock, .. } = &self.context.config;
+        let Upgrade { endpoint, subprotocol, mut orders, ticket, permit } = upgrade;
+        let mut courier = None;
+        let replier = match (endpoint, ticket) {
+            (Endpoint::Tutorial, _) => Replier::tutorial(reply.clone(), clock.clone()),
+            (Endpoint::Chat, Some(ticket)) => match self.join(ticket) {
+                Ok((talk, started)) => {
+                    courier = Some(started);
+                    Replier::Chat(Box::new(talk))
+                }
+                Err(why) => {
+                    orders = Some(Box::new(SessionOrders::close(TRY_AGAIN, why)));
+                    Replier::Verbatim
+                }
+            },
+            (Endpoint::Echo | Endpoint::Chat, _) => Replier::Verbatim,
+        };
+        // What is left of the head's buffer would become the session's own, all of it resident.
+        self.early.shrink_to_fit();
+        let (client, local) = (self.client.clone(), self.local);
+        let introduce = move || {
+            info::text(&info::describe(&head, &client, local, Some(number), subprotocol.as_deref()))
+        };
+        let opening = Box::new(Opening {
+            number,
+            early: mem::take(self.early),
+            replier,
+            orders,
+            introduction: Box::new(introduce),
+        });
+        (opening, permit, courier)
+    }
+
+    /// Joins a room of the chat; or says why that cannot be now.
+    #[cold]
+    fn join(&mut self, ticket: Ticket) -> Result<(Talk, Courier), String> {
+        let rooms = &self.context.rooms;
+        // The 101 goes before all that the courier brings. A connection that is gone will show.
+        let _ = self.socket.flush();
+        let outbox = Arc::new(Outbox::new(rooms.limits().outbox));
+        let member =
+            rooms.join(ticket, &outbox, SystemTime::now()).map_err(|why| why.to_string())?;
+        // After the place is sure: a courier that is dropped ends the connection.
+        let courier = Courier::start(&outbox, self.socket.writer())
+            .map_err(|_| "no thread could be made".to_owned())?;
+        Ok((Talk::new(member, Instant::now()), courier))
+    }
+}
+
+/// The one log line of a session; its parts are there for programs too. Not in the frame below a
+/// session, which would grow by a page.
+#[inline(never)]
+fn log_end(
+    level: Level,
+    number: u64,
+    client: &Client,
+    path: &str,
+    report: &Report,
+    lasted: Duration,
+) {
+    let Report { cause, received, answered, round_trip } = report;
+    let end = Ending::from(cause);
+    let ping = round_trip.map_or(String::new(), |ping| format!(", ping {:.1} ms", millis(ping)));
+    log!(
+        level,
+        session = number,
+        client:% = client.address,
+        peer:% = client.peer,
+        path,
+        by = end.by,
+        how = end.how,
+        code = end.code,
+        reason = end.reason.as_str(),
+        limit = end.limit,
+        messages_in = received.messages,
+        bytes_in = received.bytes,
+        messages_out = answered.messages,
+        bytes_out = answered.bytes,
+        seconds = lasted.as_secs_f64(),
+        ping_ms = round_trip.map(millis);
+        "session {number} {client} {}: {end}; in {} ({} bytes), out {} ({} bytes), {:.3} s{ping}",
+        path.escape_debug(),
+        received.messages,
+        received.bytes,
+        answered.messages,
+        answered.bytes,
+        lasted.as_secs_f64(),
+    );
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
