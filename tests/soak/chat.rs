@@ -139,12 +139,16 @@ impl Crowd {
     }
 
     /// One who stays, so that a room and its numbers last.
-    fn stay(&self, room: usize) {
+    fn stay<'a>(&'a self, mut visit: Visit<'a>) {
         let goes_on = || !self.is_empty.load(Ordering::Relaxed);
-        while goes_on() {
-            let mut visit = Visit::join(self, room, Pace::Brisk);
+        loop {
             while goes_on() && visit.hear().is_some() {}
+            let room = visit.room;
             visit.leave(false);
+            if !goes_on() {
+                return;
+            }
+            visit = Visit::join(self, room, Pace::Brisk);
         }
     }
 
@@ -184,7 +188,9 @@ fn two_hundred_who_come_and_go() {
     let (since, crowd) = (Instant::now(), &crowd);
     std::thread::scope(|scope| {
         for room in 0..ROOMS {
-            scope.spawn(move || crowd.stay(room));
+            // In before the others, of whom the first might leave and take the room along.
+            let visit = Visit::join(crowd, room, Pace::Brisk);
+            scope.spawn(move || crowd.stay(visit));
         }
         let members = (0..MEMBERS).map(|number| scope.spawn(move || crowd.churn(number)));
         let members: Vec<_> = members.collect();
