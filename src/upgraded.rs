@@ -121,7 +121,8 @@ impl Upgraded<'_> {
         let member =
             rooms.join(ticket, &outbox, SystemTime::now()).map_err(|why| why.to_string())?;
         // After the place is sure: a courier that is dropped ends the connection.
-        let courier = Courier::start(&outbox, self.socket.writer())
+        let close = self.context.config.timeouts.close;
+        let courier = Courier::start(&outbox, self.socket.writer(), close)
             .map_err(|_| "no thread could be made".to_owned())?;
         Ok((Talk::new(member, Instant::now()), courier))
     }

@@ -206,6 +206,31 @@ fn who_does_not_read_is_out_and_nobody_else_waits() {
 }
 
 #[test]
+fn who_falls_behind_while_talking_hears_why() {
+    let server = TestServer::with(|config| {
+        config.chat.rate = 1_000_000;
+        config.chat.outbox = 50;
+        config.chat.message_size = 64 * 1024;
+    });
+    let mut slow = Raw::connect(server.address);
+    slow.upgrade("/chat?name=slow");
+    let mut ann = Member::join(server.address, "?name=ann");
+    let text = "x".repeat(60_000);
+    while event(&mut ann.client)["type"] != "leave" {
+        ann.say(&text);
+    }
+    // All that waits in the kernel is still to be read, and each answer could be one too many.
+    let code = loop {
+        match slow.send(frame(FIN_TEXT, b"I am here")).frame() {
+            (FIN_CLOSE, payload) => break payload[..2].to_vec(),
+            (first, _) => assert_eq!(first, FIN_TEXT),
+        }
+    };
+    assert_eq!(code, 1013_u16.to_be_bytes());
+    slow.assert_ended();
+}
+
+#[test]
 fn who_breaks_a_rule_is_told_which() {
     let server = TestServer::with(|config| {
         config.chat.rate = 2;
@@ -218,9 +243,11 @@ fn who_breaks_a_rule_is_told_which() {
     let mut long = Member::join(server.address, "?name=long");
     long.say("123456");
     assert_eq!(long.client.close(), (1009, "6 bytes are over the limit of 5".to_owned()));
+    long.client.assert_closed();
     let mut binary = Member::join(server.address, "");
     binary.client.0.send(vec![1].into()).unwrap();
     assert_eq!(binary.client.close(), (1003, "a chat is text".to_owned()));
+    binary.client.assert_closed();
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use super::outbox::Outbox;
 use crate::config::tuning::STACK;
@@ -17,12 +18,23 @@ pub(crate) struct Courier {
 }
 
 impl Courier {
+    /// `close`: how long a member who did not keep up may take to hear so.
+    ///
     /// # Errors
     /// No thread can be made.
-    pub(crate) fn start(outbox: &Arc<Outbox>, writer: SocketWriter) -> io::Result<Courier> {
+    pub(crate) fn start(
+        outbox: &Arc<Outbox>,
+        writer: SocketWriter,
+        close: Duration,
+    ) -> io::Result<Courier> {
         let (frames, mut out) = (Arc::clone(outbox), writer.clone());
         let carry = move || {
             frames.deliver(&mut out);
+            if frames.overflowed() && frames.failure().is_none() {
+                // What the member is still sending is read on: a reset would overtake the goodbye.
+                out.finish();
+                frames.wait_for_session(close);
+            }
             // The session waits in a read, and will not hear of it otherwise.
             if frames.overflowed() || frames.failure().is_some() {
                 out.end();

@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::event::Encoded;
 use crate::config::chat::OWN_WAITING;
@@ -39,6 +40,8 @@ struct State {
     /// The courier has written the last frame, or has failed.
     done: bool,
     failure: Option<io::ErrorKind>,
+    /// The session is over.
+    left: bool,
     /// What has been written.
     delivered: Tally,
 }
@@ -120,14 +123,20 @@ impl Outbox {
         self.lock().failure
     }
 
-    /// Closes, and waits until the courier is done; the write timeout of the socket bounds that.
+    /// The session is over: closes, and waits until the courier is done; the write timeout of the socket bounds that.
     pub(crate) fn finish(&self) {
         let mut state = self.lock();
-        state.closed = true;
+        (state.closed, state.left) = (true, true);
         self.changed.notify_all();
         while !state.done {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Waits until the session is over, `time` at most.
+    pub(crate) fn wait_for_session(&self, time: Duration) {
+        let stays = |state: &mut State| !state.left;
+        drop(self.changed.wait_timeout_while(self.lock(), time, stays));
     }
 
     /// The courier's life: writes frames until the outbox is closed and empty.

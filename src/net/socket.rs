@@ -299,6 +299,12 @@ impl Transport for Socket {
 pub(crate) struct SocketWriter(Arc<Stream>);
 
 impl SocketWriter {
+    /// Ends the sending side.
+    pub(crate) fn finish(&self) {
+        // As in `end`.
+        let _ = self.0.shutdown(Shutdown::Write);
+    }
+
     /// Ends the connection, both ways: whoever waits in a read sees the end of the stream.
     pub(crate) fn end(&self) {
         // It fails on a connection that has ended by itself.
