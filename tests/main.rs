@@ -15,6 +15,7 @@ mod page;
 mod program;
 mod protocol;
 mod proxies;
+mod readme;
 mod scripts;
 mod service;
 mod soak;

@@ -133,6 +133,24 @@ fn the_log_names_the_client_that_a_trusted_proxy_speaks_for() {
 }
 
 #[test]
+fn a_session_that_waits_writes_nothing_before_its_end() {
+    let program = Program::start(&["--ping-interval", "10ms"]);
+    let mut client = Client::open(program.address(), "/ws");
+    let mut pings = 0;
+    while pings < 50 {
+        pings += i32::from(client.0.read().unwrap().is_ping());
+    }
+    program.signal(Signal::SIGTERM);
+    assert_eq!(client.close_code(), 1001);
+    client.assert_closed();
+    let log = program.wait().1;
+    let lines: Vec<_> = log.lines().collect();
+    let [stopping, session, stopped] = lines[..] else { panic!("{log}") };
+    assert!(stopping.contains("stopping;") && stopped.ends_with("has ended"), "{log}");
+    assert!(session.contains(" /ws: closed by the server: 1001"), "{log}");
+}
+
+#[test]
 fn a_signal_stops_it_cleanly() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let program = Program::start(&[]);

@@ -1,8 +1,10 @@
 //! `?kiosk`: nobody is there to press Connect.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
 
 use super::{open, typed, wait_for_state};
+use crate::support::browser::{Browser, executable};
 use crate::support::server::TestServer;
 
 /// A loopback address of the test's own, where one may be had: a server that comes back is to find
@@ -54,7 +56,7 @@ fn it_reconnects_and_sends_what_was_kept() {
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
 fn a_text_whose_reply_was_lost_is_sent_again() {
-    let listener = std::net::TcpListener::bind(own_address(14)).unwrap();
+    let listener = TcpListener::bind(own_address(14)).unwrap();
     let address = listener.local_addr().unwrap();
     let server = TestServer::start();
     let mut browser = open(&server, &format!("?kiosk&url=ws://{address}/ws"));
@@ -135,4 +137,43 @@ fn nothing_scrolls_and_everything_can_be_hit() {
         );
         assert_eq!(small, "", "{width} x {height}");
     }
+}
+
+/// Runs a command with a runtime directory, where nothing but /run and shared memory can be written to.
+const ON_A_READ_ONLY_ROOT: &str = r#"
+    mount --make-rprivate / && mount -t tmpfs none /run && mkdir "/run/$0" || exit
+    mount -o remount,bind,ro /
+    ! touch /written 2>/dev/null || exit
+    exec "$@"
+"#;
+
+/// The sample unit's Chromium, without its compositor, with the page at this address.
+fn unit_chromium(address: SocketAddr) -> Command {
+    let unit = include_str!("../../scripts/systemd/wsecho-kiosk.service");
+    let value = |name: &str| unit.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    let exec = value("ExecStart=/usr/bin/cage -- /usr/bin/chromium ");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--map-root-user", "sh", "-c", ON_A_READ_ONLY_ROOT]);
+    command.arg(value("RuntimeDirectory="));
+    command.arg(executable());
+    for argument in exec.split(' ').filter(|argument| !argument.contains("wayland")) {
+        command.arg(argument.replace("127.0.0.1:8080", &address.to_string()));
+    }
+    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]);
+    command.envs(value("Environment=").split(' ').filter_map(|pair| pair.split_once('=')));
+    command
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn the_units_chromium_may_start_before_the_server_and_on_a_read_only_root() {
+    let address = TcpListener::bind(own_address(15)).unwrap().local_addr().unwrap();
+    let mut browser = Browser::start(&mut unit_chromium(address));
+    browser.wait("document.body.innerText.includes('ERR_CONNECTION_REFUSED')");
+    let server = TestServer::at(address);
+    wait_for_state(&mut browser, "OPEN");
+    drop(server);
+    wait_for_state(&mut browser, "CLOSED");
+    let _again = TestServer::at(address);
+    wait_for_state(&mut browser, "OPEN");
 }

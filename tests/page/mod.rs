@@ -32,7 +32,7 @@ fn open_at(address: SocketAddr, query: &str) -> Browser {
 
 /// Waits until the page shows this state.
 fn wait_for_state(browser: &mut Browser, state: &str) {
-    browser.wait(&format!("document.querySelector('#state-word').innerText === '{state}'"));
+    browser.wait(&format!("document.querySelector('#state-word')?.innerText === '{state}'"));
 }
 
 /// Waits until a row of the history, from `sent`, `received` or `event`, has this text.

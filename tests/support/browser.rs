@@ -43,16 +43,26 @@ pub struct Browser {
     session: Value,
     next_id: u64,
     events: Vec<Value>,
-    _profile: TempDir,
+    /// Goes with the browser.
+    profile: Option<TempDir>,
 }
 
 impl Browser {
     pub fn launch() -> Browser {
         let profile = tempfile::tempdir().unwrap();
-        let mut child = Command::new(executable())
+        let mut command = Command::new(executable());
+        command
             .args(FLAGS)
             .arg(format!("--user-data-dir={}", profile.path().display()))
-            .env("TMPDIR", profile.path()) // what a killed browser leaves goes with the profile
+            .env("TMPDIR", profile.path()); // what a killed browser leaves goes with the profile
+        let mut browser = Browser::start(&mut command);
+        browser.profile = Some(profile);
+        browser
+    }
+
+    /// Starts a Chromium, which is to have a page and `--remote-debugging-port=0`.
+    pub fn start(command: &mut Command) -> Browser {
+        let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -73,15 +83,25 @@ impl Browser {
             session: Value::Null,
             next_id: 0,
             events: Vec::new(),
-            _profile: profile,
+            profile: None,
         };
-        let target = browser.call("Target.createTarget", &json!({"url": "about:blank"}));
-        let attach = json!({"targetId": target["targetId"], "flatten": true});
+        let attach = json!({"targetId": browser.page(), "flatten": true});
         browser.session = browser.call("Target.attachToTarget", &attach)["sessionId"].take();
         for domain in ["Page", "Runtime", "Log", "DOM", "Network", "Accessibility"] {
             browser.call(&format!("{domain}.enable"), &json!({}));
         }
         browser
+    }
+
+    /// The target that is the first page; there is one a little after the start.
+    fn page(&mut self) -> Value {
+        loop {
+            let mut targets = self.call("Target.getTargets", &json!({}));
+            let mut infos = targets["targetInfos"].as_array_mut().unwrap().iter_mut();
+            if let Some(page) = infos.find(|target| target["type"] == "page") {
+                return page["targetId"].take();
+            }
+        }
     }
 
     /// Calls a method of the protocol, and returns its result.
@@ -300,7 +320,7 @@ impl Drop for Browser {
 }
 
 /// Chromium by the names under which distributions have it.
-fn executable() -> String {
+pub fn executable() -> String {
     let named = std::env::var("WSECHO_CHROMIUM").ok();
     let known = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
     let found =

@@ -1,0 +1,27 @@
+//! The README names the tests that show what it claims.
+
+use std::path::Path;
+
+/// The file that a module's path stands for, among tests and sources.
+fn file(module: &str) -> Option<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = module.trim_end_matches("::tests").replace("::", "/");
+    ["tests", "src"].iter().find_map(|folder| {
+        std::fs::read_to_string(root.join(folder).join(&path).with_extension("rs")).ok()
+    })
+}
+
+#[test]
+fn every_test_that_it_names_exists() {
+    let named: Vec<_> = include_str!("../README.md")
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .filter_map(|code| code.rsplit_once("::"))
+        .collect();
+    assert!(named.len() > 5, "{named:?}");
+    for (module, name) in named {
+        let file = file(module).unwrap_or_else(|| panic!("there is no {module}"));
+        assert!(file.contains(&format!("fn {name}()")), "there is no {module}::{name}");
+    }
+}
