@@ -37,9 +37,8 @@ struct State {
     closed: bool,
     /// It was closed because it was full.
     overflowed: bool,
-    /// The courier has written the last frame, or has failed.
-    done: bool,
-    failure: Option<io::ErrorKind>,
+    /// How the courier has ended: after the last frame, or by a failure.
+    end: Option<Result<(), io::ErrorKind>>,
     /// The session is over.
     left: bool,
     /// What has been written.
@@ -120,7 +119,7 @@ impl Outbox {
 
     /// Why the courier ended before its time.
     pub(crate) fn failure(&self) -> Option<io::ErrorKind> {
-        self.lock().failure
+        self.lock().end?.err()
     }
 
     /// The session is over: closes, and waits until the courier is done; the write timeout of the socket bounds that.
@@ -128,7 +127,7 @@ impl Outbox {
         let mut state = self.lock();
         (state.closed, state.left) = (true, true);
         self.changed.notify_all();
-        while !state.done {
+        while state.end.is_none() {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -143,7 +142,7 @@ impl Outbox {
     ///
     /// A failure of `out`, or a panic, ends it too; nothing is taken after that.
     pub(crate) fn deliver(&self, out: &mut impl Write) {
-        let mut end = End { outbox: self, failure: None };
+        let mut end = End { outbox: self, result: Ok(()) };
         let mut frames = VecDeque::new();
         loop {
             frames = self.next(&frames);
@@ -151,7 +150,7 @@ impl Outbox {
                 return;
             }
             if let Err(error) = write(&frames, out) {
-                end.failure = Some(error.kind());
+                end.result = Err(error.kind());
                 return;
             }
         }
@@ -181,13 +180,13 @@ impl Outbox {
 /// The end of a courier, however it comes.
 struct End<'a> {
     outbox: &'a Outbox,
-    failure: Option<io::ErrorKind>,
+    result: Result<(), io::ErrorKind>,
 }
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
         let mut state = self.outbox.lock();
-        (state.closed, state.done, state.failure) = (true, true, self.failure);
+        (state.closed, state.end) = (true, Some(self.result));
         state.frames.clear();
         state.own = 0;
         self.outbox.changed.notify_all();
