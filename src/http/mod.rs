@@ -5,6 +5,7 @@ pub(crate) mod embedded;
 pub(crate) mod endpoint;
 pub(crate) mod forwarded;
 pub(crate) mod head;
+mod hop;
 pub(crate) mod info;
 pub(crate) mod negotiate;
 pub(crate) mod origin;
