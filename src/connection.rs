@@ -196,10 +196,8 @@ impl Connection<'_> {
     #[inline(never)]
     fn decide(&self, head: &Head) -> Step {
         match route(head) {
-            Route::Health if self.context.stop.requested() => {
-                Step::Refuse(refusal::unavailable(Unavailable::Stopping, Some(head)).answer(head))
-            }
-            Route::Health => Step::Respond(Response::text(200, "ok\n")),
+            Route::Health => Step::Respond(state("ok\n", self.context.health(), head)),
+            Route::Ready => Step::Respond(state("ready\n", self.context.readiness(), head)),
             Route::Help => {
                 Step::Respond(Response::text(200, control::manual(self.context.config.control)))
             }
@@ -275,6 +273,14 @@ impl Connection<'_> {
             permit,
         };
         Ok(Step::Upgrade(response, upgrade))
+    }
+}
+
+/// What a question about the server's state gets: `good`, or why it is not.
+fn state(good: &str, state: Result<(), Unavailable>, head: &Head) -> Response {
+    match state {
+        Ok(()) => Response::text(200, good),
+        Err(why) => refusal::unavailable(why, Some(head)).answer(head),
     }
 }
 

@@ -6,6 +6,8 @@ use std::sync::atomic::AtomicU64;
 use crate::chat::room::Rooms;
 use crate::config::Config;
 use crate::http::page::Site;
+use crate::http::refusal::Unavailable;
+use crate::net::admission::Admission;
 use crate::net::shutdown::Stop;
 
 /// What all connections of a server share.
@@ -14,9 +16,23 @@ pub(crate) struct Context {
     pub(crate) config: Config,
     pub(crate) site: Site,
     pub(crate) stop: Arc<Stop>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) rooms: Arc<Rooms>,
     /// Sessions so far; numbers them in the log.
     pub(crate) sessions: AtomicU64,
     /// The `Sec-WebSocket-Key` of the server's own [`Probe`](crate::Probe), which nobody else knows.
     pub(crate) probe_key: String,
+}
+
+impl Context {
+    /// What `/healthz` asks: whether the server lives, and means to.
+    pub(crate) fn health(&self) -> Result<(), Unavailable> {
+        if self.stop.requested() { Err(Unavailable::Stopping) } else { Ok(()) }
+    }
+
+    /// What `/readyz` asks: whether another session would get a place.
+    pub(crate) fn readiness(&self) -> Result<(), Unavailable> {
+        self.health()?;
+        self.admission.has_session_left().map_err(Unavailable::Full)
+    }
 }

@@ -164,6 +164,7 @@ impl Server {
         let site = Site::new(config.www.as_deref())
             .map_err(|error| Error::Www(config.www.clone().unwrap_or_default(), error))?;
         let rooms = Arc::new(Rooms::new(config.chat.clone()));
+        let admission = Admission::new(&config.limits);
         let stop = match listeners.iter().find(|listener| listener.is_unix()) {
             Some(unix) => {
                 Stop::with_bell().map_err(|error| Error::Listen(unix.address(), error))?
@@ -174,6 +175,7 @@ impl Server {
             config,
             site,
             stop: Arc::new(stop),
+            admission,
             rooms,
             sessions: AtomicU64::new(0),
             probe_key: generate_key(),
@@ -215,12 +217,10 @@ impl Server {
     pub fn run(self) -> Result<(), Error> {
         let Server { listeners, context } = self;
         let serving = Arc::clone(&context);
-        let admission = Admission::new(&context.config.limits);
         let doors = Doors {
-            pool: Pool::new(admission.max_connections(), move |accepted| {
+            pool: Pool::new(context.admission.max_connections(), move |accepted| {
                 connection::serve(accepted, &serving);
             }),
-            admission,
             refuser: Refuser::start().map_err(Error::Thread)?,
             context: Arc::clone(&context),
             closed: AtomicBool::new(false),
@@ -244,7 +244,6 @@ impl Server {
 
 /// What stands between the listeners and the connections.
 struct Doors {
-    admission: Arc<Admission>,
     pool: Pool<Accepted>,
     refuser: Refuser,
     context: Arc<Context>,
@@ -285,7 +284,7 @@ impl Doors {
     /// Gives a connection its place and its thread, or its refusal.
     fn admit(&self, stream: Stream, peer: Address, refusals: &mut Throttle) {
         let is_proxy = forwarded::trusts(&self.context.config.trusted_proxies, peer.host());
-        let (stream, why) = match self.admission.connect((!is_proxy).then(|| peer.host())) {
+        let (stream, why) = match self.context.admission.connect((!is_proxy).then(|| peer.host())) {
             Ok(permit) => match self.pool.run(Accepted { stream, peer, permit }) {
                 Ok(()) => return,
                 Err(back) => (back.stream, Unavailable::NoThread),
@@ -308,9 +307,9 @@ impl Doors {
     /// Waits for the sessions to part, and for the requests in progress; drops what takes too long.
     fn drain(&self, grace: Duration, listeners: &[Listener]) {
         let deadline = Instant::now() + grace;
-        let sessions = self.admission.wait_for_sessions(deadline);
+        let sessions = self.context.admission.wait_for_sessions(deadline);
         self.close(listeners);
-        let connections = self.admission.wait_for_connections(deadline);
+        let connections = self.context.admission.wait_for_connections(deadline);
         if connections > 0 {
             warn!(
                 "the grace period is over (--grace-period): {connections} connections are dropped, {sessions} of them sessions"

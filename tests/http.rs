@@ -16,6 +16,7 @@ fn every_plain_endpoint_answers_get_and_head_on_one_connection() {
         ("/style.css", 200, "text/css", "{"),
         ("/favicon.svg", 200, "image/svg+xml", "<svg"),
         ("/healthz", 200, "text/plain", "ok"),
+        ("/readyz", 200, "text/plain", "ready"),
         ("/info", 200, "application/json", "\"request_line\": \"GET /info HTTP/1.1\""),
         ("/ws", 426, "text/plain", "ws://"),
         ("/echo", 426, "text/plain", "ws://"),

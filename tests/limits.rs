@@ -68,11 +68,15 @@ fn when_every_session_is_taken_the_page_is_still_there() {
     assert!(response.body.contains("--max-connections"), "{}", response.body);
     assert_eq!(server.raw().get("/").status, 200);
     assert_eq!(server.raw().get("/healthz").status, 200);
+    let ready = server.raw().get("/readyz");
+    assert_eq!((ready.status, ready.get("Retry-After")), (503, Some("5")));
+    assert!(ready.body.starts_with("Not now: every session is taken"), "{}", ready.body);
 
     sessions[0].0.close(None).unwrap();
     sessions[0].assert_closed();
     // The place is free once the server's thread is done with it, shortly after the client is.
-    while server.raw().send(handshake("/echo")).response_to_head().status == 503 {}
+    while server.raw().get("/readyz").status == 503 {}
+    assert_eq!(server.raw().send(handshake("/echo")).response_to_head().status, 101);
     assert_eq!(sessions[1].ask("x").to_text().unwrap().split(' ').next(), Some("You"));
 }
 

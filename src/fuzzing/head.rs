@@ -93,6 +93,7 @@ fn check_answer(head: &Head) {
     assert!(origin::allows(None, head.get("Host").unwrap_or_default(), false, &[]));
     match route(head) {
         Route::Health => assert_eq!(head.path, "/healthz"),
+        Route::Ready => assert_eq!(head.path, "/readyz"),
         Route::Help => assert_eq!(head.path, "/help"),
         Route::Info => assert_eq!(head.path, "/info"),
         Route::Page(path) => {

@@ -32,6 +32,7 @@ pub(crate) const ENDPOINT_LIST: &str = "\
 /help     what the query of /ws and /echo can order: delays, faults, ends (GET)
 /info     what the server saw of the request, in JSON (GET); WebSocket: send `?info` first
 /healthz  200 while serving (GET)
+/readyz   200 while there is a place for another session (GET)
 /WebSocketGenericHandler.ashx and /WebSocketHandler.ashx answer as /ws.";
 
 /// Whether a query at `path` is read: what the tutorial's addresses and the page's links say in

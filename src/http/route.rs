@@ -14,6 +14,8 @@ use super::upgrade;
 pub(crate) enum Route {
     /// `/healthz`.
     Health,
+    /// `/readyz`.
+    Ready,
     /// `/help`.
     Help,
     /// `/info`.
@@ -43,6 +45,7 @@ pub(crate) fn route(head: &Head) -> Route {
     }
     match head.path.as_str() {
         "/healthz" => Route::Health,
+        "/readyz" => Route::Ready,
         "/help" => Route::Help,
         "/info" => Route::Info,
         path if path != "/" && endpoint::at(path).is_some() => Route::UpgradeRequired,
@@ -65,7 +68,12 @@ mod tests {
         match routed(request) {
             Route::Refusal(why) | Route::End(why) => why.status,
             Route::UpgradeRequired => 426,
-            Route::Health | Route::Help | Route::Info | Route::Page(_) | Route::WebSocket => 200,
+            Route::Health
+            | Route::Ready
+            | Route::Help
+            | Route::Info
+            | Route::Page(_)
+            | Route::WebSocket => 200,
         }
     }
 
@@ -86,6 +94,7 @@ mod tests {
         for method in ["GET", "HEAD"] {
             let routed = |path| routed(&format!("{method} {path} HTTP/1.1\nHost: h\nUpgrade: h2c"));
             assert!(matches!(routed("/healthz"), Route::Health));
+            assert!(matches!(routed("/readyz"), Route::Ready));
             assert!(matches!(routed("/help"), Route::Help));
             assert!(matches!(routed("/info?x"), Route::Info));
             assert!(matches!(routed("/"), Route::Page(path) if path == "/"));

@@ -63,6 +63,11 @@ impl Admission {
         })
     }
 
+    /// Whether there is a place for another session; it is not taken.
+    pub(crate) fn has_session_left(&self) -> Result<(), Full> {
+        if self.lock().sessions < self.max_sessions { Ok(()) } else { Err(Full::Sessions) }
+    }
+
     /// The connections that there can be at one time.
     pub(crate) fn max_connections(&self) -> usize {
         self.max_connections
@@ -211,7 +216,9 @@ mod tests {
         assert_eq!(admission.connect(Some(HERE)).unwrap_err(), Full::Connections);
         let session = first.session().unwrap();
         assert_eq!(second.session().unwrap_err(), Full::Sessions);
+        assert_eq!(admission.has_session_left(), Err(Full::Sessions));
         drop(session);
+        assert_eq!(admission.has_session_left(), Ok(()));
         assert!(second.session().is_ok());
     }
 
