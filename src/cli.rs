@@ -37,6 +37,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDR", env = "WSECHO_LISTEN")]
     listen: Vec<Addresses>,
 
+    /// Address and port, or unix:PATH, for the operator: /metrics (Prometheus), /sessions (JSON),
+    /// /readyz, /healthz. It tells who is connected: bind it to loopback or to a Unix socket.
+    #[arg(long, value_name = "ADDR", env = "WSECHO_ADMIN")]
+    admin: Option<Listen>,
+
     /// What /ws answers; {message} and {time} are filled in, a brace is written {{ or }}.
     #[arg(long, value_name = "TEMPLATE", env = "WSECHO_REPLY", default_value = TUTORIAL_REPLY)]
     reply: Template,
@@ -221,6 +226,7 @@ impl Options {
         let (limits, timeouts, chat) = self.limits.into_config()?;
         Ok(Config {
             listen,
+            admin: self.admin,
             reply: self.reply,
             clock,
             www: self.www,

@@ -20,7 +20,7 @@ use crate::http::endpoint::{self, Endpoint};
 use crate::http::forwarded::{self, Client};
 use crate::http::head::{self, Head, HeadError};
 use crate::http::info;
-use crate::http::refusal::{self, Unavailable};
+use crate::http::refusal::{self, Unavailable, state};
 use crate::http::response::Response;
 use crate::http::route::{Route, route};
 use crate::http::upgrade;
@@ -103,6 +103,7 @@ impl Connection<'_> {
             let (response, keep) = match step {
                 Step::Upgrade(response, upgrade) => {
                     self.socket.write_all(response.as_bytes()).ok()?;
+                    self.measure_upgrade(&head);
                     return Some((head, upgrade));
                 }
                 Step::Respond(response) => (response, head.keeps_alive() && number < max_requests),
@@ -113,6 +114,15 @@ impl Connection<'_> {
             }
         }
         None
+    }
+
+    /// Where that is asked for, the 101 leaves now, and not with the first replies.
+    fn measure_upgrade(&mut self, head: &Head) {
+        if let Some(metrics) = self.context.metrics_of(head)
+            && self.socket.flush().is_ok()
+        {
+            metrics.upgrades.observe(self.socket.last_heard().elapsed());
+        }
     }
 
     /// The next request head. The first one has a single deadline; a later one may be waited for,
@@ -163,9 +173,8 @@ impl Connection<'_> {
         }
         if forwarded::trusts(trusted, self.client.peer.host()) {
             let permit = self.permit.client(self.client.address);
-            self.client_permit = permit.map_err(|full| {
-                refusal::unavailable(Unavailable::Full(full), Some(head)).answer(head)
-            })?;
+            self.client_permit = permit
+                .map_err(|full| self.turn_away(Unavailable::Full(full), head).answer(head))?;
         }
         Ok(())
     }
@@ -211,13 +220,14 @@ impl Connection<'_> {
             // A browser hides from a page why its handshake failed, so the page asks again without.
             Route::UpgradeRequired => {
                 let asked = self.orders(head).and_then(|_| ticket(head));
-                let refused = asked.and_then(|_| self.place(head)).err();
+                let place = |_| self.place().map_err(|why| refusal::unavailable(why, Some(head)));
+                let refused = asked.and_then(place).err();
                 let why = refused.unwrap_or_else(|| diagnosis::no_upgrade(head, &self.door()));
                 Step::Respond(why.answer(head))
             }
-            Route::WebSocket => {
-                self.upgrade(head).unwrap_or_else(|diagnosis| Step::Refuse(diagnosis.answer(head)))
-            }
+            Route::WebSocket => self
+                .upgrade(head)
+                .unwrap_or_else(|diagnosis| self.refuse_handshake(&diagnosis, head)),
             Route::Refusal(diagnosis) => Step::Respond(diagnosis.answer(head)),
             Route::End(diagnosis) => Step::Refuse(diagnosis.answer(head)),
         }
@@ -231,13 +241,28 @@ impl Connection<'_> {
     }
 
     /// A place for a session, or why there is none just now.
-    fn place(&self, head: &Head) -> Result<SessionPermit, Diagnosis> {
-        let permit = if self.context.stop.requested() {
-            Err(Unavailable::Stopping)
-        } else {
-            self.permit.session().map_err(Unavailable::Full)
-        };
-        permit.map_err(|why| refusal::unavailable(why, Some(head)))
+    fn place(&self) -> Result<SessionPermit, Unavailable> {
+        self.context.health()?;
+        self.permit.session().map_err(Unavailable::Full)
+    }
+
+    /// The refusal of who would have needed a place.
+    #[cold]
+    fn turn_away(&self, why: Unavailable, head: &Head) -> Diagnosis {
+        if let Some(metrics) = self.context.metrics_of(head) {
+            metrics.refused(why.label());
+        }
+        refusal::unavailable(why, Some(head))
+    }
+
+    /// Refuses a handshake; where there was no place, that has been counted.
+    fn refuse_handshake(&self, diagnosis: &Diagnosis, head: &Head) -> Step {
+        if let Some(metrics) = self.context.metrics_of(head)
+            && diagnosis.status != refusal::STATUS
+        {
+            metrics.handshake_refused(diagnosis.status);
+        }
+        Step::Refuse(diagnosis.answer(head))
     }
 
     /// What the query orders, as far as it is not a refusal.
@@ -262,7 +287,7 @@ impl Connection<'_> {
             self.context.stop.wait_for(orders.delay);
         }
         let ticket = ticket(head)?;
-        let permit = self.place(head)?;
+        let permit = self.place().map_err(|why| self.turn_away(why, head))?;
         let subprotocol = upgrade::chosen_subprotocol(head, &orders);
         let response = upgrade::accept(handshake.key, subprotocol, orders.bad_accept);
         let upgrade = Upgrade {
@@ -273,14 +298,6 @@ impl Connection<'_> {
             permit,
         };
         Ok(Step::Upgrade(response, upgrade))
-    }
-}
-
-/// What a question about the server's state gets: `good`, or why it is not.
-fn state(good: &str, state: Result<(), Unavailable>, head: &Head) -> Response {
-    match state {
-        Ok(()) => Response::text(200, good),
-        Err(why) => refusal::unavailable(why, Some(head)).answer(head),
     }
 }
 

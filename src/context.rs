@@ -5,10 +5,12 @@ use std::sync::atomic::AtomicU64;
 
 use crate::chat::room::Rooms;
 use crate::config::Config;
+use crate::http::head::Head;
 use crate::http::page::Site;
 use crate::http::refusal::Unavailable;
 use crate::net::admission::Admission;
 use crate::net::shutdown::Stop;
+use crate::ops::metrics::Metrics;
 
 /// What all connections of a server share.
 #[derive(Debug)]
@@ -22,9 +24,21 @@ pub(crate) struct Context {
     pub(crate) sessions: AtomicU64,
     /// The `Sec-WebSocket-Key` of the server's own [`Probe`](crate::Probe), which nobody else knows.
     pub(crate) probe_key: String,
+    /// Where the operator asks for them.
+    pub(crate) metrics: Option<Arc<Metrics>>,
 }
 
 impl Context {
+    /// Whether this handshake is the server's own [`Probe`](crate::Probe).
+    pub(crate) fn is_own(&self, head: &Head) -> bool {
+        head.get("Sec-WebSocket-Key") == Some(&self.probe_key)
+    }
+
+    /// Where this request counts.
+    pub(crate) fn metrics_of(&self, head: &Head) -> Option<&Arc<Metrics>> {
+        self.metrics.as_ref().filter(|_| !self.is_own(head))
+    }
+
     /// What `/healthz` asks: whether the server lives, and means to.
     pub(crate) fn health(&self) -> Result<(), Unavailable> {
         if self.stop.requested() { Err(Unavailable::Stopping) } else { Ok(()) }

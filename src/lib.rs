@@ -11,6 +11,9 @@
 //!                                             the closing handshake is done   upgraded, ws
 //! ```
 //!
+//! Beside all that, where the operator asks for it, is a door of its own: metrics, and the sessions that
+//! are on (admin, ops).
+//!
 //! Types tell the same story: `Stream → Socket → Head → Route → WebSocket<Socket> → Report`.
 //!
 //! It is no framework, no proxy and no application server; there is no async runtime in it.
@@ -43,6 +46,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
 
+mod admin;
 mod chat;
 mod config;
 mod connection;

@@ -67,6 +67,9 @@ fn announce(server: &Server) {
     for url in &urls {
         let _ = writeln!(out, "listening on {url}");
     }
+    if let Some(admin) = server.admin() {
+        let _ = writeln!(out, "admin on {}", url(&admin));
+    }
     let _ = out.flush();
     service::ready(&format!("listening on {}", urls.join(", ")));
 }

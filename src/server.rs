@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use log::{debug, info, warn};
 use tungstenite::handshake::client::generate_key;
 
+use crate::admin::Admin;
 use crate::chat::room::Rooms;
 use crate::config::tuning::ACCEPT_BACKOFF;
 use crate::config::{Config, Listen};
@@ -25,7 +26,7 @@ use crate::connection::{self, Accepted};
 use crate::context::Context;
 use crate::http::forwarded;
 use crate::http::page::Site;
-use crate::http::refusal::{self, Unavailable};
+use crate::http::refusal::{self, REASONS, Unavailable};
 use crate::http::response::Response;
 use crate::net::Stream;
 use crate::net::address::Address;
@@ -34,6 +35,7 @@ use crate::net::listen::Listener;
 use crate::net::pool::Pool;
 use crate::net::refuser::Refuser;
 use crate::net::shutdown::Stop;
+use crate::ops::metrics::Metrics;
 use crate::ops::throttle::Throttle;
 use crate::probe::Probe;
 
@@ -41,7 +43,8 @@ use crate::probe::Probe;
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<Listener>,
-    context: Arc<Context>,
+    pub(crate) admin: Option<Listener>,
+    pub(crate) context: Arc<Context>,
 }
 
 /// Stops a [`Server`] from another thread.
@@ -62,6 +65,8 @@ impl Stopper {
 pub enum Error {
     /// An address or a path cannot be listened on.
     Listen(Listen, io::Error),
+    /// The address or path for the operator cannot be listened on.
+    Admin(Listen, io::Error),
     /// A socket that was handed over cannot be served.
     Inherited(io::Error),
     /// The folder of the page cannot be read.
@@ -73,11 +78,11 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Listen(listen @ Listen::Tcp(address), error) => {
-                write!(f, "cannot listen on {listen}: {}", tcp_advice(*address, error))
-            }
             Error::Listen(listen, error) => {
-                write!(f, "cannot listen on {listen}: {}", unix_advice(error))
+                write!(f, "cannot listen on {listen}: {}", advice(listen, error, "--listen"))
+            }
+            Error::Admin(listen, error) => {
+                write!(f, "cannot listen on {listen}: {}", advice(listen, error, "--admin"))
             }
             Error::Inherited(error) => write!(
                 f,
@@ -91,14 +96,22 @@ impl fmt::Display for Error {
     }
 }
 
-fn tcp_advice(address: SocketAddr, error: &io::Error) -> String {
+/// What to do about it, by the option that says where to listen.
+fn advice(listen: &Listen, error: &io::Error, option: &str) -> String {
+    match listen {
+        Listen::Tcp(address) => tcp_advice(*address, error, option),
+        Listen::Unix { .. } => unix_advice(error, option),
+    }
+}
+
+fn tcp_advice(address: SocketAddr, error: &io::Error, option: &str) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => format!(
-            "another process has port {}; stop it, or choose another port with --listen (0 takes any free one)",
+            "another process has port {}; stop it, or choose another port with {option} (0 takes any free one)",
             address.port()
         ),
         io::ErrorKind::PermissionDenied => format!(
-            "port {} needs a privilege (CAP_NET_BIND_SERVICE); choose a port from 1024 up with --listen",
+            "port {} needs a privilege (CAP_NET_BIND_SERVICE); choose a port from 1024 up with {option}",
             address.port()
         ),
         io::ErrorKind::AddrNotAvailable => {
@@ -108,27 +121,27 @@ fn tcp_advice(address: SocketAddr, error: &io::Error) -> String {
     }
 }
 
-fn unix_advice(error: &io::Error) -> String {
-    let advice = match error.kind() {
+fn unix_advice(error: &io::Error, option: &str) -> String {
+    match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "another process listens there; stop it, or choose another path with --listen"
+            format!("another process listens there; stop it, or choose another path with {option}")
         }
-        io::ErrorKind::AlreadyExists => {
-            "what is there is no socket, and was left alone; choose another path with --listen"
-        }
-        io::ErrorKind::NotFound => "its folder does not exist",
+        io::ErrorKind::AlreadyExists => format!(
+            "what is there is no socket, and was left alone; choose another path with {option}"
+        ),
+        io::ErrorKind::NotFound => "its folder does not exist".to_owned(),
         io::ErrorKind::PermissionDenied => {
-            "this user may not write to the folder, or not connect to what is there"
+            "this user may not write to the folder, or not connect to what is there".to_owned()
         }
-        _ => return error.to_string(),
-    };
-    advice.to_owned()
+        _ => error.to_string(),
+    }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Listen(_, error)
+            | Error::Admin(_, error)
             | Error::Inherited(error)
             | Error::Www(_, error)
             | Error::Thread(error) => Some(error),
@@ -165,6 +178,7 @@ impl Server {
             .map_err(|error| Error::Www(config.www.clone().unwrap_or_default(), error))?;
         let rooms = Arc::new(Rooms::new(config.chat.clone()));
         let admission = Admission::new(&config.limits);
+        let admin = config.admin.as_ref().map(open_admin).transpose()?;
         let stop = match listeners.iter().find(|listener| listener.is_unix()) {
             Some(unix) => {
                 Stop::with_bell().map_err(|error| Error::Listen(unix.address(), error))?
@@ -179,13 +193,21 @@ impl Server {
             rooms,
             sessions: AtomicU64::new(0),
             probe_key: generate_key(),
+            metrics: admin
+                .as_ref()
+                .map(|_| Arc::new(Metrics::new(REASONS.map(Unavailable::label)))),
         };
-        Ok(Server { listeners, context: Arc::new(context) })
+        Ok(Server { listeners, admin, context: Arc::new(context) })
     }
 
     /// Where it listens, in the order of [`Config::listen`], with the real ports.
     pub fn listening(&self) -> Vec<Listen> {
         self.listeners.iter().map(Listener::address).collect()
+    }
+
+    /// Where the operator is listened to, with the real port.
+    pub fn admin(&self) -> Option<Listen> {
+        self.admin.as_ref().map(Listener::address)
     }
 
     /// The addresses among [`listening`](Server::listening).
@@ -215,12 +237,19 @@ impl Server {
     /// # Errors
     /// The threads that accept cannot be made.
     pub fn run(self) -> Result<(), Error> {
-        let Server { listeners, context } = self;
+        let Server { listeners, admin, context } = self;
         let serving = Arc::clone(&context);
+        let pool = Pool::new(context.admission.max_connections(), move |accepted| {
+            connection::serve(accepted, &serving);
+        });
+        // Until the end of all others, so that they are seen to end.
+        let admin = admin
+            .zip(context.metrics.as_ref())
+            .map(|(listener, metrics)| Admin::start(listener, &context, metrics, pool.counter()))
+            .transpose()
+            .map_err(Error::Thread)?;
         let doors = Doors {
-            pool: Pool::new(context.admission.max_connections(), move |accepted| {
-                connection::serve(accepted, &serving);
-            }),
+            pool,
             refuser: Refuser::start().map_err(Error::Thread)?,
             context: Arc::clone(&context),
             closed: AtomicBool::new(false),
@@ -231,6 +260,7 @@ impl Server {
                 name.spawn_scoped(scope, || doors.accept(listener)).map(drop)
             });
             if accepting.is_ok() {
+                admin.iter().for_each(Admin::set_serving);
                 context.stop.wait();
                 doors.drain(context.config.timeouts.grace, &listeners);
             }
@@ -269,6 +299,9 @@ impl Doors {
                 }
                 Err(_) if self.closed.load(Ordering::SeqCst) => {}
                 Err(error) => {
+                    if let Some(metrics) = &self.context.metrics {
+                        metrics.accept_failed();
+                    }
                     if let Some(more) = errors.pass(Instant::now()) {
                         warn!(
                             "cannot accept connections, trying again: {error} ({more} such errors since the last line)"
@@ -293,6 +326,9 @@ impl Doors {
         };
         if let Some(more) = refusals.pass(Instant::now()) {
             warn!("{peer}: refused: {why} ({more} more since the last line)");
+        }
+        if let Some(metrics) = &self.context.metrics {
+            metrics.refused(why.label());
         }
         self.refuser.refuse(stream, rendered(refusal::unavailable(why, None).unasked()));
     }
@@ -329,6 +365,15 @@ impl Doors {
             listener.wake(ACCEPT_BACKOFF.1);
         }
     }
+}
+
+fn open_admin(at: &Listen) -> Result<Listener, Error> {
+    if matches!(at, Listen::Tcp(address) if !address.ip().is_loopback()) {
+        warn!(
+            "--admin {at} can be reached from other machines, and tells who is connected; 127.0.0.1 or unix:PATH cannot"
+        );
+    }
+    Listener::bind(at).map_err(|error| Error::Admin(at.clone(), error))
 }
 
 /// Errors of an accepted connection that `accept` reports as its own; see accept(2).

@@ -26,6 +26,8 @@ use crate::http::info;
 use crate::net::address::Address;
 use crate::net::admission::SessionPermit;
 use crate::net::socket::Socket;
+use crate::ops::metrics::Metrics;
+use crate::ops::roll::{About, Presence};
 use crate::ws::ending::Ending;
 use crate::ws::reply::Replier;
 use crate::ws::session::{self, Opening, Report};
@@ -56,28 +58,66 @@ pub(crate) struct Upgraded<'a> {
 /// Runs the session, and logs its end.
 #[inline(never)]
 pub(crate) fn serve(mut on: Upgraded, head: Box<Head>, upgrade: Upgrade) {
-    let Context { config, sessions, probe_key, .. } = on.context;
+    let Context { config, sessions, .. } = on.context;
     let number = sessions.fetch_add(1, Ordering::Relaxed) + 1;
     debug!("session {number} {} {}: open", on.client, head.path);
     let started = Instant::now();
     on.socket.set_waiting(true);
     let path = head.path.clone();
-    let is_own = head.get("Sec-WebSocket-Key") == Some(probe_key);
-    let (opening, _permit, _courier) = on.open(number, head, upgrade);
+    let is_own = on.context.is_own(&head);
+    let (opening, mut holding) = on.open(number, &path, head, upgrade);
     let report = session::run(&mut *on.socket, opening, config);
+    holding.note_end(&report);
     let level = if is_own { Level::Debug } else { Level::Info };
     log_end(level, number, on.client, &path, &report, started.elapsed());
 }
 
+/// What a session holds to its end; on the heap, where it is below none. Dropped in this order: the
+/// presence counts all that the courier has delivered.
+struct Holding {
+    _courier: Option<Box<Courier>>,
+    _permit: SessionPermit,
+    /// Where the operator sees it.
+    presence: Option<Box<Presence>>,
+}
+
+impl Holding {
+    fn note_end(&mut self, report: &Report) {
+        if let Some(presence) = &mut self.presence {
+            presence.ends(Ending::from(&report.cause).labels());
+        }
+    }
+}
+
 impl Upgraded<'_> {
-    /// What a session begins with. Not in the frame below a session, which would grow by a page.
+    /// What a session begins with, and what it holds. Not in the frame below a session, which would
+    /// grow by a page.
     #[inline(never)]
     fn open(
         &mut self,
         number: u64,
+        path: &str,
         head: Box<Head>,
         upgrade: Upgrade,
-    ) -> (Box<Opening>, SessionPermit, Option<Courier>) {
+    ) -> (Box<Opening>, Box<Holding>) {
+        let metrics = self.context.metrics_of(&head);
+        let subprotocol = metrics.and(upgrade.subprotocol.clone());
+        let (mut opening, mut holding) = self.prepare(number, head, upgrade);
+        if let Some(metrics) = metrics {
+            let presence = self.enter(metrics, number, path, subprotocol, &opening.replier);
+            opening.live = Some(Arc::clone(presence.live()));
+            holding.presence = Some(Box::new(presence));
+        }
+        (opening, holding)
+    }
+
+    #[inline(never)]
+    fn prepare(
+        &mut self,
+        number: u64,
+        head: Box<Head>,
+        upgrade: Upgrade,
+    ) -> (Box<Opening>, Box<Holding>) {
         let Config { reply, clock, .. } = &self.context.config;
         let Upgrade { endpoint, subprotocol, mut orders, ticket, permit } = upgrade;
         let mut courier = None;
@@ -85,7 +125,7 @@ impl Upgraded<'_> {
             (Endpoint::Tutorial, _) => Replier::tutorial(reply.clone(), clock.clone()),
             (Endpoint::Chat, Some(ticket)) => match self.join(ticket) {
                 Ok((talk, started)) => {
-                    courier = Some(started);
+                    courier = Some(Box::new(started));
                     Replier::Chat(Box::new(talk))
                 }
                 Err(why) => {
@@ -107,8 +147,41 @@ impl Upgraded<'_> {
             replier,
             orders,
             introduction: Box::new(introduce),
+            live: None,
         });
-        (opening, permit, courier)
+        (opening, Box::new(Holding { _courier: courier, _permit: permit, presence: None }))
+    }
+
+    /// Enters the operator's list, and has the socket measured.
+    #[cold]
+    #[inline(never)]
+    fn enter(
+        &mut self,
+        metrics: &Metrics,
+        number: u64,
+        path: &str,
+        subprotocol: Option<String>,
+        replier: &Replier,
+    ) -> Presence {
+        self.socket.measure(Arc::clone(&metrics.echoes));
+        let (room, name, answered) = match replier {
+            Replier::Chat(talk) => {
+                let (room, name) = talk.names();
+                (Some(room.to_owned()), name, Arc::clone(talk.outbox().delivered()))
+            }
+            Replier::Verbatim | Replier::Tutorial(..) => (None, None, Arc::default()),
+        };
+        let (path, Client { address, peer, .. }) = (path.to_owned(), self.client);
+        let (address, peer) = (*address, *peer);
+        let introduce = move || About {
+            client: address.to_string(),
+            peer: peer.to_string(),
+            path: path.clone(),
+            subprotocol: subprotocol.clone(),
+            room: room.clone(),
+            name: name.clone(),
+        };
+        Presence::new(&metrics.sessions, number, Box::new(introduce), answered)
     }
 
     /// Joins a room of the chat; or says why that cannot be now.

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use tungstenite::Message;
-use wsecho::{Config, Server};
+use wsecho::{Config, Listen, Server};
 
 fn entries(folder: &str) -> usize {
     std::fs::read_dir(folder).unwrap().count()
@@ -17,11 +17,15 @@ fn possessions() -> (usize, usize) {
 }
 
 fn bind_run_stop() {
-    let config = Config { listen: vec![([127, 0, 0, 1], 0).into(); 2], ..Config::default() };
+    let here = ([127, 0, 0, 1], 0);
+    let config =
+        Config { listen: vec![here.into(); 2], admin: Some(here.into()), ..Config::default() };
     let server = Server::bind(config).unwrap();
     let address = server.local_addrs()[1];
+    let Some(Listen::Tcp(admin)) = server.admin() else { panic!("no door for the operator") };
     let stopper = server.stopper();
     let running = std::thread::spawn(|| server.run());
+    let silent = TcpStream::connect(admin).unwrap();
     let stream = TcpStream::connect(address).unwrap();
     let (mut client, _) = tungstenite::client(format!("ws://{address}/ws"), stream).unwrap();
     client.send(Message::text("hello")).unwrap();
@@ -30,6 +34,7 @@ fn bind_run_stop() {
     assert!(client.read().unwrap().is_close());
     assert!(matches!(client.read(), Err(tungstenite::Error::ConnectionClosed)));
     running.join().unwrap().unwrap();
+    drop(silent);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod admin;
 mod attacks;
 mod chat;
 mod check;

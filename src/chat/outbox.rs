@@ -9,12 +9,12 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::event::Encoded;
 use crate::config::chat::OWN_WAITING;
-use crate::ops::tally::Tally;
+use crate::ops::tally::{SeenTally, Tally};
 
 /// First bytes of frames: the last one of a text, a Close.
 const TEXT: u8 = 0x81;
@@ -26,6 +26,8 @@ pub(crate) struct Outbox {
     limit: usize,
     state: Mutex<State>,
     changed: Condvar,
+    /// What has been written; the courier's.
+    delivered: Arc<SeenTally>,
 }
 
 #[derive(Debug, Default)]
@@ -41,8 +43,6 @@ struct State {
     end: Option<Result<(), io::ErrorKind>>,
     /// The session is over.
     left: bool,
-    /// What has been written.
-    delivered: Tally,
 }
 
 /// A frame that was not taken, because too many wait already.
@@ -52,7 +52,12 @@ pub(crate) struct Full;
 impl Outbox {
     /// `limit`: events that may wait.
     pub(crate) fn new(limit: usize) -> Outbox {
-        Outbox { limit, state: Mutex::default(), changed: Condvar::new() }
+        Outbox {
+            limit,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            delivered: Arc::default(),
+        }
     }
 
     /// Adds an event. Into a closed outbox it falls silently: its member is leaving.
@@ -113,8 +118,8 @@ impl Outbox {
         self.lock().overflowed
     }
 
-    pub(crate) fn delivered(&self) -> Tally {
-        self.lock().delivered
+    pub(crate) fn delivered(&self) -> &Arc<SeenTally> {
+        &self.delivered
     }
 
     /// Why the courier ended before its time.
@@ -143,9 +148,13 @@ impl Outbox {
     /// A failure of `out`, or a panic, ends it too; nothing is taken after that.
     pub(crate) fn deliver(&self, out: &mut impl Write) {
         let mut end = End { outbox: self, result: Ok(()) };
-        let mut frames = VecDeque::new();
+        let (mut frames, mut delivered) = (VecDeque::new(), Tally::default());
         loop {
-            frames = self.next(&frames);
+            for bytes in frames.iter().filter_map(|frame: &Encoded| payload(frame)) {
+                delivered.add(bytes);
+            }
+            self.delivered.set(delivered);
+            frames = self.next();
             if frames.is_empty() {
                 return;
             }
@@ -156,14 +165,10 @@ impl Outbox {
         }
     }
 
-    /// Counts what has been `written`, waits for frames, and takes all of them; none when it is over.
-    fn next(&self, written: &VecDeque<Encoded>) -> VecDeque<Encoded> {
+    /// Waits for frames, and takes all of them; none when it is over.
+    fn next(&self) -> VecDeque<Encoded> {
         let is_idle = |state: &mut State| state.frames.is_empty() && !state.closed;
-        let mut state = self.lock();
-        for bytes in written.iter().filter_map(|frame| payload(frame)) {
-            state.delivered.add(bytes);
-        }
-        let state = self.changed.wait_while(state, is_idle);
+        let state = self.changed.wait_while(self.lock(), is_idle);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         if std::mem::take(&mut state.own) >= OWN_WAITING {
             self.changed.notify_all();
@@ -276,13 +281,13 @@ mod tests {
         };
         let outbox = filled();
         outbox.overflow(frame("bye"));
-        assert_eq!(outbox.delivered(), Tally::default());
+        assert_eq!(outbox.delivered().get(), Tally::default());
         let outbox = filled();
         std::thread::scope(|scope| {
             scope.spawn(|| outbox.deliver(&mut Vec::new()));
             outbox.finish();
         });
-        assert_eq!(outbox.delivered(), Tally { messages: 2, bytes: 202 });
+        assert_eq!(outbox.delivered().get(), Tally { messages: 2, bytes: 202 });
     }
 
     #[test]

@@ -198,6 +198,13 @@ impl Member {
         state.tell_all(&event, now);
     }
 
+    /// The room's name, and the member's in it; none when it is out already.
+    pub(crate) fn names(&self) -> (&str, Option<String>) {
+        let state = self.room.lock();
+        let name = state.members.get(&self.id).map(|place| place.name.clone());
+        (&self.room.name, name)
+    }
+
     /// Through which the member is sent to.
     pub(crate) fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox

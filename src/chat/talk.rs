@@ -38,6 +38,11 @@ impl Talk {
         self.member.outbox()
     }
 
+    /// See [`Member::names`].
+    pub(crate) fn names(&self) -> (&str, Option<String>) {
+        self.member.names()
+    }
+
     /// Says a message to the room.
     pub(crate) fn say(&mut self, message: &Message, now: Instant) -> Result<(), Foul> {
         let limits = self.member.limits();

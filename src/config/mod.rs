@@ -34,6 +34,9 @@ pub struct Config {
     /// Addresses and paths to listen on. Default: `127.0.0.1:8080`, because an echo server that nobody
     /// asked for should not be on the network.
     pub listen: Vec<Listen>,
+    /// Where the operator asks for metrics and for the list of sessions, which names clients: a
+    /// loopback address or a Unix socket. Default: nowhere.
+    pub admin: Option<Listen>,
     /// The tutorial endpoints' reply. Default: `You sent: {message} at {time}`.
     pub reply: Template,
     /// The time in that reply. Default: local time as `3:04:05 PM`.
@@ -69,6 +72,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             listen: vec![(Ipv4Addr::LOCALHOST, DEFAULT_PORT).into()],
+            admin: None,
             reply: Template::default(),
             clock: Clock::default(),
             www: None,
@@ -275,6 +279,29 @@ pub(crate) mod tuning {
     pub(crate) const STOP_REQUEST: Duration = Duration::from_secs(1);
     /// While stopping: how long a peer that never pauses is still answered before it is told.
     pub(crate) const STOP_REPLIES: Duration = Duration::from_millis(250);
+    /// Threads of the operator's door, and so requests answered there at one time: a scrape, a probe,
+    /// somebody who looks, and one to spare.
+    pub(crate) const ADMIN_THREADS: usize = 4;
+    /// Bounds of the latencies that are counted: an echo takes tens of microseconds, and what takes a
+    /// second is counted as more.
+    pub(crate) const LATENCY_BUCKETS: [Duration; 16] = [
+        Duration::from_micros(10),
+        Duration::from_micros(25),
+        Duration::from_micros(50),
+        Duration::from_micros(100),
+        Duration::from_micros(250),
+        Duration::from_micros(500),
+        Duration::from_millis(1),
+        Duration::from_micros(2500),
+        Duration::from_millis(5),
+        Duration::from_millis(10),
+        Duration::from_millis(25),
+        Duration::from_millis(50),
+        Duration::from_millis(100),
+        Duration::from_millis(250),
+        Duration::from_millis(500),
+        Duration::from_secs(1),
+    ];
     /// Stack of a connection's thread. Measured with the fuzzer's seeds, Autobahn and every page
     /// request: 20 KiB at most, and 312 KiB without optimization. Small stacks spare the kernel a
     /// page of page tables each.

@@ -86,6 +86,7 @@ impl<'a> Scene<'a> {
             } else {
                 Box::new(|| "?info".to_owned())
             },
+            live: None,
         };
         let report = run(peer, Box::new(opening), &config);
         assert!(started.elapsed() < NEVER, "a session without an end");

@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::diagnosis::{Diagnosis, request_line};
 use super::head::{Head, HeadError};
+use super::response::Response;
 use crate::config::tuning::{RETRY_AFTER_SECS, SHOWN_BYTES};
 use crate::net::admission::Full;
 
@@ -18,7 +19,21 @@ pub(crate) enum Unavailable {
     NoThread,
     /// It parts.
     Stopping,
+    /// It has not opened its doors yet.
+    Starting,
 }
+
+/// The status of all of them.
+pub(crate) const STATUS: u16 = 503;
+
+/// Those that a client may be refused for.
+pub(crate) const REASONS: [Unavailable; 5] = [
+    Unavailable::Full(Full::Connections),
+    Unavailable::Full(Full::Sessions),
+    Unavailable::Full(Full::Address),
+    Unavailable::NoThread,
+    Unavailable::Stopping,
+];
 
 /// The answer to what was not a request, of which these bytes have arrived; none where nobody is
 /// left to read it.
@@ -74,7 +89,7 @@ fn first_bytes(arrived: &[u8]) -> String {
 pub(crate) fn unavailable(why: Unavailable, head: Option<&Head>) -> Diagnosis {
     let (cause, fix) = why.explained();
     Diagnosis {
-        status: 503,
+        status: STATUS,
         problem: format!("Not now: {why}; try again in {RETRY_AFTER_SECS} seconds.").into(),
         arrived: vec![head.map_or("a connection; no request was read".to_owned(), request_line)],
         cause: cause.into(),
@@ -82,7 +97,27 @@ pub(crate) fn unavailable(why: Unavailable, head: Option<&Head>) -> Diagnosis {
     }
 }
 
+/// What a question about the server's state gets: `good`, or why it is not.
+pub(crate) fn state(good: &str, state: Result<(), Unavailable>, head: &Head) -> Response {
+    match state {
+        Ok(()) => Response::text(200, good),
+        Err(why) => unavailable(why, Some(head)).answer(head),
+    }
+}
+
 impl Unavailable {
+    /// In a word.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Unavailable::Full(Full::Connections) => "connections",
+            Unavailable::Full(Full::Sessions) => "sessions",
+            Unavailable::Full(Full::Address) => "address",
+            Unavailable::NoThread => "thread",
+            Unavailable::Stopping => "stopping",
+            Unavailable::Starting => "starting",
+        }
+    }
+
     /// What usually causes it, and the fix.
     fn explained(self) -> (&'static str, &'static str) {
         match self {
@@ -106,6 +141,7 @@ impl Unavailable {
                 "It was told to stop, as happens when a new version is put in its place.",
                 "Wait, and connect again; a client should do so by itself, after a random pause.",
             ),
+            Unavailable::Starting => ("It was started a moment ago.", "Wait, and ask again."),
         }
     }
 }
@@ -116,6 +152,7 @@ impl fmt::Display for Unavailable {
             Unavailable::Full(full) => full.fmt(f),
             Unavailable::NoThread => f.write_str("no thread could be made"),
             Unavailable::Stopping => f.write_str("the server is shutting down"),
+            Unavailable::Starting => f.write_str("the server does not accept connections yet"),
         }
     }
 }
@@ -144,14 +181,7 @@ mod tests {
 
     #[test]
     fn every_lack_of_a_place_says_when_to_come_back() {
-        use Unavailable::{Full as Taken, NoThread, Stopping};
-        for why in [
-            Taken(Full::Connections),
-            Taken(Full::Sessions),
-            Taken(Full::Address),
-            NoThread,
-            Stopping,
-        ] {
+        for why in REASONS.into_iter().chain([Unavailable::Starting]) {
             let diagnosis = unavailable(why, None);
             assert_eq!(diagnosis.status, 503);
             assert_eq!(diagnosis.problem, format!("Not now: {why}; try again in 5 seconds."));

@@ -10,6 +10,8 @@ use std::io::{self, Read, Write};
 use serde::Serialize;
 use tiny_http::{HTTPVersion, Header, StatusCode};
 
+use crate::ops::exposition::FORMAT;
+
 /// What a connection answers to one request.
 #[derive(Debug)]
 pub(crate) struct Response {
@@ -38,6 +40,11 @@ impl Response {
         let text = text(value).expect("no map with keys that are not text") + "\n";
         Response::new(status, "application/json", Body::Text(text))
             .with("Cache-Control", "no-store")
+    }
+
+    /// A page for Prometheus, with that same validity.
+    pub(crate) fn metrics(text: String) -> Response {
+        Response::new(200, FORMAT, Body::Text(text)).with("Cache-Control", "no-store")
     }
 
     /// Bytes that the binary holds.

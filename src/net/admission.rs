@@ -68,6 +68,11 @@ impl Admission {
         if self.lock().sessions < self.max_sessions { Ok(()) } else { Err(Full::Sessions) }
     }
 
+    /// The connections that there are.
+    pub(crate) fn connections(&self) -> usize {
+        self.lock().connections
+    }
+
     /// The connections that there can be at one time.
     pub(crate) fn max_connections(&self) -> usize {
         self.max_connections

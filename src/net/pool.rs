@@ -84,6 +84,12 @@ impl<J: Send + 'static> Pool<J> {
         }
     }
 
+    /// Counts its threads, those without a job included; it keeps nothing of the pool.
+    pub(crate) fn counter(&self) -> impl Fn() -> usize + Send + Sync + 'static {
+        let inner = Arc::downgrade(&self.0);
+        move || inner.upgrade().map_or(0, |inner| inner.lock().threads.len())
+    }
+
     /// Waits until every job is done and every thread is gone.
     pub(crate) fn join(self) {
         let mut state = self.0.lock();
@@ -194,9 +200,11 @@ mod tests {
         for _ in 0..4 {
             pool.run(()).unwrap();
         }
-        let inner = Arc::downgrade(&pool.0);
+        let (inner, count) = (Arc::downgrade(&pool.0), pool.counter());
+        assert!((1..=4).contains(&count()));
         pool.join();
         assert!(inner.upgrade().is_none());
+        assert_eq!(count(), 0);
     }
 
     #[test]

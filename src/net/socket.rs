@@ -20,6 +20,7 @@ use super::Stream;
 use super::address::Address;
 use super::shutdown::{Listed, Stop};
 use crate::config::tuning::{READ_AHEAD, WRITE_BUFFER};
+use crate::ops::histogram::Histogram;
 
 /// How long a read may wait.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -104,9 +105,30 @@ pub(crate) struct Socket {
     /// The read timeout that the kernel has; setting it costs a system call.
     kernel_timeout: Option<Duration>,
     last_heard: Instant,
+    answer: Answer,
+    /// How long answers take, where the operator asked for that.
+    latencies: Option<Arc<Histogram>>,
     /// Written, not sent.
     pending: Vec<u8>,
     ahead: ReadAhead,
+}
+
+/// How it stands with an answer to what the last read found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// It found nothing.
+    NotDue,
+    Due,
+    /// It has been sent before it is looked for: what is too large to be collected, or a Pong.
+    Sent,
+}
+
+impl Answer {
+    fn is_on_its_way(&mut self) {
+        if *self == Answer::Due {
+            *self = Answer::Sent;
+        }
+    }
 }
 
 /// Bytes read before they were asked for. Only while reads come back full: a quiet connection has
@@ -169,6 +191,8 @@ impl Socket {
             patience: Patience::default(),
             kernel_timeout: None,
             last_heard: Instant::now(),
+            answer: Answer::NotDue,
+            latencies: None,
             pending: Vec::new(),
             ahead: ReadAhead::default(),
         })
@@ -177,6 +201,12 @@ impl Socket {
     /// A writer for another thread. Whoever takes one leaves all writing to it.
     pub(crate) fn writer(&self) -> SocketWriter {
         SocketWriter(Arc::clone(&self.stream))
+    }
+
+    /// Measures from now on how long it takes to answer, what came with the handshake included.
+    pub(crate) fn measure(&mut self, latencies: Arc<Histogram>) {
+        self.latencies = Some(latencies);
+        self.answer = Answer::Due;
     }
 
     /// See [`Listed::set_waiting`].
@@ -221,6 +251,21 @@ impl Socket {
         self.pending.clear();
         sent
     }
+
+    /// The same, measured: by now all is written that answers what was last heard.
+    #[cold]
+    fn send_answers(&mut self) -> io::Result<()> {
+        let is_answer = match self.answer {
+            Answer::NotDue => false,
+            Answer::Due => !self.pending.is_empty(),
+            Answer::Sent => true,
+        };
+        self.send_pending()?;
+        if let Some(latencies) = self.latencies.as_ref().filter(|_| is_answer) {
+            latencies.observe(self.last_heard.elapsed());
+        }
+        Ok(())
+    }
 }
 
 impl Read for Socket {
@@ -228,7 +273,11 @@ impl Read for Socket {
         if !self.ahead.unread.is_empty() {
             return Ok(self.ahead.take(buf));
         }
-        self.send_pending()?;
+        if self.latencies.is_none() {
+            self.send_pending()?;
+        } else {
+            self.send_answers()?;
+        }
         loop {
             self.apply_patience()?;
             match self.ahead.read(&self.stream, buf) {
@@ -240,6 +289,7 @@ impl Read for Socket {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => {
                     self.last_heard = Instant::now();
+                    self.answer = if read.is_ok() { Answer::Due } else { Answer::NotDue };
                     return read;
                 }
             }
@@ -248,12 +298,15 @@ impl Read for Socket {
 }
 
 impl Write for Socket {
+    /// A hint, as each frame of an echo comes this way, and not only that.
+    #[inline]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         if self.pending.len() + buf.len() > WRITE_BUFFER {
             self.send_pending()?;
         }
         if buf.len() > WRITE_BUFFER {
             send_all(&self.stream, buf)?;
+            self.answer.is_on_its_way();
         } else {
             self.pending.extend_from_slice(buf);
         }
@@ -261,6 +314,9 @@ impl Write for Socket {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        if !self.pending.is_empty() {
+            self.answer.is_on_its_way();
+        }
         self.send_pending()
     }
 }

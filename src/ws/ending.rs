@@ -140,6 +140,25 @@ impl From<&Cause> for Ending {
     }
 }
 
+impl Ending {
+    /// Who, how and with which code, in words of which there are few: what applications may choose
+    /// freely is one of them.
+    pub(crate) fn labels(&self) -> [&'static str; 3] {
+        const REGISTERED: [&str; 16] = [
+            "1000", "1001", "1002", "1003", "1004", "1005", "1006", "1007", "1008", "1009", "1010",
+            "1011", "1012", "1013", "1014", "1015",
+        ];
+        let code = match self.code {
+            None => "",
+            Some(code @ 1000..=1015) => REGISTERED[usize::from(code - 1000)],
+            Some(3000..=3999) => "3xxx",
+            Some(4000..=4999) => "4xxx",
+            Some(_) => "other",
+        };
+        [self.by, self.how, code]
+    }
+}
+
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Ending { by, how, code, reason, limit } = self;
@@ -276,6 +295,23 @@ mod tests {
         ] {
             assert_eq!(cause.to_string(), words);
         }
+    }
+
+    #[test]
+    fn labels_are_few() {
+        for (code, label) in [
+            (1000, "1000"),
+            (1015, "1015"),
+            (1016, "other"),
+            (2999, "other"),
+            (3000, "3xxx"),
+            (4999, "4xxx"),
+            (5000, "other"),
+        ] {
+            let ending = Ending::from(&Cause::Ordered(End::Close(code, "free".to_owned())));
+            assert_eq!(ending.labels(), ["server", "close", label]);
+        }
+        assert_eq!(Ending::from(&Cause::Reset).labels(), ["client", "rst", ""]);
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::config::{Config, timestamp};
 use crate::control::{End, SessionOrders};
 use crate::net::linger::linger;
 use crate::net::socket::{Patience, Transport};
+use crate::ops::roll::Live;
 use crate::ops::tally::Tally;
 
 /// A first message that asks what the server saw of the handshake.
@@ -42,6 +43,8 @@ pub(crate) struct Opening {
     pub(crate) orders: Option<Box<SessionOrders>>,
     /// The answer to a first message that is `?info`.
     pub(crate) introduction: Box<dyn FnOnce() -> String>,
+    /// Where the operator sees what it does.
+    pub(crate) live: Option<Arc<Live>>,
 }
 
 /// How a session ended, and what it did.
@@ -79,6 +82,7 @@ struct Session<'a, T> {
     stop_seen: Option<Instant>,
     received: Tally,
     answered: Tally,
+    live: Option<Arc<Live>>,
 }
 
 impl<'a, T: Transport> Session<'a, T> {
@@ -87,7 +91,7 @@ impl<'a, T: Transport> Session<'a, T> {
     #[inline(never)]
     #[expect(clippy::boxed_local, reason = "the caller's frame stays below the whole session")]
     fn open(transport: T, opening: Box<Opening>, config: &'a Config) -> Box<Session<'a, T>> {
-        let Opening { number, early, replier, orders, introduction } = *opening;
+        let Opening { number, early, replier, orders, introduction, live } = *opening;
         let max_size = Some(config.limits.max_message_size);
         let ws_config = WebSocketConfig::default()
             .read_buffer_size(SESSION_READ_BUFFER)
@@ -109,6 +113,7 @@ impl<'a, T: Transport> Session<'a, T> {
             stop_seen: None,
             received: Tally::default(),
             answered: Tally::default(),
+            live,
         })
     }
 
@@ -128,9 +133,25 @@ impl<'a, T: Transport> Session<'a, T> {
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => self.wake(),
                 Err(error) => Err(error.into()),
             };
+            if let Some(live) = &self.live {
+                self.show(live);
+            }
             if let Err(cause) = step {
                 return cause;
             }
+        }
+    }
+
+    /// Shows the operator what has been done so far.
+    #[cold]
+    fn show(&self, live: &Live) {
+        live.received.set(self.received);
+        // In a chat the courier counts, and shows it.
+        if !matches!(self.replier, Replier::Chat(_)) {
+            live.answered.set(self.answered);
+        }
+        if let Some(time) = self.keepalive.round_trip() {
+            live.set_round_trip(time);
         }
     }
 
@@ -257,8 +278,11 @@ impl<'a, T: Transport> Session<'a, T> {
     }
 
     fn report(&self, cause: Cause) -> Report {
+        if let Some(live) = &self.live {
+            self.show(live);
+        }
         let answered = match &self.replier {
-            Replier::Chat(talk) => talk.outbox().delivered(),
+            Replier::Chat(talk) => talk.outbox().delivered().get(),
             Replier::Verbatim | Replier::Tutorial(..) => self.answered,
         };
         Report { cause, received: self.received, answered, round_trip: self.keepalive.round_trip() }

@@ -16,6 +16,8 @@ pub struct Program {
     /// What it printed: URLs, and paths as `unix:/path`.
     pub listening: Vec<String>,
     pub addresses: Vec<SocketAddr>,
+    /// The same for `--admin`.
+    pub admin: Option<String>,
     stderr: BufReader<ChildStderr>,
 }
 
@@ -30,6 +32,11 @@ pub struct Vitals {
 fn number_after(name: &str, status: &str) -> usize {
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// The address in a URL that the program prints.
+fn address(url: &str) -> Option<SocketAddr> {
+    url.strip_prefix("http://")?.trim_end_matches('/').parse().ok()
 }
 
 /// The binary, without anything from this environment that would configure it.
@@ -73,15 +80,24 @@ impl Program {
             let line = lines.next().expect("the program ended before it listened").unwrap();
             listening.push(line.strip_prefix("listening on ").expect(&line).to_owned());
         }
-        let address =
-            |url: &String| url.strip_prefix("http://")?.trim_end_matches('/').parse().ok();
-        let addresses = listening.iter().filter_map(address).collect();
+        let has_admin =
+            command.get_args().any(|option| option.to_string_lossy().contains("--admin"));
+        let admin = has_admin.then(|| {
+            let line = lines.next().expect("the program ended before its operator's door was open");
+            line.unwrap().strip_prefix("admin on ").expect("the operator's door").to_owned()
+        });
+        let addresses = listening.iter().filter_map(|url| address(url)).collect();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        Program { child, listening, addresses, stderr }
+        Program { child, listening, addresses, admin, stderr }
     }
 
     pub fn address(&self) -> SocketAddr {
         self.addresses[0]
+    }
+
+    /// Where `--admin` is.
+    pub fn admin_address(&self) -> SocketAddr {
+        address(self.admin.as_ref().unwrap()).unwrap()
     }
 
     /// What the operating system counts of this process.
