@@ -19,6 +19,7 @@ use crate::config::tuning::{ACCEPT_BACKOFF, ADMIN_THREADS, LINGER_TIME, STACK};
 use crate::context::Context;
 use crate::http::diagnosis::check_framing;
 use crate::http::head::Head;
+use crate::http::origin;
 use crate::http::refusal::{self, Unavailable, state};
 use crate::http::response::Response;
 use crate::net::Stream;
@@ -127,6 +128,7 @@ impl Door {
     /// One request, one response.
     fn serve(&self, stream: Stream, peer: Address) -> io::Result<()> {
         let Config { limits, timeouts, .. } = &self.context.config;
+        let local = Address::of_our_end(&stream);
         let mut socket = Socket::new(stream, peer, &self.stop, timeouts.write)?;
         if self.stop.requested() {
             return Ok(());
@@ -134,7 +136,7 @@ impl Door {
         socket.set_patience(Patience::until(Instant::now() + timeouts.handshake));
         let mut buffer = Vec::new();
         let (response, head_only) = match Head::read(&mut socket, &mut buffer, limits) {
-            Ok(head) => (self.answer(&head), head.method == "HEAD"),
+            Ok(head) => (self.answer(&head, local), head.method == "HEAD"),
             Err(error) => match refusal::no_request(&error, &buffer) {
                 Some(diagnosis) => (diagnosis.unasked(), false),
                 None => return Ok(()),
@@ -146,12 +148,18 @@ impl Door {
         Ok(())
     }
 
-    fn answer(&self, head: &Head) -> Response {
+    fn answer(&self, head: &Head, local: Option<Address>) -> Response {
         if let Err(why) = check_framing(head) {
             return why.answer(head);
         }
         if !matches!(head.method.as_str(), "GET" | "HEAD") {
             return Response::text(405, "Ask by GET or HEAD.\n").with("Allow", "GET, HEAD");
+        }
+        if is_misled(head, local) {
+            return Response::text(
+                421,
+                "This door answers to localhost and 127.0.0.1 alone; by another name a web page could have sent you.\n",
+            );
         }
         match head.path.as_str() {
             "/metrics" => Response::metrics(self.metrics.text(&self.gauges())),
@@ -184,6 +192,13 @@ impl Door {
             Err(Unavailable::Starting)
         }
     }
+}
+
+/// Whether a name that is not this machine's led to its loopback address. So does a page that has a
+/// browser here read for it (DNS rebinding).
+fn is_misled(head: &Head, local: Option<Address>) -> bool {
+    let on_loopback = matches!(local, Some(Address::Ip(at)) if at.ip().is_loopback());
+    on_loopback && head.get("Host").is_some_and(|host| !origin::is_loopback(host))
 }
 
 #[cfg(test)]

@@ -24,7 +24,8 @@ fn start(options: &[&str]) -> Program {
 }
 
 fn ask(program: &Program, path: &str) -> Response {
-    Raw::connect(program.admin_address()).get(path)
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost:1\r\n\r\n");
+    Raw::connect(program.admin_address()).send(request).response()
 }
 
 /// Looks again and again, as a thread is done with its peer shortly after the peer is.
@@ -336,12 +337,12 @@ fn who_does_not_ask_makes_room() {
 fn one_request_a_connection_and_no_websocket() {
     let program = start(&[]);
     let send = |request: &str| Raw::connect(program.admin_address()).send(request).response();
-    let page = send("GET /metrics?x HTTP/1.1\r\nHost: h\r\n\r\n");
+    let page = send("GET /metrics?x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
     assert_eq!(page.get("Connection"), Some("close"));
     assert_eq!(page.get("Content-Type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     assert_eq!(ask(&program, "/sessions").get("Content-Type"), Some("application/json"));
     let mut raw = Raw::connect(program.admin_address());
-    let head = raw.send("HEAD /metrics HTTP/1.1\r\nHost: h\r\n\r\n").response_to_head();
+    let head = raw.send("HEAD /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").response_to_head();
     assert_eq!((head.status, raw.rest()), (200, vec![]));
 
     for path in ["/", "/echo", "/info", "/metrics/"] {
@@ -351,11 +352,14 @@ fn one_request_a_connection_and_no_websocket() {
             assert!(nothing.body.contains(place), "{}", nothing.body);
         }
     }
-    assert_eq!(send(&handshake("/echo")).status, 404);
-    assert_eq!(send(&handshake("/metrics")).status, 200);
-    let post = send("POST /metrics HTTP/1.1\r\nHost: h\r\n\r\n");
+    for (path, status) in [("/echo", 404), ("/metrics", 200)] {
+        assert_eq!(send(&handshake(path).replace("Host: h", "Host: [::1]")).status, status);
+    }
+    let misled = send("GET /sessions HTTP/1.1\r\nHost: example.com:9080\r\n\r\n");
+    assert_eq!(misled.status, 421);
+    let post = send("POST /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
     assert_eq!((post.status, post.get("Allow")), (405, Some("GET, HEAD")));
-    let body = "GET /metrics HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx";
+    let body = "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\n\r\nx";
     assert_eq!(send(body).status, 413);
     assert_eq!(send("\x16\x03\x01\r\n\r\n").status, 400);
     // Nothing of it counts, and nobody else gets it.

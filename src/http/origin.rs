@@ -41,7 +41,7 @@ pub(crate) fn host(authority: &str) -> &str {
 }
 
 /// Whether `authority`, with or without port, names this machine to itself.
-fn is_loopback(authority: &str) -> bool {
+pub(crate) fn is_loopback(authority: &str) -> bool {
     let host = host(authority);
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
