@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use log::LevelFilter;
 use wsecho::{
     ChatLimits, Clock, Config, LONG_TIME, Limits, Listen, ListenError, MAX_MESSAGE_SIZE_CEILING,
@@ -72,6 +72,16 @@ pub(crate) struct Options {
     #[arg(long, env = "WSECHO_NO_CONTROL")]
     no_control: bool,
 
+    /// Whether to compress messages where a client offers it (permessage-deflate).
+    #[arg(
+        long,
+        value_name = "SWITCH",
+        env = "WSECHO_COMPRESSION",
+        value_enum,
+        default_value = "on"
+    )]
+    compression: Switch,
+
     /// How log lines look.
     #[arg(
         long,
@@ -96,6 +106,13 @@ pub(crate) struct Options {
 
     #[command(flatten)]
     limits: LimitOptions,
+}
+
+/// What is done, or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
 }
 
 /// What the program does beside serving.
@@ -232,6 +249,7 @@ impl Options {
             www: self.www,
             allow_origin: self.allow_origin,
             control: !self.no_control,
+            compression: self.compression == Switch::On,
             log_payload: self.log_payload,
             trusted_proxies: self.trusted_proxy,
             limits,

@@ -6,6 +6,7 @@
 
 use std::io::ErrorKind::WouldBlock;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Instant;
 
 use log::debug;
@@ -14,22 +15,24 @@ use crate::chat::ticket::{self, Ticket};
 use crate::config::Config;
 use crate::config::tuning::{HEAD_READ, LINGER_TIME, STOP_REQUEST};
 use crate::context::Context;
-use crate::control::{self, Control};
-use crate::http::diagnosis::{self, Diagnosis, Door};
+use crate::control::{self, Compression, Control, HandshakeOrders, SessionOrders};
+use crate::http::diagnosis::{self, Diagnosis, Door, Handshake};
 use crate::http::endpoint::{self, Endpoint};
+use crate::http::extensions::{self, Extension};
 use crate::http::forwarded::{self, Client};
 use crate::http::head::{self, Head, HeadError};
 use crate::http::info;
 use crate::http::refusal::{self, Unavailable, state};
 use crate::http::response::Response;
 use crate::http::route::{Route, route};
-use crate::http::upgrade;
+use crate::http::upgrade::{self, Chosen};
 use crate::net::Stream;
 use crate::net::address::Address;
 use crate::net::admission::{AddressPermit, ConnectionPermit, SessionPermit};
 use crate::net::linger::linger;
 use crate::net::socket::{Patience, Socket, Transport};
 use crate::upgraded::{self, Upgrade, Upgraded};
+use crate::ws::deflate::{self, Agreement, Terms};
 
 /// A connection that has its place.
 #[derive(Debug)]
@@ -40,13 +43,22 @@ pub(crate) struct Accepted {
 }
 
 /// What a request leads to.
-enum Step {
+enum Step<'a> {
     /// This response, and another request.
     Respond(Response),
     /// This response, and the end.
     Refuse(Response),
     /// The 101 response, and a session.
-    Upgrade(String, Upgrade),
+    Upgrade(Box<Acceptable<'a>>),
+}
+
+/// A handshake that is accepted.
+struct Acceptable<'a> {
+    handshake: Handshake<'a>,
+    orders: HandshakeOrders,
+    session: Option<Box<SessionOrders>>,
+    ticket: Option<Ticket>,
+    permit: SessionPermit,
 }
 
 /// Serves a connection to its end.
@@ -101,7 +113,8 @@ impl Connection<'_> {
             };
             let step = self.identify(&head).map_or_else(Step::Refuse, |()| self.decide(&head));
             let (response, keep) = match step {
-                Step::Upgrade(response, upgrade) => {
+                Step::Upgrade(acceptable) => {
+                    let (response, upgrade) = self.accept(&head, acceptable);
                     self.socket.write_all(response.as_bytes()).ok()?;
                     self.measure_upgrade(&head);
                     return Some((head, upgrade));
@@ -203,7 +216,7 @@ impl Connection<'_> {
     }
 
     #[inline(never)]
-    fn decide(&self, head: &Head) -> Step {
+    fn decide<'a>(&self, head: &'a Head) -> Step<'a> {
         match route(head) {
             Route::Health => Step::Respond(state("ok\n", self.context.health(), head)),
             Route::Ready => Step::Respond(state("ready\n", self.context.readiness(), head)),
@@ -256,7 +269,7 @@ impl Connection<'_> {
     }
 
     /// Refuses a handshake; where there was no place, that has been counted.
-    fn refuse_handshake(&self, diagnosis: &Diagnosis, head: &Head) -> Step {
+    fn refuse_handshake(&self, diagnosis: &Diagnosis, head: &Head) -> Step<'static> {
         if let Some(metrics) = self.context.metrics_of(head)
             && diagnosis.status != refusal::STATUS
         {
@@ -280,7 +293,7 @@ impl Connection<'_> {
     }
 
     /// Checks a handshake, and takes a place for its session.
-    fn upgrade(&self, head: &Head) -> Result<Step, Diagnosis> {
+    fn upgrade<'a>(&self, head: &'a Head) -> Result<Step<'a>, Diagnosis> {
         let handshake = diagnosis::examine(head, &self.door())?;
         let Control { handshake: orders, session } = self.orders(head)?;
         if !orders.delay.is_zero() {
@@ -288,16 +301,46 @@ impl Connection<'_> {
         }
         let ticket = ticket(head)?;
         let permit = self.place().map_err(|why| self.turn_away(why, head))?;
-        let subprotocol = upgrade::chosen_subprotocol(head, &orders);
-        let response = upgrade::accept(handshake.key, subprotocol, orders.bad_accept);
-        let upgrade = Upgrade {
-            endpoint: handshake.endpoint,
-            subprotocol: subprotocol.map(str::to_owned),
-            orders: session,
-            ticket,
-            permit,
+        Ok(Step::Upgrade(Box::new(Acceptable { handshake, orders, session, ticket, permit })))
+    }
+
+    /// The 101, and what the session needs. Not below the frame that decides, which is large.
+    #[inline(never)]
+    fn accept(&self, head: &Head, acceptable: Box<Acceptable>) -> (String, Upgrade) {
+        let (extension, deflate) = self.compression(head, &acceptable).unzip();
+        let Acceptable { handshake, orders, session, ticket, permit } = *acceptable;
+        let subprotocol = upgrade::chosen_subprotocol(head, &orders).map(str::to_owned);
+        let chosen = Box::new(Chosen { subprotocol, extension });
+        let response = upgrade::accept(handshake.key, &chosen, orders.bad_accept);
+        let endpoint = handshake.endpoint;
+        (response, Upgrade { endpoint, chosen, deflate, orders: session, ticket, permit })
+    }
+
+    /// The compression that is agreed on. Not in a chat, whose messages are encoded once for all its
+    /// members, nor where frames are to be spoilt, as that is told from right ones.
+    fn compression(&self, head: &Head, acceptable: &Acceptable) -> Option<(Extension, Box<Terms>)> {
+        let Acceptable { handshake, orders, session, .. } = acceptable;
+        let spoils = session.as_ref().and_then(|session| session.frames?.bad).is_some();
+        let is_off = !self.context.config.compression
+            || orders.compression == Some(Compression::Off)
+            || handshake.endpoint == Endpoint::Chat;
+        if is_off || spoils {
+            return None;
+        }
+        let pool = Arc::clone(&self.context.deflate);
+        let is_wanted = orders.compression == Some(Compression::Takeover);
+        let takeover = if is_wanted { pool.takeover() } else { None };
+        let (offer, agreement) = extensions::choose(head, |offer| {
+            (offer.name == deflate::NAME)
+                .then(|| Agreement::reach(&offer.parameters, takeover.is_some()))?
+        })?;
+        let terms = Terms {
+            agreement,
+            always: orders.compression.is_some(),
+            pool,
+            takeover: takeover.filter(|_| agreement.keeps_context()),
         };
-        Ok(Step::Upgrade(response, upgrade))
+        Some((Extension { offer, answer: agreement.to_string() }, Box::new(terms)))
     }
 }
 

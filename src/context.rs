@@ -11,6 +11,7 @@ use crate::http::refusal::Unavailable;
 use crate::net::admission::Admission;
 use crate::net::shutdown::Stop;
 use crate::ops::metrics::Metrics;
+use crate::ws::deflate::Pool;
 
 /// What all connections of a server share.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(crate) struct Context {
     pub(crate) stop: Arc<Stop>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) rooms: Arc<Rooms>,
+    pub(crate) deflate: Arc<Pool>,
     /// Sessions so far; numbers them in the log.
     pub(crate) sessions: AtomicU64,
     /// The `Sec-WebSocket-Key` of the server's own [`Probe`](crate::Probe), which nobody else knows.

@@ -191,6 +191,7 @@ impl Server {
             stop: Arc::new(stop),
             admission,
             rooms,
+            deflate: Arc::default(),
             sessions: AtomicU64::new(0),
             probe_key: generate_key(),
             metrics: admin

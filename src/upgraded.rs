@@ -23,11 +23,13 @@ use crate::http::endpoint::Endpoint;
 use crate::http::forwarded::Client;
 use crate::http::head::Head;
 use crate::http::info;
+use crate::http::upgrade::Chosen;
 use crate::net::address::Address;
 use crate::net::admission::SessionPermit;
 use crate::net::socket::Socket;
 use crate::ops::metrics::Metrics;
 use crate::ops::roll::{About, Presence};
+use crate::ws::deflate::Terms;
 use crate::ws::ending::Ending;
 use crate::ws::reply::Replier;
 use crate::ws::session::{self, Opening, Report};
@@ -38,7 +40,9 @@ const TRY_AGAIN: u16 = 1013;
 /// An accepted handshake.
 pub(crate) struct Upgrade {
     pub(crate) endpoint: Endpoint,
-    pub(crate) subprotocol: Option<String>,
+    pub(crate) chosen: Box<Chosen>,
+    /// Where compression was.
+    pub(crate) deflate: Option<Box<Terms>>,
     pub(crate) orders: Option<Box<SessionOrders>>,
     /// For `/chat`.
     pub(crate) ticket: Option<Ticket>,
@@ -101,7 +105,7 @@ impl Upgraded<'_> {
         upgrade: Upgrade,
     ) -> (Box<Opening>, Box<Holding>) {
         let metrics = self.context.metrics_of(&head);
-        let subprotocol = metrics.and(upgrade.subprotocol.clone());
+        let subprotocol = metrics.and(upgrade.chosen.subprotocol.clone());
         let (mut opening, mut holding) = self.prepare(number, head, upgrade);
         if let Some(metrics) = metrics {
             let presence = self.enter(metrics, number, path, subprotocol, &opening.replier);
@@ -119,7 +123,7 @@ impl Upgraded<'_> {
         upgrade: Upgrade,
     ) -> (Box<Opening>, Box<Holding>) {
         let Config { reply, clock, .. } = &self.context.config;
-        let Upgrade { endpoint, subprotocol, mut orders, ticket, permit } = upgrade;
+        let Upgrade { endpoint, chosen, deflate, mut orders, ticket, permit } = upgrade;
         let mut courier = None;
         let replier = match (endpoint, ticket) {
             (Endpoint::Tutorial, _) => Replier::tutorial(reply.clone(), clock.clone()),
@@ -138,14 +142,14 @@ impl Upgraded<'_> {
         // What is left of the head's buffer would become the session's own, all of it resident.
         self.early.shrink_to_fit();
         let (client, local) = (self.client.clone(), self.local);
-        let introduce = move || {
-            info::text(&info::describe(&head, &client, local, Some(number), subprotocol.as_deref()))
-        };
+        let introduce =
+            move || info::text(&info::describe(&head, &client, local, Some((number, &chosen))));
         let opening = Box::new(Opening {
             number,
             early: mem::take(self.early),
             replier,
             orders,
+            deflate,
             introduction: Box::new(introduce),
             live: None,
         });
@@ -212,9 +216,12 @@ fn log_end(
     report: &Report,
     lasted: Duration,
 ) {
-    let Report { cause, received, answered, round_trip } = report;
+    let Report { cause, received, answered, on_wire, round_trip } = report;
     let end = Ending::from(cause);
     let ping = round_trip.map_or(String::new(), |ping| format!(", ping {:.1} ms", millis(ping)));
+    let taken = |bytes: Option<u64>| bytes.map_or(String::new(), |n| format!(", {n} on the wire"));
+    let wire_in = on_wire.map(|on_wire| on_wire.received);
+    let wire_out = on_wire.map(|on_wire| on_wire.sent);
     log!(
         level,
         session = number,
@@ -228,16 +235,20 @@ fn log_end(
         limit = end.limit,
         messages_in = received.messages,
         bytes_in = received.bytes,
+        wire_in,
         messages_out = answered.messages,
         bytes_out = answered.bytes,
+        wire_out,
         seconds = lasted.as_secs_f64(),
         ping_ms = round_trip.map(millis);
-        "session {number} {client} {}: {end}; in {} ({} bytes), out {} ({} bytes), {:.3} s{ping}",
+        "session {number} {client} {}: {end}; in {} ({} bytes{}), out {} ({} bytes{}), {:.3} s{ping}",
         path.escape_debug(),
         received.messages,
         received.bytes,
+        taken(wire_in),
         answered.messages,
         answered.bytes,
+        taken(wire_out),
         lasted.as_secs_f64(),
     );
 }

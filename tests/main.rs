@@ -6,6 +6,7 @@ mod admin;
 mod attacks;
 mod chat;
 mod check;
+mod compression;
 mod control;
 mod dependencies;
 mod echo;

@@ -54,6 +54,9 @@ pub struct Config {
     /// Whether a query on `/ws` and `/echo` may order faults, delays and ends. Default: yes, that is
     /// what the server is for; where it only echoes, it can be off.
     pub control: bool,
+    /// Whether permessage-deflate is agreed on where it is offered, but in `/chat`. Default: yes,
+    /// because without context takeover a session that waits holds nothing for it.
+    pub compression: bool,
     /// Characters of a text, or bytes of a binary message, that are logged. Default: none, because
     /// messages are nobody else's business.
     pub log_payload: Option<usize>,
@@ -79,6 +82,7 @@ impl Default for Config {
             allow_origin: Vec::new(),
             trusted_proxies: Vec::new(),
             control: true,
+            compression: true,
             log_payload: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
@@ -272,6 +276,18 @@ pub(crate) mod tuning {
     pub(crate) const READ_AHEAD: usize = 64 * 1024;
     /// Replies collected before they are written although the next read would not block yet.
     pub(crate) const WRITE_BUFFER: usize = 16 * 1024;
+    /// Messages of fewer bytes are not compressed: their packet would hardly be smaller, and it costs
+    /// more than to send it.
+    pub(crate) const DEFLATE_MIN: usize = 128;
+    /// The longest fragment of an inflated message: so much is inflated between two looks at the
+    /// limits.
+    pub(crate) const DEFLATE_CHUNK: usize = 4096;
+    /// Deflaters (370 KiB) and inflaters (46 KiB) that are kept for the next message: as many as are
+    /// in use at one time on most machines.
+    pub(crate) const DEFLATE_KEPT: usize = 8;
+    /// Sessions with context takeover, which have their own: 26 MiB at most. Beyond it: none is
+    /// agreed on.
+    pub(crate) const DEFLATE_TAKEOVERS: usize = 64;
     /// While stopping: between two looks for the peer's Close. Its arrival cannot be waited for,
     /// since the read side is shut down.
     pub(crate) const STOP_POLL: Duration = Duration::from_millis(2);

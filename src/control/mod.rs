@@ -47,6 +47,19 @@ pub(crate) struct HandshakeOrders {
     pub(crate) subprotocol: Option<String>,
     /// Answer with a wrong `Sec-WebSocket-Accept`.
     pub(crate) bad_accept: bool,
+    /// How to compress, if it was offered.
+    pub(crate) compression: Option<Compression>,
+}
+
+/// Ways to compress that are not the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    /// Decline every offer.
+    Off,
+    /// Compress every reply, however short.
+    Always,
+    /// That, and let both sides keep their context, unless the client does not want it.
+    Takeover,
 }
 
 /// What concerns the session.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use form_urlencoded::parse as pairs;
 
-use super::{Bad, Control, End, FrameOrders, Push, SessionOrders};
+use super::{Bad, Compression, Control, End, FrameOrders, Push, SessionOrders};
 use crate::config::Limits;
 use crate::config::control::{AFTER_MAX, DELAY_MAX, TIMER_MAX, TIMER_MIN};
 
@@ -38,7 +38,7 @@ struct Draft {
     count: Option<u64>,
 }
 
-const PARAMETERS: [Parameter; 16] = [
+const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "delay",
         example: "250ms",
@@ -75,6 +75,20 @@ const PARAMETERS: [Parameter; 16] = [
             draft.control.handshake.subprotocol =
                 Some(value.to_owned()).filter(|name| !name.is_empty());
             draft.control.handshake.subprotocol.as_ref().map(drop)
+        },
+    },
+    Parameter {
+        name: "compression",
+        example: "off",
+        effect: "decline permessage-deflate (off), compress short replies too (always), or keep the context beside that (takeover)",
+        take: |draft, value, _| {
+            draft.control.handshake.compression = Some(match value {
+                "off" => Compression::Off,
+                "always" => Compression::Always,
+                "takeover" => Compression::Takeover,
+                _ => return None,
+            });
+            Some(())
         },
     },
     Parameter {
@@ -340,13 +354,16 @@ mod tests {
         let frames = session("fragment=16&pong=off&bad=mask&after=1").frames.unwrap();
         let expected = FrameOrders { pong_off: true, fragment: Some(16), bad: Some(Bad::Mask) };
         assert_eq!(frames, expected);
-        let handshake = parsed("status=404&handshake-delay=2s&subprotocol=x&bad=accept").unwrap();
+        let handshake =
+            parsed("status=404&handshake-delay=2s&subprotocol=x&bad=accept&compression=always")
+                .unwrap();
         assert_eq!(handshake.session, None);
         let expected = HandshakeOrders {
             delay: Duration::from_secs(2),
             status: Some(404),
             subprotocol: Some("x".to_owned()),
             bad_accept: true,
+            compression: Some(Compression::Always),
         };
         assert_eq!(handshake.handshake, expected);
     }
@@ -379,6 +396,7 @@ mod tests {
             ("fragment=0", "fragment=16"),
             ("size=x", "size=64KiB"),
             ("subprotocol=", "subprotocol=chat"),
+            ("compression=on", "compression=off"),
             ("bad=luck", "bad=utf8"),
             ("token=x", "no parameter \"token\""),
             ("delay=1s&delay=1s", "delay is there twice"),

@@ -1,13 +1,16 @@
 //! What a server may write, by RFC 6455 and not by tungstenite.
 //!
 //! What it is: a second opinion, strict and short.
-//! What it is not: a client; it knows no fragments and no extensions, as this server sends none.
+//! What it is not: a client; it knows no fragments, as this server sends none, and hands compressed
+//! messages on as they are.
 
 /// A frame that a server sent.
 #[derive(Debug)]
 pub(super) enum Frame<'a> {
     Text(&'a str),
     Binary(&'a [u8]),
+    /// Either of them, compressed.
+    Deflated(&'a [u8]),
     Ping,
     Pong,
     /// Its code; none when it is empty.
@@ -27,18 +30,19 @@ pub(super) fn parse(mut bytes: &[u8]) -> Vec<Frame<'_>> {
 
 fn first(bytes: &[u8]) -> (Frame<'_>, &[u8]) {
     let (&[start, second], rest) = bytes.split_first_chunk().expect("half a frame header");
-    assert!(start & 0x70 == 0, "reserved bits: {start:#x}");
+    assert!(start & 0x30 == 0, "reserved bits: {start:#x}");
     assert!(start & 0x80 != 0, "a fragment");
     assert!(second & 0x80 == 0, "masked");
     let (length, rest) = length(second, rest);
     let (payload, rest) = rest.split_at_checked(length).expect("half a payload");
-    let frame = match start & 0x0f {
+    let frame = match start & 0x4f {
+        0x41 | 0x42 => Frame::Deflated(payload),
         1 => Frame::Text(std::str::from_utf8(payload).expect("text that is not UTF-8")),
         2 => Frame::Binary(payload),
         8 => Frame::Close(close_code(payload)),
         9 => Frame::Ping,
         10 => Frame::Pong,
-        other => panic!("opcode {other}"),
+        other => panic!("opcode {other:#x}"),
     };
     let is_control = start & 0x08 != 0;
     assert!(!is_control || length <= 125, "a control frame of {length} bytes");

@@ -7,10 +7,13 @@ use super::peer::{Manner, Output, Peer};
 use crate::config::Limits;
 use crate::control::{self, Control};
 use crate::http::diagnosis::{Diagnosis, Door};
+use crate::http::extensions::{self, Extension, Offer};
 use crate::http::forwarded::Client;
 use crate::http::head::{Head, HeadError, parse};
 use crate::http::route::{Route, route};
-use crate::http::{diagnosis, forwarded, info, origin, upgrade};
+use crate::http::upgrade::{self, Chosen};
+use crate::http::{diagnosis, forwarded, info, origin};
+use crate::ws::deflate::Agreement;
 
 /// However a request arrives, it is the same request; it is kept within the limits; it gets exactly
 /// one answer, which is valid HTTP, holds nothing that the peer could have put there, and explains itself if it is a
@@ -88,7 +91,7 @@ fn next(
 fn check_answer(head: &Head) {
     let keep = head.keeps_alive();
     let client = Client::of_connection(([192, 0, 2, 1], 7).into());
-    let text = serde_json::to_string(&info::describe(head, &client, None, None, None)).unwrap();
+    let text = serde_json::to_string(&info::describe(head, &client, None, None)).unwrap();
     assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{text}");
     assert!(origin::allows(None, head.get("Host").unwrap_or_default(), false, &[]));
     match route(head) {
@@ -118,7 +121,12 @@ fn check_handshake(head: &Head) {
             Ok(handshake) => match control::parse(&head.query, &Limits::default()) {
                 Ok(Control { handshake: orders, .. }) => {
                     let subprotocol = upgrade::chosen_subprotocol(head, &orders);
-                    let response = upgrade::accept(handshake.key, subprotocol, orders.bad_accept);
+                    let agree = |offer: &Offer| Agreement::reach(&offer.parameters, local);
+                    let extension = extensions::choose(head, agree)
+                        .map(|(offer, agreed)| Extension { offer, answer: agreed.to_string() });
+                    let subprotocol = subprotocol.map(str::to_owned);
+                    let chosen = Chosen { subprotocol, extension };
+                    let response = upgrade::accept(handshake.key, &chosen, orders.bad_accept);
                     check_upgrade(response.as_bytes());
                 }
                 Err(why) => check_refusal(&diagnosis::bad_query(head, why), head, false),
@@ -132,7 +140,13 @@ fn check_handshake(head: &Head) {
 fn check_upgrade(response: &[u8]) {
     let (status, names, body) = read_response(response);
     assert_eq!((status, body), (101, &[][..]));
-    let known = ["connection", "upgrade", "sec-websocket-accept", "sec-websocket-protocol"];
+    let known = [
+        "connection",
+        "upgrade",
+        "sec-websocket-accept",
+        "sec-websocket-protocol",
+        "sec-websocket-extensions",
+    ];
     for (index, (name, _)) in names.iter().enumerate() {
         assert!(known.contains(&name.as_str()), "{name}");
         assert!(!names[..index].iter().any(|(earlier, _)| earlier == name), "{name} twice");

@@ -5,6 +5,7 @@
 //! What it is not: part of the product; it is compiled for tests and with the feature `fuzzing`.
 //! Invariant: pure; the same bytes hold or fail every time, on every machine.
 
+mod deflate;
 mod diagnosis;
 mod frames;
 mod head;
@@ -12,6 +13,7 @@ mod peer;
 mod reply;
 mod session;
 
+pub use deflate::deflate;
 pub(crate) use diagnosis::assert_readable;
 pub use head::head;
 pub use reply::reply;
@@ -42,6 +44,11 @@ mod tests {
     #[test]
     fn the_seeds_of_session_hold() {
         replay("session", session);
+    }
+
+    #[test]
+    fn the_seeds_of_deflate_hold() {
+        replay("deflate", deflate);
     }
 
     #[test]

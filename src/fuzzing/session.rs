@@ -80,6 +80,7 @@ impl<'a> Scene<'a> {
             early: self.input[..self.early].to_vec(),
             replier,
             orders: None,
+            deflate: None,
             // As an echo would be, so that no check needs an exception.
             introduction: if self.tutorial {
                 Box::new(|| "You sent: ?info at noon".to_owned())
@@ -136,6 +137,7 @@ fn check_frames(scene: &Scene, sent: &[Frame]) {
                 assert!(text.starts_with("You sent: ") && text.ends_with(" at noon"), "{text:?}");
                 assert!(text.len() <= 3 * limit + REPLY_OVERHEAD, "a reply over the limit");
             }
+            Frame::Deflated(_) => panic!("compressed, and nobody agreed on it"),
             Frame::Binary(_) if scene.tutorial => panic!("the tutorial answered with binary"),
             Frame::Text(text) => assert!(text.len() <= limit, "text over the limit"),
             Frame::Binary(bytes) => assert!(bytes.len() <= limit, "binary over the limit"),

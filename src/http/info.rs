@@ -9,10 +9,11 @@
 use serde::Serialize;
 
 use super::diagnosis::method;
+use super::extensions;
 use super::forwarded::Client;
 use super::head::Head;
 use super::response::Response;
-use super::upgrade::offered_subprotocols;
+use super::upgrade::{Chosen, offered_subprotocols};
 use crate::net::address::Address;
 
 /// The answer; its fields stand in this order.
@@ -44,21 +45,29 @@ struct Subprotocols<'a> {
     chosen: Option<&'a str>,
 }
 
-/// With their parameters.
+/// With their parameters; the chosen one with those that were agreed on. None is chosen or declined
+/// over HTTP.
 #[derive(Debug, Serialize)]
 struct Extensions<'a> {
     offered: Vec<&'a str>,
+    chosen: Option<&'a str>,
     declined: Vec<&'a str>,
 }
 
-/// Describes a request; `session` and `subprotocol` where it has become a WebSocket.
+/// Describes a request; where it has become a WebSocket, with the session's number and what was
+/// chosen.
 pub(crate) fn describe<'a>(
     head: &'a Head,
     client: &'a Client,
     local: Option<Address>,
-    session: Option<u64>,
-    subprotocol: Option<&'a str>,
+    opened: Option<(u64, &'a Chosen)>,
 ) -> Info<'a> {
+    let (session, chosen) = opened.unzip();
+    let extension = chosen.and_then(|chosen| chosen.extension.as_ref());
+    let is_declined = |number: usize| {
+        chosen.is_some() && extension.is_none_or(|extension| extension.offer != number)
+    };
+    let declined = extensions::offered(head).enumerate().filter(|(number, _)| is_declined(*number));
     let http_version = head.version.name();
     Info {
         server: Server { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") },
@@ -71,27 +80,21 @@ pub(crate) fn describe<'a>(
         client,
         subprotocols: Subprotocols {
             offered: offered_subprotocols(head).collect(),
-            chosen: subprotocol,
+            chosen: chosen.and_then(|chosen| chosen.subprotocol.as_deref()),
         },
-        // The server has none.
-        extensions: Extensions { offered: extensions(head), declined: extensions(head) },
+        extensions: Extensions {
+            offered: extensions::offered(head).collect(),
+            chosen: extension.map(|extension| extension.answer.as_str()),
+            declined: declined.map(|(_, offer)| offer).collect(),
+        },
     }
-}
-
-/// A parameter in quotes holds a token, and so no comma.
-fn extensions(head: &Head) -> Vec<&str> {
-    head.all("Sec-WebSocket-Extensions")
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|extension| !extension.is_empty())
-        .collect()
 }
 
 /// The answer over HTTP: in lines, or in one for who asks with `?compact`.
 #[inline(never)]
 pub(crate) fn answer(head: &Head, client: &Client, local: Option<Address>) -> Response {
     let compact = head.query.split('&').any(|parameter| parameter == "compact");
-    Response::json(200, &describe(head, client, local, None, None), !compact)
+    Response::json(200, &describe(head, client, local, None), !compact)
         .with("Cross-Origin-Resource-Policy", "same-origin")
 }
 
@@ -105,6 +108,7 @@ pub(crate) fn text(info: &Info) -> String {
 mod tests {
     use super::*;
     use crate::config::Limits;
+    use crate::http::extensions::Extension;
     use crate::http::head::parse;
 
     fn client(peer: &str) -> Client {
@@ -119,9 +123,12 @@ mod tests {
         let head = parse(head, &Limits::default()).unwrap().unwrap().0;
         let client = client("[::ffff:10.0.0.1]:7");
         let local = ([127, 0, 0, 1], 80).into();
-        let info =
-            serde_json::to_string(&describe(&head, &client, Some(local), Some(3), Some("soap")))
-                .unwrap();
+        let chosen = Chosen {
+            subprotocol: Some("soap".to_owned()),
+            extension: Some(Extension { offer: 0, answer: "permessage-deflate; y".to_owned() }),
+        };
+        let info = describe(&head, &client, Some(local), Some((3, &chosen)));
+        let info = serde_json::to_string(&info).unwrap();
         let expected = [
             r#"{"server":{"name":"wsecho","version":""#,
             env!("CARGO_PKG_VERSION"),
@@ -133,7 +140,7 @@ mod tests {
             r#""client":{"address":"10.0.0.1","port":7,"source":"the connection itself","remarks":[]},"#,
             r#""subprotocols":{"offered":["soap","wamp"],"chosen":"soap"},"#,
             r#""extensions":{"offered":["permessage-deflate; client_max_window_bits","x"],"#,
-            r#""declined":["permessage-deflate; client_max_window_bits","x"]}}"#,
+            r#""chosen":"permessage-deflate; y","declined":["x"]}}"#,
         ];
         assert_eq!(info, expected.concat());
     }
@@ -142,7 +149,7 @@ mod tests {
     fn without_a_session_there_is_no_number() {
         let head = parse(b"GET /info HTTP/1.0\r\n\r\n", &Limits::default()).unwrap().unwrap().0;
         let info =
-            serde_json::to_value(describe(&head, &client("10.0.0.1:7"), None, None, None)).unwrap();
+            serde_json::to_value(describe(&head, &client("10.0.0.1:7"), None, None)).unwrap();
         assert_eq!(info["request_line"], "GET /info HTTP/1.0");
         assert!(info["session"].is_null() && info["local"].is_null(), "{info}");
         assert!(info["subprotocols"]["chosen"].is_null(), "{info}");

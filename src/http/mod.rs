@@ -3,6 +3,7 @@
 pub(crate) mod diagnosis;
 pub(crate) mod embedded;
 pub(crate) mod endpoint;
+pub(crate) mod extensions;
 pub(crate) mod forwarded;
 pub(crate) mod head;
 mod hop;

@@ -6,6 +6,7 @@
 
 use tungstenite::handshake::derive_accept_key;
 
+use super::extensions::Extension;
 use super::head::{Head, is_tchar};
 use crate::control::HandshakeOrders;
 
@@ -14,18 +15,29 @@ pub(crate) fn is_meant(head: &Head) -> bool {
     head.lists("Upgrade", "websocket") || head.get("Sec-WebSocket-Key").is_some()
 }
 
+/// What was chosen of what the client offered.
+#[derive(Debug, Default)]
+pub(crate) struct Chosen {
+    pub(crate) subprotocol: Option<String>,
+    pub(crate) extension: Option<Extension>,
+}
+
 /// The 101 response to a valid handshake with this key. `bad_accept`: with a wrong answer to it.
-pub(crate) fn accept(key: &str, subprotocol: Option<&str>, bad_accept: bool) -> String {
+pub(crate) fn accept(key: &str, chosen: &Chosen, bad_accept: bool) -> String {
     // A right answer to another key is a wrong one to this.
     let key = if bad_accept { "" } else { key };
     let accept = derive_accept_key(key.as_bytes());
-    let (field, subprotocol, end) = match subprotocol {
-        Some(name) => ("Sec-WebSocket-Protocol: ", name, "\r\n"),
-        None => ("", "", ""),
-    };
+    let subprotocol = field("Sec-WebSocket-Protocol: ", chosen.subprotocol.as_deref());
+    let extension = chosen.extension.as_ref().map(|extension| extension.answer.as_str());
+    let extension = field("Sec-WebSocket-Extensions: ", extension);
     let fixed = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Accept: ";
-    [fixed, &accept, "\r\n", field, subprotocol, end, "\r\n"].concat()
+    [&[fixed, &accept, "\r\n"][..], &subprotocol, &extension, &["\r\n"]].concat().concat()
+}
+
+/// The parts of a field's line; of none where there is no value.
+fn field<'a>(name: &'a str, value: Option<&'a str>) -> [&'a str; 3] {
+    value.map_or([""; 3], |value| [name, value, "\r\n"])
 }
 
 /// The client offered these in order of preference; an echo server speaks every one of them, and a
@@ -61,7 +73,9 @@ mod tests {
 
     fn ordered(head: &Head, orders: &HandshakeOrders) -> String {
         let key = head.get("Sec-WebSocket-Key").unwrap();
-        accept(key, chosen_subprotocol(head, orders), orders.bad_accept).to_lowercase()
+        let subprotocol = chosen_subprotocol(head, orders).map(str::to_owned);
+        let chosen = Chosen { subprotocol, extension: None };
+        accept(key, &chosen, orders.bad_accept).to_lowercase()
     }
 
     #[test]

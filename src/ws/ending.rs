@@ -12,6 +12,7 @@ use tungstenite::error::{CapacityError, ProtocolError};
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 
+use super::deflate::Invalid;
 use super::keepalive::Expired;
 use crate::chat::room::TOO_SLOW;
 use crate::chat::talk::Foul;
@@ -190,6 +191,9 @@ impl From<Error> for Cause {
             Error::ConnectionClosed
             | Error::AlreadyClosed
             | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Cause::ClientLeft,
+            Error::Io(error) if error.get_ref().is_some_and(is_invalid) => {
+                violation(CloseCode::Invalid, &error.to_string())
+            }
             Error::Io(error) => match error.kind() {
                 io::ErrorKind::TimedOut => Cause::WriteTimeout,
                 io::ErrorKind::ConnectionReset
@@ -207,6 +211,11 @@ impl From<Error> for Cause {
             other => violation(CloseCode::Protocol, &other.to_string()),
         }
     }
+}
+
+/// Whether a compressed message could not be inflated.
+fn is_invalid(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    error.is::<Invalid>()
 }
 
 /// Cuts a reason to what fits a Close beside its code.

@@ -1,6 +1,8 @@
 //! One WebSocket, from the accepted upgrade to its end.
 
+pub(crate) mod deflate;
 pub(crate) mod ending;
+mod frame;
 pub(crate) mod keepalive;
 pub(crate) mod reply;
 mod script;

@@ -7,6 +7,7 @@
 //! read is told why its session ends.
 
 use std::io::{self, Write};
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,6 +15,7 @@ use log::{info, log_enabled, trace};
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Bytes, Error, Message, WebSocket};
 
+use super::deflate::{Deflate, OnWire, Terms};
 use super::ending::Cause;
 use super::keepalive::{Due, Expired, Heard, Keepalive};
 use super::reply::Replier;
@@ -41,6 +43,8 @@ pub(crate) struct Opening {
     pub(crate) replier: Replier,
     /// None for an ordinary session.
     pub(crate) orders: Option<Box<SessionOrders>>,
+    /// Where compression was agreed on.
+    pub(crate) deflate: Option<Box<Terms>>,
     /// The answer to a first message that is `?info`.
     pub(crate) introduction: Box<dyn FnOnce() -> String>,
     /// Where the operator sees what it does.
@@ -54,13 +58,20 @@ pub(crate) struct Report {
     /// Data messages and their payload bytes.
     pub(crate) received: Tally,
     pub(crate) answered: Tally,
+    /// What of that payload went over the wire, where compression was agreed on.
+    pub(crate) on_wire: Option<OnWire>,
     /// From the last Ping that was answered to its Pong.
     pub(crate) round_trip: Option<Duration>,
 }
 
 /// Serves an accepted WebSocket to its end.
-pub(crate) fn run<T: Transport>(transport: T, opening: Box<Opening>, config: &Config) -> Report {
-    let mut session = Session::open(transport, opening, config);
+pub(crate) fn run<T: Transport>(
+    transport: T,
+    mut opening: Box<Opening>,
+    config: &Config,
+) -> Report {
+    let stage = Stage::new(transport, detour(&mut opening));
+    let mut session = Session::open(stage, opening, config);
     let cause = session.converse();
     let cause = session.settle(cause);
     session.part(&cause, config.timeouts.close);
@@ -90,8 +101,8 @@ impl<'a, T: Transport> Session<'a, T> {
     /// its room on the stack, and a session keeps every page of that it has touched.
     #[inline(never)]
     #[expect(clippy::boxed_local, reason = "the caller's frame stays below the whole session")]
-    fn open(transport: T, opening: Box<Opening>, config: &'a Config) -> Box<Session<'a, T>> {
-        let Opening { number, early, replier, orders, introduction, live } = *opening;
+    fn open(stage: Stage<T>, opening: Box<Opening>, config: &'a Config) -> Box<Session<'a, T>> {
+        let Opening { number, early, replier, orders, introduction, live, .. } = *opening;
         let max_size = Some(config.limits.max_message_size);
         let ws_config = WebSocketConfig::default()
             .read_buffer_size(SESSION_READ_BUFFER)
@@ -100,7 +111,6 @@ impl<'a, T: Transport> Session<'a, T> {
             .max_message_size(max_size)
             .max_frame_size(max_size);
         let now = Instant::now();
-        let stage = Stage::new(transport, detour(&replier, orders.as_deref()));
         Box::new(Session {
             ws: WebSocket::from_partially_read(stage, early, Role::Server, Some(ws_config)),
             number,
@@ -285,7 +295,13 @@ impl<'a, T: Transport> Session<'a, T> {
             Replier::Chat(talk) => talk.outbox().delivered().get(),
             Replier::Verbatim | Replier::Tutorial(..) => self.answered,
         };
-        Report { cause, received: self.received, answered, round_trip: self.keepalive.round_trip() }
+        Report {
+            cause,
+            received: self.received,
+            answered,
+            on_wire: self.ws.get_ref().on_wire(),
+            round_trip: self.keepalive.round_trip(),
+        }
     }
 
     /// Ends the session as its cause demands.
@@ -341,15 +357,21 @@ impl<'a, T: Transport> Session<'a, T> {
     }
 }
 
-/// Where the frames of a session go, if not straight to the socket.
-fn detour(replier: &Replier, orders: Option<&SessionOrders>) -> Option<Detour> {
-    match replier {
-        Replier::Chat(talk) => Some(Detour::Outbox(Arc::clone(talk.outbox()))),
-        Replier::Verbatim | Replier::Tutorial(..) => {
-            let orders = orders?;
-            orders.frames.map(|frames| Detour::Unruly(Unruly::new(frames, orders.after)))
-        }
+/// Where the frames of a session go, if not straight to the socket and from it. What arrived early
+/// goes that way too. Not in the frame that the session is opened in.
+#[inline(never)]
+fn detour(opening: &mut Opening) -> Option<Box<Detour>> {
+    let Opening { replier, orders, deflate, early, .. } = opening;
+    if let Replier::Chat(talk) = replier {
+        return Some(Box::new(Detour::Outbox(Arc::clone(talk.outbox()))));
     }
+    let frames = |orders: &SessionOrders| Some(Unruly::new(orders.frames?, orders.after));
+    let unruly = orders.as_deref().and_then(frames);
+    let detour = match deflate.take() {
+        Some(terms) => Detour::Deflate(Deflate::new(*terms, mem::take(early)), unruly),
+        None => Detour::Unruly(unruly?),
+    };
+    Some(Box::new(detour))
 }
 
 /// A session under orders.

@@ -1,7 +1,6 @@
 //! Frames as no server should send them, for the authors of clients.
 //!
-//! What it is: the rewriting of outgoing frames as a query asked. tungstenite makes only right ones,
-//! so this is the one place that writes frames by hand.
+//! What it is: the rewriting of outgoing frames as a query asked. tungstenite makes only right ones.
 //! What it is not: on the way of an ordinary session's frames (`stage`).
 //!
 //! ```text
@@ -9,18 +8,11 @@
 //!       ──▶ data? spoilt (bad=…), or cut in pieces (fragment=N) ──▶ socket
 //! ```
 
+use super::frame::{
+    BINARY, CONTINUATION, FIN, MASKED, OPCODE, PONG, RESERVED, RSV1, TEXT, header, split,
+};
 use crate::control::{Bad, FrameOrders};
 
-const FIN: u8 = 0x80;
-const RSV1: u8 = 0x40;
-const OPCODE: u8 = 0x0f;
-const CONTINUATION: u8 = 0x0;
-const TEXT: u8 = 0x1;
-const BINARY: u8 = 0x2;
-/// The first opcode that RFC 6455 keeps for later.
-const RESERVED: u8 = 0x3;
-const PONG: u8 = 0xa;
-const MASKED: u8 = 0x80;
 /// Any key will do; this one is easy to see.
 const MASK_KEY: [u8; 4] = [0x0f, 0xf0, 0x0f, 0xf0];
 
@@ -55,27 +47,16 @@ impl Unruly {
     }
 }
 
-/// The first byte and the payload of a frame without a mask.
-fn split(frame: &[u8]) -> (u8, &[u8]) {
-    let header = match frame.get(1) {
-        None => return (0, &[]),
-        Some(126) => 4,
-        Some(127) => 10,
-        Some(_) => 2,
-    };
-    (frame[0], &frame[header.min(frame.len())..])
-}
-
-/// A message in pieces of `size` bytes.
+/// A message in pieces of `size` bytes. RSV1, where it says compressed, is said by the first.
 fn cut(first: u8, payload: &[u8], size: usize) -> Vec<u8> {
-    let opcode = first & OPCODE;
+    let first = first & (RSV1 | OPCODE);
     let mut frames = Vec::with_capacity(payload.len());
     let pieces = payload.len().div_ceil(size).max(1);
     for number in 0..pieces {
         let piece = &payload[number * size..payload.len().min((number + 1) * size)];
-        let opcode = if number == 0 { opcode } else { CONTINUATION };
+        let start = if number == 0 { first } else { CONTINUATION };
         let fin = if number + 1 == pieces { FIN } else { 0 };
-        frames.extend(header(fin | opcode, piece.len()));
+        frames.extend(header(fin | start, piece.len()));
         frames.extend_from_slice(piece);
     }
     frames
@@ -100,22 +81,6 @@ fn spoil(bad: Bad, first: u8, payload: &[u8]) -> Vec<u8> {
     }
 }
 
-fn header(first: u8, length: usize) -> Vec<u8> {
-    let mut header = vec![first];
-    match (u8::try_from(length), u16::try_from(length)) {
-        (Ok(length @ 0..126), _) => header.push(length),
-        (_, Ok(length)) => {
-            header.push(126);
-            header.extend(length.to_be_bytes());
-        }
-        _ => {
-            header.push(127);
-            header.extend((length as u64).to_be_bytes());
-        }
-    }
-    header
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,7 +89,7 @@ mod tests {
 
     /// What leaves after these frames were written.
     fn written(orders: FrameOrders, good: u64, frames: &[&[u8]]) -> Vec<u8> {
-        let detour = Detour::Unruly(Unruly::new(orders, good));
+        let detour = Box::new(Detour::Unruly(Unruly::new(orders, good)));
         let mut stage = Stage::new(Vec::new(), Some(detour));
         for frame in frames {
             assert_eq!(stage.write(frame).unwrap(), frame.len());
@@ -155,6 +120,7 @@ mod tests {
         assert_eq!(written(orders(2), 0, &[b"\x81\x05hello"]), b"\x01\x02he\x00\x02ll\x80\x01o");
         assert_eq!(written(orders(5), 0, &[b"\x82\x05hello"]), b"\x82\x05hello");
         assert_eq!(written(orders(5), 0, &[b"\x81\x00"]), b"\x81\x00");
+        assert_eq!(written(orders(2), 0, &[b"\xc1\x03def"]), b"\x41\x02de\x80\x01f");
         let long = [&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0][..], &vec![7; 65536]].concat();
         let pieces = written(orders(40_000), 0, &[&long]);
         assert_eq!(pieces[..4], [0x02, 126, 0x9c, 0x40]);

@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod deflate;
 pub mod program;
 pub mod proxy;
 pub mod server;

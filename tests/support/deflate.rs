@@ -1,0 +1,96 @@
+//! A client that speaks permessage-deflate: frames by hand, and zlib.
+
+use std::net::SocketAddr;
+
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
+
+use super::client::{Raw, Response, frame, handshake};
+
+/// What every message ends with, and is sent without: RFC 7692, section 7.2.1.
+const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+
+/// A WebSocket on which compression was agreed on.
+pub struct DeflateClient {
+    pub raw: Raw,
+    pub agreed: String,
+    compress: Compress,
+    decompress: Decompress,
+}
+
+/// The response to a handshake with this field.
+pub fn offer(address: SocketAddr, path: &str, field: &str) -> (Raw, Response) {
+    let mut raw = Raw::connect(address);
+    let request = handshake(path).replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"));
+    let response = raw.send(request).response_to_head();
+    assert_eq!(response.status, 101);
+    (raw, response)
+}
+
+impl DeflateClient {
+    pub fn open(address: SocketAddr, path: &str) -> DeflateClient {
+        let field = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits";
+        DeflateClient::offering(address, path, field)
+    }
+
+    /// With another offer.
+    pub fn offering(address: SocketAddr, path: &str, field: &str) -> DeflateClient {
+        let (raw, response) = offer(address, path, field);
+        let agreed = response.get("Sec-WebSocket-Extensions").expect("declined").to_owned();
+        DeflateClient {
+            raw,
+            agreed,
+            compress: Compress::new(Compression::default(), false),
+            decompress: Decompress::new(false),
+        }
+    }
+
+    /// A message compressed, without its frame.
+    pub fn deflate(&mut self, message: &[u8]) -> Vec<u8> {
+        if self.agreed.contains("client_no_context_takeover") {
+            self.compress.reset();
+        }
+        let mut deflated = Vec::with_capacity(message.len() * 2 + 64);
+        self.compress.compress_vec(message, &mut deflated, FlushCompress::Sync).unwrap();
+        assert!(deflated.ends_with(&TAIL));
+        deflated.truncate(deflated.len() - TAIL.len());
+        deflated
+    }
+
+    /// Sends a compressed message in one frame.
+    pub fn send(&mut self, opcode: u8, message: &[u8]) {
+        let deflated = self.deflate(message);
+        self.raw.send(frame(0xc0 | opcode, &deflated));
+    }
+
+    /// The next message: whether it was compressed, its opcode, itself, and its bytes on the wire.
+    pub fn message(&mut self) -> (bool, u8, Vec<u8>, usize) {
+        let (start, mut payload) = self.raw.frame();
+        let mut first = start;
+        while first & 0x80 == 0 {
+            let (next, piece) = self.raw.frame();
+            assert_eq!(next & 0x7f, 0, "a continuation with {next:#x}");
+            payload.extend(piece);
+            first = next;
+        }
+        let length = payload.len();
+        let is_compressed = start & 0x40 != 0;
+        let message = if is_compressed { self.inflate(payload) } else { payload };
+        (is_compressed, start & 0x0f, message, length)
+    }
+
+    fn inflate(&mut self, mut payload: Vec<u8>) -> Vec<u8> {
+        if self.agreed.contains("server_no_context_takeover") {
+            self.decompress.reset(false);
+        }
+        payload.extend(TAIL);
+        let mut message = Vec::with_capacity(4 * 1024 * 1024);
+        self.decompress.decompress_vec(&payload, &mut message, FlushDecompress::Sync).unwrap();
+        message
+    }
+
+    /// Sends a compressed text and returns the reply.
+    pub fn ask(&mut self, text: &str) -> String {
+        self.send(1, text.as_bytes());
+        String::from_utf8(self.message().2).unwrap()
+    }
+}
