@@ -22,7 +22,7 @@ use crate::control::SessionOrders;
 use crate::http::endpoint::Endpoint;
 use crate::http::forwarded::Client;
 use crate::http::head::Head;
-use crate::http::info;
+use crate::http::info::{self, Opened, Shrunk};
 use crate::http::upgrade::Chosen;
 use crate::net::address::Address;
 use crate::net::admission::SessionPermit;
@@ -32,7 +32,7 @@ use crate::ops::roll::{About, Presence};
 use crate::ws::deflate::Terms;
 use crate::ws::ending::Ending;
 use crate::ws::reply::Replier;
-use crate::ws::session::{self, Opening, Report};
+use crate::ws::session::{self, Opening, Reached, Report};
 
 /// The code of a Close that asks to come back later.
 const TRY_AGAIN: u16 = 1013;
@@ -142,8 +142,11 @@ impl Upgraded<'_> {
         // What is left of the head's buffer would become the session's own, all of it resident.
         self.early.shrink_to_fit();
         let (client, local) = (self.client.clone(), self.local);
-        let introduce =
-            move || info::text(&info::describe(&head, &client, local, Some((number, &chosen))));
+        let introduce = move |reached: Option<Reached>| {
+            let reached = reached.map(told);
+            let opened = Some(Opened { number, chosen: &chosen, reached });
+            info::text(&info::describe(&head, &client, local, opened))
+        };
         let opening = Box::new(Opening {
             number,
             early: mem::take(self.early),
@@ -202,6 +205,15 @@ impl Upgraded<'_> {
         let courier = Courier::start(&outbox, self.socket.writer(), close)
             .map_err(|_| "no thread could be made".to_owned())?;
         Ok((Talk::new(member, Instant::now()), courier))
+    }
+}
+
+/// In the words of `?info`.
+fn told(reached: Reached) -> info::Reached {
+    let Reached { received, answered, on_wire } = reached;
+    info::Reached {
+        received: Shrunk { bytes: received, on_the_wire: on_wire.received },
+        sent: Shrunk { bytes: answered, on_the_wire: on_wire.sent },
     }
 }
 

@@ -239,13 +239,29 @@ fn info_tells_what_was_agreed_on() {
     let server = TestServer::start();
     let fields = "Sec-WebSocket-Extensions: permessage-deflate; x, permessage-deflate, y";
     let mut client = DeflateClient::offering(server.address, "/echo", fields);
-    let info: Value = serde_json::from_str(&client.ask("?info")).unwrap();
-    let expected = serde_json::json!({
-        "offered": ["permessage-deflate; x", "permessage-deflate", "y"],
-        "chosen": AGREED,
-        "declined": ["permessage-deflate; x", "y"],
-    });
-    assert_eq!(info["extensions"], expected);
+    let mut ask = || -> Value { serde_json::from_str(&client.ask("?info")).unwrap() };
+    let extensions = ask()["extensions"].take();
+    assert_eq!(
+        extensions["offered"],
+        serde_json::json!(["permessage-deflate; x", "permessage-deflate", "y"])
+    );
+    assert_eq!(extensions["chosen"], AGREED);
+    assert_eq!(extensions["declined"], serde_json::json!(["permessage-deflate; x", "y"]));
+    assert_eq!(extensions["reached"]["received"]["bytes"], 5);
+    assert_eq!(extensions["reached"]["sent"]["bytes"], 0);
+    // What was reached since may be asked for again.
+    let before = ask()["extensions"]["reached"].take();
+    assert_eq!(client.ask(&"again ".repeat(1000)), "again ".repeat(1000));
+    let after: Value = serde_json::from_str(&client.ask("?info")).unwrap();
+    for way in ["received", "sent"] {
+        let count = |info: &Value, what| info[way][what].as_u64().unwrap();
+        let after = &after["extensions"]["reached"];
+        assert!(count(after, "bytes") >= count(&before, "bytes") + 6000, "{before} {after}");
+        assert!(
+            count(after, "on_the_wire") < count(&before, "on_the_wire") + 1000,
+            "{before} {after}"
+        );
+    }
     let body: Value = serde_json::from_str(&server.raw().get("/info").body).unwrap();
     assert!(body["extensions"]["chosen"].is_null(), "{body}");
     let (mut raw, _) = offer(server.address, "/chat", fields);

@@ -237,6 +237,7 @@ fn info_is_what_the_server_saw() {
             "offered": ["permessage-deflate; client_max_window_bits"],
             "chosen": null,
             "declined": [],
+            "reached": null,
         },
     });
     assert_eq!(serde_json::from_str::<Value>(&response.body).unwrap(), expected);

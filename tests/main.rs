@@ -11,6 +11,7 @@ mod control;
 mod dependencies;
 mod echo;
 mod http;
+mod interop;
 mod limits;
 mod packages;
 mod page;

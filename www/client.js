@@ -493,6 +493,7 @@ function hearOpen(_, opened) {
   say("");
   note(isChat ? "Connection Opened." : "Connection Opened with the Echo server.");
   showState(socket.protocol && `subprotocol ${socket.protocol}`);
+  showCompression();
   sendLinked();
   kiosk.opened();
 }
@@ -517,6 +518,7 @@ function hear({ data }) {
   } else {
     add("received", message, size);
     announce(message);
+    if (isText && infoAsked) hearInfo(data);
   }
   if (linked.length) sendLinked();
   kiosk.heard();
@@ -572,6 +574,46 @@ function announce(message) {
 }
 let newest = "";
 let announcing = 0;
+
+// --- Compression
+
+/** Whether the server was asked how well it went, which only it can tell. */
+let infoAsked = false;
+
+/** Shows what was agreed on, as browsers tell it. */
+function showCompression() {
+  const agreed = socket.extensions;
+  infoAsked = false;
+  page.compression.hidden = !agreed;
+  page["agreed-on"].textContent = `Agreed on: ${agreed}`;
+  page.offered.textContent = "";
+  page["sent-shrunk"].textContent = page["received-shrunk"].textContent = "–";
+}
+
+/** As a message like any other: who reads the history sees what was said. */
+function askInfo() {
+  infoAsked = transmit("?info", "");
+}
+
+/** Another server's answer is what it is. */
+function hearInfo(text) {
+  let extensions;
+  try {
+    extensions = JSON.parse(text).extensions;
+  } catch {
+    return;
+  }
+  const { offered, reached } = extensions ?? {};
+  if (!reached) return;
+  infoAsked = false;
+  page.offered.textContent = `Offered: ${offered.join(", ")}`;
+  page["sent-shrunk"].textContent = ratio(reached.received);
+  page["received-shrunk"].textContent = ratio(reached.sent);
+}
+
+function ratio({ bytes: plain, on_the_wire: wire }) {
+  return wire ? `${(plain / wire).toFixed(1)} : 1` : "–";
+}
 
 // --- What went wrong
 
@@ -1091,6 +1133,7 @@ function wire() {
   on(page.orders, "toggle", listOrders);
   on(page.message, "keydown", hearKey);
   on(page.repeat, "click", toggleRepeat);
+  on(page["ask-info"], "click", askInfo);
   on(page.pick, "click", () => page.file.click());
   on(page.file, "change", () => sendFiles([...page.file.files]));
   on(page.save, "click", save);

@@ -88,7 +88,7 @@ impl<'a> Scene<'a> {
             replier: Replier::Verbatim,
             orders: None,
             deflate: Some(Box::new(self.terms())),
-            introduction: Box::new(|| "?info".to_owned()),
+            introduction: Box::new(|_| "?info".to_owned()),
             live: None,
         };
         run(peer, Box::new(opening), &config);

@@ -83,9 +83,9 @@ impl<'a> Scene<'a> {
             deflate: None,
             // As an echo would be, so that no check needs an exception.
             introduction: if self.tutorial {
-                Box::new(|| "You sent: ?info at noon".to_owned())
+                Box::new(|_| "You sent: ?info at noon".to_owned())
             } else {
-                Box::new(|| "?info".to_owned())
+                Box::new(|_| "?info".to_owned())
             },
             live: None,
         };

@@ -52,17 +52,42 @@ struct Extensions<'a> {
     offered: Vec<&'a str>,
     chosen: Option<&'a str>,
     declined: Vec<&'a str>,
+    /// Where compression was chosen.
+    reached: Option<Reached>,
 }
 
-/// Describes a request; where it has become a WebSocket, with the session's number and what was
-/// chosen.
+/// What compression has reached so far.
+#[derive(Debug, Serialize)]
+pub(crate) struct Reached {
+    pub(crate) received: Shrunk,
+    pub(crate) sent: Shrunk,
+}
+
+/// Payload one way, in bytes.
+#[derive(Debug, Serialize)]
+pub(crate) struct Shrunk {
+    pub(crate) bytes: u64,
+    pub(crate) on_the_wire: u64,
+}
+
+/// What is known of a request that has become a WebSocket.
+#[derive(Debug)]
+pub(crate) struct Opened<'a> {
+    /// The session's.
+    pub(crate) number: u64,
+    pub(crate) chosen: &'a Chosen,
+    pub(crate) reached: Option<Reached>,
+}
+
+/// Describes a request; where it has become a WebSocket, with that.
 pub(crate) fn describe<'a>(
     head: &'a Head,
     client: &'a Client,
     local: Option<Address>,
-    opened: Option<(u64, &'a Chosen)>,
+    opened: Option<Opened<'a>>,
 ) -> Info<'a> {
-    let (session, chosen) = opened.unzip();
+    let session = opened.as_ref().map(|opened| opened.number);
+    let chosen = opened.as_ref().map(|opened| opened.chosen);
     let extension = chosen.and_then(|chosen| chosen.extension.as_ref());
     let is_declined = |number: usize| {
         chosen.is_some() && extension.is_none_or(|extension| extension.offer != number)
@@ -86,6 +111,7 @@ pub(crate) fn describe<'a>(
             offered: extensions::offered(head).collect(),
             chosen: extension.map(|extension| extension.answer.as_str()),
             declined: declined.map(|(_, offer)| offer).collect(),
+            reached: opened.and_then(|opened| opened.reached),
         },
     }
 }
@@ -127,7 +153,12 @@ mod tests {
             subprotocol: Some("soap".to_owned()),
             extension: Some(Extension { offer: 0, answer: "permessage-deflate; y".to_owned() }),
         };
-        let info = describe(&head, &client, Some(local), Some((3, &chosen)));
+        let reached = Some(Reached {
+            received: Shrunk { bytes: 900, on_the_wire: 30 },
+            sent: Shrunk { bytes: 7, on_the_wire: 7 },
+        });
+        let opened = Some(Opened { number: 3, chosen: &chosen, reached });
+        let info = describe(&head, &client, Some(local), opened);
         let info = serde_json::to_string(&info).unwrap();
         let expected = [
             r#"{"server":{"name":"wsecho","version":""#,
@@ -140,7 +171,9 @@ mod tests {
             r#""client":{"address":"10.0.0.1","port":7,"source":"the connection itself","remarks":[]},"#,
             r#""subprotocols":{"offered":["soap","wamp"],"chosen":"soap"},"#,
             r#""extensions":{"offered":["permessage-deflate; client_max_window_bits","x"],"#,
-            r#""chosen":"permessage-deflate; y","declined":["x"]}}"#,
+            r#""chosen":"permessage-deflate; y","declined":["x"],"#,
+            r#""reached":{"received":{"bytes":900,"on_the_wire":30},"#,
+            r#""sent":{"bytes":7,"on_the_wire":7}}}}"#,
         ];
         assert_eq!(info, expected.concat());
     }

@@ -31,8 +31,19 @@ use crate::net::socket::{Patience, Transport};
 use crate::ops::roll::Live;
 use crate::ops::tally::Tally;
 
-/// A first message that asks what the server saw of the handshake.
+/// A message that asks what the server saw of the handshake: the first one, or with compression any.
 const INFO_REQUEST: &str = "?info";
+
+/// What the server saw of the handshake, and what compression has reached since.
+pub(crate) type Introduction = Box<dyn Fn(Option<Reached>) -> String>;
+
+/// What compression has reached so far: payload in bytes, as it was and on the wire.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reached {
+    pub(crate) received: u64,
+    pub(crate) answered: u64,
+    pub(crate) on_wire: OnWire,
+}
 
 /// What a session begins with.
 pub(crate) struct Opening {
@@ -45,8 +56,8 @@ pub(crate) struct Opening {
     pub(crate) orders: Option<Box<SessionOrders>>,
     /// Where compression was agreed on.
     pub(crate) deflate: Option<Box<Terms>>,
-    /// The answer to a first message that is `?info`.
-    pub(crate) introduction: Box<dyn FnOnce() -> String>,
+    /// The answer to `?info`.
+    pub(crate) introduction: Introduction,
     /// Where the operator sees what it does.
     pub(crate) live: Option<Arc<Live>>,
 }
@@ -82,8 +93,8 @@ struct Session<'a, T> {
     ws: WebSocket<Stage<T>>,
     number: u64,
     replier: Replier,
-    /// Until the first message.
-    introduction: Option<Box<dyn FnOnce() -> String>>,
+    /// Until the first message, as it takes memory; with compression as long as there is more to tell.
+    introduction: Option<Introduction>,
     script: Option<Box<Script>>,
     keepalive: Keepalive<'a>,
     log_payload: Option<usize>,
@@ -209,12 +220,19 @@ impl<'a, T: Transport> Session<'a, T> {
         Ok(())
     }
 
-    /// The answer to a first message that asks for one; then there is none any more.
+    /// The answer to a message that asks for one.
     #[cold]
     fn introduce(&mut self, message: &Message) -> Option<Message> {
+        let reached = self.ws.get_ref().on_wire().map(|on_wire| Reached {
+            received: self.received.bytes,
+            answered: self.answered.bytes,
+            on_wire,
+        });
         let introduce = self.introduction.take()?;
         let is_asked = matches!(message, Message::Text(text) if text.as_str() == INFO_REQUEST);
-        is_asked.then(|| Message::text(introduce()))
+        let introduction = is_asked.then(|| Message::text(introduce(reached)));
+        self.introduction = reached.map(|_| introduce);
+        introduction
     }
 
     /// Nothing arrived for as long as patience reached, or the server stops.

@@ -2,6 +2,7 @@
 
 mod chat;
 mod client;
+mod compression;
 mod conversation;
 mod ending;
 mod failure;

@@ -286,6 +286,21 @@ impl Browser {
         self.events.iter().filter_map(url).collect()
     }
 
+    /// A field of the last WebSocket handshake, in its request and its response.
+    pub fn handshake_field(&mut self, name: &str) -> [Option<String>; 2] {
+        self.eval("0"); // as above
+        let sides = [
+            ("Network.webSocketWillSendHandshakeRequest", "request"),
+            ("Network.webSocketHandshakeResponseReceived", "response"),
+        ];
+        sides.map(|(method, side)| {
+            let event = self.events.iter().rfind(|event| event["method"] == method)?;
+            let fields = event["params"][side]["headers"].as_object()?;
+            let (_, value) = fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+            value.as_str().map(str::to_owned)
+        })
+    }
+
     /// Presses and releases a key.
     pub fn press(&mut self, key: &str, code: u32) {
         for kind in ["keyDown", "keyUp"] {
