@@ -129,7 +129,7 @@ impl Door {
     fn serve(&self, stream: Stream, peer: Address) -> io::Result<()> {
         let Config { limits, timeouts, .. } = &self.context.config;
         let local = Address::of_our_end(&stream);
-        let mut socket = Socket::new(stream, peer, &self.stop, timeouts.write)?;
+        let mut socket = Socket::new(stream, peer, None, &self.stop, timeouts.write)?;
         if self.stop.requested() {
             return Ok(());
         }

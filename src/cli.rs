@@ -12,12 +12,15 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use log::LevelFilter;
 use wsecho::{
-    ChatLimits, Clock, Config, LONG_TIME, Limits, Listen, ListenError, MAX_MESSAGE_SIZE_CEILING,
-    Network, TUTORIAL_REPLY, Template, Timeouts,
+    Certificate, ChatLimits, Clock, Config, LONG_TIME, Limits, Listen, ListenError,
+    MAX_MESSAGE_SIZE_CEILING, Network, TUTORIAL_REPLY, Template, Timeouts,
 };
 
 use crate::check;
 use crate::logging::Format;
+
+/// Whether this build has no TLS. Its options are known even so, to say that.
+const NO_TLS: bool = cfg!(not(feature = "tls"));
 
 /// A WebSocket echo server and its browser page.
 ///
@@ -41,6 +44,15 @@ pub(crate) struct Options {
     /// /readyz, /healthz. It tells who is connected: bind it to loopback or to a Unix socket.
     #[arg(long, value_name = "ADDR", env = "WSECHO_ADMIN")]
     admin: Option<Listen>,
+
+    /// Certificate (PEM, with those up to its authority) with which every TCP listener speaks TLS;
+    /// Unix sockets stay as they are. SIGHUP reads it and its key again.
+    #[arg(long, value_name = "FILE", env = "WSECHO_TLS_CERT", requires = "tls_key", hide = NO_TLS)]
+    tls_cert: Option<PathBuf>,
+
+    /// Its private key (PEM, not encrypted).
+    #[arg(long, value_name = "FILE", env = "WSECHO_TLS_KEY", requires = "tls_cert", hide = NO_TLS)]
+    tls_key: Option<PathBuf>,
 
     /// What /ws answers; {message} and {time} are filled in, a brace is written {{ or }}.
     #[arg(long, value_name = "TEMPLATE", env = "WSECHO_REPLY", default_value = TUTORIAL_REPLY)]
@@ -240,10 +252,12 @@ impl Options {
             .map_err(|error| usage(format!("--time-format {:?}: {error}", self.time_format)))?;
         let listen =
             listen_addresses(self.listen, std::env::var("PORT").ok().as_deref()).map_err(usage)?;
+        let tls = self.tls_cert.zip(self.tls_key).map(|(chain, key)| Certificate { chain, key });
         let (limits, timeouts, chat) = self.limits.into_config()?;
         Ok(Config {
             listen,
             admin: self.admin,
+            tls,
             reply: self.reply,
             clock,
             www: self.www,

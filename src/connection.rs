@@ -4,8 +4,8 @@
 //! until one of them turns the connection into a session.
 //! What it is not: a decision; `http` decides.
 
-use std::io::ErrorKind::WouldBlock;
-use std::io::Write;
+use std::io::ErrorKind::{InvalidData, WouldBlock};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -31,6 +31,7 @@ use crate::net::address::Address;
 use crate::net::admission::{AddressPermit, ConnectionPermit, SessionPermit};
 use crate::net::linger::linger;
 use crate::net::socket::{Patience, Socket, Transport};
+use crate::net::tls::Acceptor;
 use crate::upgraded::{self, Upgrade, Upgraded};
 use crate::ws::deflate::{self, Agreement, Terms};
 
@@ -64,9 +65,8 @@ struct Acceptable<'a> {
 /// Serves a connection to its end.
 pub(crate) fn serve(accepted: Accepted, context: &Context) {
     let Accepted { stream, peer, permit } = accepted;
-    let timeouts = &context.config.timeouts;
     let local = Address::of_our_end(&stream);
-    let socket = match Socket::new(stream, peer, &context.stop, timeouts.write) {
+    let socket = match socket(stream, peer, context) {
         Ok(socket) => socket,
         Err(error) => return debug!("{peer}: gone before the first byte: {error}"),
     };
@@ -83,6 +83,13 @@ pub(crate) fn serve(accepted: Accepted, context: &Context) {
         let Connection { socket, buffer: early, client, .. } = &mut connection;
         upgraded::serve(Upgraded { socket, early, client, local, context }, head, upgrade);
     }
+}
+
+/// Not in the frame below a session, which would grow by another one of these.
+#[inline(never)]
+fn socket(stream: Stream, peer: Address, context: &Context) -> io::Result<Socket> {
+    let tls = context.tls_for(peer).map(Acceptor::session).transpose()?;
+    Socket::new(stream, peer, tls, &context.stop, context.config.timeouts.write)
 }
 
 struct Connection<'a> {
@@ -172,6 +179,10 @@ impl Connection<'_> {
             Err(error) if error.kind() == WouldBlock && !self.context.stop.requested() => {
                 Err(HeadError::Timeout)
             }
+            Err(error) if error.kind() == InvalidData => {
+                debug!("{}: TLS failed: {error}", self.client.peer);
+                Err(HeadError::Left)
+            }
             Ok(_) | Err(_) => Err(HeadError::Left),
         }
     }
@@ -208,7 +219,11 @@ impl Connection<'_> {
 
     /// Answers what was not a request, where there is somebody to answer.
     fn refuse_head(&mut self, error: &HeadError) {
-        let Some(diagnosis) = refusal::no_request(error, &self.buffer) else { return };
+        let diagnosis = match refusal::no_request(error, &self.buffer) {
+            Some(_) if self.socket.is_in_the_clear() => refusal::in_the_clear(None, &self.buffer),
+            Some(diagnosis) => diagnosis,
+            None => return,
+        };
         debug!("{}: no request: {}", self.client.peer, diagnosis.status);
         if diagnosis.unasked().write(&mut self.socket, false, false).is_ok() {
             linger(&mut self.socket, LINGER_TIME);
@@ -217,13 +232,18 @@ impl Connection<'_> {
 
     #[inline(never)]
     fn decide<'a>(&self, head: &'a Head) -> Step<'a> {
+        if self.socket.is_in_the_clear() {
+            return Step::Refuse(refusal::in_the_clear(Some(head), &[]).answer(head));
+        }
         match route(head) {
             Route::Health => Step::Respond(state("ok\n", self.context.health(), head)),
             Route::Ready => Step::Respond(state("ready\n", self.context.readiness(), head)),
             Route::Help => {
                 Step::Respond(Response::text(200, control::manual(self.context.config.control)))
             }
-            Route::Info => Step::Respond(info::answer(head, &self.client, self.local)),
+            Route::Info => {
+                Step::Respond(info::answer(head, &self.client, self.local, self.socket.tls()))
+            }
             Route::Page(path) => Step::Respond(
                 self.context
                     .site

@@ -8,8 +8,10 @@ use crate::config::Config;
 use crate::http::head::Head;
 use crate::http::page::Site;
 use crate::http::refusal::Unavailable;
+use crate::net::address::Address;
 use crate::net::admission::Admission;
 use crate::net::shutdown::Stop;
+use crate::net::tls::Acceptor;
 use crate::ops::metrics::Metrics;
 use crate::ws::deflate::Pool;
 
@@ -17,6 +19,8 @@ use crate::ws::deflate::Pool;
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) config: Config,
+    /// Where TLS is spoken.
+    pub(crate) tls: Option<Acceptor>,
     pub(crate) site: Site,
     pub(crate) stop: Arc<Stop>,
     pub(crate) admission: Arc<Admission>,
@@ -50,5 +54,10 @@ impl Context {
     pub(crate) fn readiness(&self) -> Result<(), Unavailable> {
         self.health()?;
         self.admission.has_session_left().map_err(Unavailable::Full)
+    }
+
+    /// What TLS is spoken with to `peer`: all but Unix sockets speak it, or none.
+    pub(crate) fn tls_for(&self, peer: Address) -> Option<&Acceptor> {
+        self.tls.as_ref().filter(|_| peer != Address::Unix)
     }
 }

@@ -14,7 +14,8 @@
 //! Beside all that, where the operator asks for it, is a door of its own: metrics, and the sessions that
 //! are on (admin, ops).
 //!
-//! Types tell the same story: `Stream → Socket → Head → Route → WebSocket<Socket> → Report`.
+//! Types tell the same story: `Stream → Socket → Head → Route → WebSocket<Socket> → Report`. TLS, where
+//! the feature `tls` is on and a certificate is there, is inside the `Socket`; nobody above it knows.
 //!
 //! It is no framework, no proxy and no application server; there is no async runtime in it.
 //! The program `wsecho` is a command line around this library, and beside it a client that checks
@@ -64,13 +65,14 @@ mod upgraded;
 mod ws;
 
 pub use config::{
-    ChatLimits, Clock, Config, DEFAULT_PORT, LONG_TIME, Limits, Listen, ListenError,
+    Certificate, ChatLimits, Clock, Config, DEFAULT_PORT, LONG_TIME, Limits, Listen, ListenError,
     MAX_MESSAGE_SIZE_CEILING, Network, NetworkError, TUTORIAL_REPLY, Template, TemplateError,
     Timeouts, timestamp,
 };
 pub use control::help as control_help;
+pub use net::tls::CertificateError;
 pub use ops::descriptors::raise_descriptor_limit;
 pub use ops::mappings::mapping_shortage;
 pub use probe::Probe;
-pub use server::{Error, Server, Stopper};
+pub use server::{Error, Renewer, Server, Stopper};
 pub use ws::ending::meaning as close_code_meaning;

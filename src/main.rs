@@ -15,6 +15,8 @@ mod cli;
 mod logging;
 #[cfg(test)]
 mod packaging;
+#[cfg(feature = "tls")]
+mod renewal;
 mod service;
 
 fn main() -> ExitCode {
@@ -51,6 +53,8 @@ fn run(config: Config) -> Result<(), Error> {
     let passed = service::listeners().map_err(Error::Inherited)?;
     let server =
         if passed.is_empty() { Server::bind(config)? } else { Server::over(passed, config)? };
+    #[cfg(feature = "tls")]
+    renewal::on_hangup(&server).map_err(Error::Thread)?;
     stop_on_signals(server.stopper());
     announce(&server);
     if let Some(probe) = server.probe() {
@@ -62,26 +66,28 @@ fn run(config: Config) -> Result<(), Error> {
 /// Says where to connect, to people, scripts and the service manager; a closed stdout is no reason
 /// not to serve.
 fn announce(server: &Server) {
-    let urls: Vec<_> = server.listening().iter().map(url).collect();
+    let scheme = if server.renewer().is_some() { "https" } else { "http" };
+    let urls: Vec<_> = server.listening().iter().map(|listen| url(listen, scheme)).collect();
     let mut out = std::io::stdout().lock();
     for url in &urls {
         let _ = writeln!(out, "listening on {url}");
     }
     if let Some(admin) = server.admin() {
-        let _ = writeln!(out, "admin on {}", url(&admin));
+        let _ = writeln!(out, "admin on {}", url(&admin, "http"));
     }
     let _ = out.flush();
     service::ready(&format!("listening on {}", urls.join(", ")));
 }
 
-fn url(listen: &Listen) -> String {
+fn url(listen: &Listen, scheme: &str) -> String {
     match listen {
-        Listen::Tcp(address) => format!("http://{address}/"),
+        Listen::Tcp(address) => format!("{scheme}://{address}/"),
         Listen::Unix { .. } => listen.to_string(),
     }
 }
 
-/// The first SIGINT, SIGTERM or SIGHUP stops the server, a second one ends the process at once.
+/// The first SIGINT, SIGTERM or SIGHUP stops the server, a second one ends the process at once. With
+/// TLS, [`renewal`] takes SIGHUP before it gets here.
 fn stop_on_signals(stopper: Stopper) {
     /// What a shell reports of a process that SIGINT ended.
     const INTERRUPTED: i32 = 130;

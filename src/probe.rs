@@ -16,6 +16,7 @@ use socket2::SockAddr;
 use crate::net::address::Address;
 use crate::net::listen::connect;
 use crate::net::socket::{Patience, Socket, Transport};
+use crate::net::tls;
 
 /// First bytes of a text and of a Close, each in one frame.
 const TEXT: u8 = 0x81;
@@ -27,11 +28,13 @@ pub struct Probe {
     address: SockAddr,
     /// By its key the server knows a session of ours, and keeps it out of the log.
     key: String,
+    /// Whether the server speaks TLS there.
+    is_tls: bool,
 }
 
 impl Probe {
-    pub(crate) fn new(address: SockAddr, key: String) -> Probe {
-        Probe { address, key }
+    pub(crate) fn new(address: SockAddr, key: String, is_tls: bool) -> Probe {
+        Probe { address, key, is_tls }
     }
 
     /// Connects, says something, hears it, and leaves, all in `timeout`. A 503 is as good: only a
@@ -50,11 +53,17 @@ impl Probe {
         let deadline = Instant::now() + timeout;
         let stream = connect(&self.address, timeout)?;
         let peer = Address::of(&self.address);
-        let mut socket = Socket::new(stream, peer, &Arc::default(), timeout)?;
+        let tls = self.is_tls.then(tls::Session::to_ourselves).transpose()?;
+        let mut socket = Socket::new(stream, peer, tls, &Arc::default(), timeout)?;
         socket.set_patience(Patience::until(deadline));
         socket.write_all(self.request().as_bytes())?;
         let mut server = BufReader::new(socket);
-        match status(&mut server)?.as_str() {
+        let status = match status(&mut server) {
+            // A 503 that there was no thread for.
+            Err(error) if tls::Session::was_refused(&error) => return Ok(()),
+            status => status?,
+        };
+        match status.as_str() {
             "101" => [TEXT, CLOSE].into_iter().try_for_each(|kind| exchange(&mut server, kind)),
             "503" => Ok(()),
             other => Err(io::Error::other(format!("the handshake's status is {other}"))),

@@ -35,6 +35,7 @@ use crate::net::listen::Listener;
 use crate::net::pool::Pool;
 use crate::net::refuser::Refuser;
 use crate::net::shutdown::Stop;
+use crate::net::tls::{Acceptor, CertificateError, REFUSAL};
 use crate::ops::metrics::Metrics;
 use crate::ops::throttle::Throttle;
 use crate::probe::Probe;
@@ -59,6 +60,20 @@ impl Stopper {
     }
 }
 
+/// Renews the certificate of a [`Server`] from another thread.
+#[derive(Debug, Clone)]
+pub struct Renewer(Arc<Context>);
+
+impl Renewer {
+    /// Reads certificate and key again, for the connections to come; those that there are go on.
+    ///
+    /// # Errors
+    /// The files cannot be used; what was read before stays in use.
+    pub fn renew(&self) -> Result<(), CertificateError> {
+        self.0.tls.as_ref().map_or(Ok(()), Acceptor::renew)
+    }
+}
+
 /// Why a server cannot start.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -69,6 +84,8 @@ pub enum Error {
     Admin(Listen, io::Error),
     /// A socket that was handed over cannot be served.
     Inherited(io::Error),
+    /// The certificate cannot be used.
+    Certificate(CertificateError),
     /// The folder of the page cannot be read.
     Www(PathBuf, io::Error),
     /// No thread can be made.
@@ -88,6 +105,7 @@ impl fmt::Display for Error {
                 f,
                 "cannot serve a socket that was handed over (LISTEN_FDS): {error}; it has to be a listening stream socket"
             ),
+            Error::Certificate(error) => write!(f, "cannot speak TLS: {error}"),
             Error::Www(path, error) => {
                 write!(f, "cannot serve the folder {}: {error}", path.display())
             }
@@ -145,6 +163,7 @@ impl std::error::Error for Error {
             | Error::Inherited(error)
             | Error::Www(_, error)
             | Error::Thread(error) => Some(error),
+            Error::Certificate(error) => Some(error),
         }
     }
 }
@@ -153,7 +172,7 @@ impl Server {
     /// Listens on every address and path of `config`.
     ///
     /// # Errors
-    /// An address or the folder of the page cannot be had; [`Error`] says what to do.
+    /// An address, the certificate or the folder of the page cannot be had; [`Error`] says what to do.
     pub fn bind(config: Config) -> Result<Server, Error> {
         let listeners = config
             .listen
@@ -176,6 +195,8 @@ impl Server {
     fn with(listeners: Vec<Listener>, config: Config) -> Result<Server, Error> {
         let site = Site::new(config.www.as_deref())
             .map_err(|error| Error::Www(config.www.clone().unwrap_or_default(), error))?;
+        let tls =
+            config.tls.as_ref().map(Acceptor::load).transpose().map_err(Error::Certificate)?;
         let rooms = Arc::new(Rooms::new(config.chat.clone()));
         let admission = Admission::new(&config.limits);
         let admin = config.admin.as_ref().map(open_admin).transpose()?;
@@ -187,6 +208,7 @@ impl Server {
         };
         let context = Context {
             config,
+            tls,
             site,
             stop: Arc::new(stop),
             admission,
@@ -225,12 +247,18 @@ impl Server {
         Stopper(Arc::clone(&self.context.stop))
     }
 
+    /// A handle that renews this server's certificate; none where TLS is not spoken.
+    pub fn renewer(&self) -> Option<Renewer> {
+        self.context.tls.is_some().then(|| Renewer(Arc::clone(&self.context)))
+    }
+
     /// A client of this server's first listener, which proves that it lives.
     ///
     /// None where there is no listener.
     pub fn probe(&self) -> Option<Probe> {
-        let address = self.listeners.first()?.reachable();
-        Some(Probe::new(address, self.context.probe_key.clone()))
+        let listener = self.listeners.first()?;
+        let is_tls = self.context.tls.is_some() && !listener.is_unix();
+        Some(Probe::new(listener.reachable(), self.context.probe_key.clone(), is_tls))
     }
 
     /// Serves until it is stopped.
@@ -331,7 +359,12 @@ impl Doors {
         if let Some(metrics) = &self.context.metrics {
             metrics.refused(why.label());
         }
-        self.refuser.refuse(stream, rendered(refusal::unavailable(why, None).unasked()));
+        let response = match self.context.tls_for(peer) {
+            // A handshake would take a thread; so it cannot be told in words.
+            Some(_) => REFUSAL.to_vec(),
+            None => rendered(refusal::unavailable(why, None).unasked()),
+        };
+        self.refuser.refuse(stream, response);
     }
 
     /// Waits before the next accept; not beyond a stop, and a little even then.

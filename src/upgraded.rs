@@ -141,11 +141,11 @@ impl Upgraded<'_> {
         };
         // What is left of the head's buffer would become the session's own, all of it resident.
         self.early.shrink_to_fit();
-        let (client, local) = (self.client.clone(), self.local);
+        let (client, local, tls) = (self.client.clone(), self.local, self.socket.tls().cloned());
         let introduce = move |reached: Option<Reached>| {
             let reached = reached.map(told);
             let opened = Some(Opened { number, chosen: &chosen, reached });
-            info::text(&info::describe(&head, &client, local, opened))
+            info::text(&info::describe(&head, &client, local, tls.as_ref(), opened))
         };
         let opening = Box::new(Opening {
             number,

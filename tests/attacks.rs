@@ -3,9 +3,9 @@
 
 use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -13,19 +13,19 @@ use nix::unistd::Pid;
 use socket2::SockRef;
 use tungstenite::Message;
 
-use crate::support::client::{
-    Client, FIN_BINARY, FIN_PING, FIN_TEXT, PATIENCE, Raw, frame, handshake,
-};
+use super::WIRE;
+use crate::support::client::{FIN_BINARY, FIN_PING, FIN_TEXT, PATIENCE, frame, handshake};
 use crate::support::program::{Program, Vitals, command, tool};
+use crate::support::stream::Wire;
 
 /// Growth of resident memory that an attack may leave behind: what malloc keeps for its threads.
 const KEPT_KIB: usize = 8 * 1024;
 
 /// Runs `attack` against a server of its own, and looks at what is left afterwards.
-fn survives(arguments: &[&str], attack: impl FnOnce(SocketAddr)) -> Program {
-    let program = Program::start(arguments);
+fn survives(arguments: &[&str], attack: impl FnOnce(&Program)) -> Program {
+    let program = Program::over(WIRE, arguments);
     let before = program.rested();
-    attack(program.address());
+    attack(&program);
     program.wait_for_rest(before);
     let after = program.rested();
     assert!(
@@ -42,8 +42,8 @@ fn log_after(program: Program) -> String {
 
 #[test]
 fn slow_head() {
-    survives(&["--handshake-timeout", "300ms"], |address| {
-        let mut raw = Raw::connect(address);
+    survives(&["--handshake-timeout", "300ms"], |server| {
+        let mut raw = server.raw();
         raw.send("GET / HTTP/1.1\r\n");
         let stream = raw.0.get_mut();
         // A byte now and then: each one in time, all of them never.
@@ -56,8 +56,8 @@ fn slow_head() {
 
 #[test]
 fn slow_reader_with_a_full_window() {
-    let program = survives(&["--write-timeout", "300ms"], |address| {
-        let mut raw = Raw::connect(address);
+    let program = survives(&["--write-timeout", "300ms"], |server| {
+        let mut raw = server.raw();
         raw.upgrade("/echo");
         let message = frame(FIN_BINARY, &vec![0; 60_000]);
         while raw.0.get_mut().write_all(&message).is_ok() {}
@@ -71,8 +71,8 @@ fn slow_reader_with_a_full_window() {
 
 #[test]
 fn peer_that_has_died() {
-    let program = survives(&["--ping-interval", "100ms", "--ping-timeout", "100ms"], |address| {
-        let mut raw = Raw::connect(address);
+    let program = survives(&["--ping-interval", "100ms", "--ping-timeout", "100ms"], |server| {
+        let mut raw = server.raw();
         raw.upgrade("/echo");
         raw.assert_ended(); // as its kernel sees it; it never answers
     });
@@ -85,25 +85,42 @@ fn peer_that_has_died() {
     );
 }
 
+/// A client in a process of its own: websocat; or openssl, as websocat need not have TLS.
+fn process_that_says_hello(program: &Program) -> Child {
+    let (mut client, hello) = match WIRE {
+        Wire::Plain => {
+            let mut websocat = Command::new(tool("websocat"));
+            websocat.arg(format!("ws://{}/echo", program.address()));
+            (websocat, b"hello\n".to_vec())
+        }
+        #[cfg(feature = "tls")]
+        Wire::Tls => {
+            let mut openssl = Command::new("openssl");
+            openssl.args(["s_client", "-quiet", "-connect", &program.address().to_string()]);
+            openssl.stderr(Stdio::null());
+            (openssl, [handshake("/echo").as_bytes(), &frame(FIN_TEXT, b"hello\n")].concat())
+        }
+    };
+    let mut client = client.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    client.stdin.as_mut().unwrap().write_all(&hello).unwrap();
+    client
+}
+
 #[test]
 #[ignore = "needs websocat; scripts/test runs it"]
 fn process_that_was_stopped() {
-    let program = Program::start(&["--ping-interval", "100ms", "--ping-timeout", "100ms"]);
+    let program = Program::over(WIRE, &["--ping-interval", "100ms", "--ping-timeout", "100ms"]);
     let before = Vitals { threads: usize::MAX, ..program.vitals() };
-    let mut websocat = Command::new(tool("websocat"))
-        .arg(format!("ws://{}/echo", program.address()))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    websocat.stdin.as_mut().unwrap().write_all(b"hello\n").unwrap();
-    let mut echo = String::new();
-    BufReader::new(websocat.stdout.as_mut().unwrap()).read_line(&mut echo).unwrap();
-    assert_eq!(echo, "hello\n");
-    kill(Pid::from_raw(i32::try_from(websocat.id()).unwrap()), Signal::SIGSTOP).unwrap();
+    let mut client = process_that_says_hello(&program);
+    let mut line = Vec::new();
+    let mut received = BufReader::new(client.stdout.as_mut().unwrap());
+    while !line.ends_with(b"hello\n") {
+        assert_ne!(received.read_until(b'\n', &mut line).unwrap(), 0, "it has ended");
+    }
+    kill(Pid::from_raw(i32::try_from(client.id()).unwrap()), Signal::SIGSTOP).unwrap();
     program.wait_for_rest(before);
-    websocat.kill().unwrap();
-    websocat.wait().unwrap();
+    client.kill().unwrap();
+    client.wait().unwrap();
     let log = log_after(program);
     assert!(
         log.contains(
@@ -126,10 +143,10 @@ fn machine_without_another_thread() {
     limited.arg(copy).args(["--listen", "127.0.0.1:0"]);
     let program = Program::spawn(&mut limited, 1);
     let before = program.rested();
-    let mut first = Client::open(program.address(), "/echo");
+    let mut first = program.open("/echo");
     let mut sessions = Vec::new();
     let refusal = loop {
-        let mut raw = Raw::connect(program.address());
+        let mut raw = program.raw();
         let response = raw.send(handshake("/echo")).response();
         if response.status != 101 {
             break response;
@@ -168,9 +185,9 @@ fn connect_flood_with_few_descriptors() {
 
 #[test]
 fn ten_thousand_upgrades_with_an_early_reset() {
-    survives(&["-q"], |address| {
+    survives(&["-q"], |server| {
         for number in 0..10_000 {
-            let mut stream = TcpStream::connect(address).unwrap();
+            let mut stream = TcpStream::connect(server.address()).unwrap();
             let request = handshake("/echo");
             // Cut anywhere: in the head, after it, in the middle of a frame.
             let bytes = [request.as_bytes(), &frame(FIN_TEXT, b"hello")].concat();
@@ -182,8 +199,8 @@ fn ten_thousand_upgrades_with_an_early_reset() {
 
 #[test]
 fn fragmented_message_that_never_ends() {
-    survives(&["--max-message-size", "64KiB"], |address| {
-        let mut raw = Raw::connect(address);
+    survives(&["--max-message-size", "64KiB"], |server| {
+        let mut raw = server.raw();
         raw.upgrade("/echo").send(frame(0x01, b""));
         let fragments = frame(0x00, b"x").repeat(1000);
         while raw.0.get_mut().write_all(&fragments).is_ok() {
@@ -199,8 +216,8 @@ fn fragmented_message_that_never_ends() {
 
 #[test]
 fn ping_flood_between_fragments() {
-    survives(&[], |address| {
-        let mut raw = Raw::connect(address);
+    survives(&[], |server| {
+        let mut raw = server.raw();
         raw.upgrade("/echo").send(frame(0x01, b"hel"));
         let pings = frame(FIN_PING, &[b'p'; 125]).repeat(100);
         for _ in 0..200 {
@@ -216,8 +233,8 @@ fn ping_flood_between_fragments() {
 
 #[test]
 fn ping_flood_from_a_peer_that_does_not_read() {
-    survives(&["--write-timeout", "300ms"], |address| {
-        let mut raw = Raw::connect(address);
+    survives(&["--write-timeout", "300ms"], |server| {
+        let mut raw = server.raw();
         raw.upgrade("/echo");
         let pings = frame(FIN_PING, &[0; 125]).repeat(500);
         while raw.0.get_mut().write_all(&pings).is_ok() {}
@@ -226,9 +243,9 @@ fn ping_flood_from_a_peer_that_does_not_read() {
 
 #[test]
 fn very_long_frame_that_is_only_announced() {
-    let program = Program::start(&["--max-message-size", "1GiB"]);
+    let program = Program::over(WIRE, &["--max-message-size", "1GiB"]);
     let before = program.rested();
-    let mut peers: Vec<_> = (0..8).map(|_| Raw::connect(program.address())).collect();
+    let mut peers: Vec<_> = (0..8).map(|_| program.raw()).collect();
     for raw in &mut peers {
         let mut header = vec![FIN_BINARY, 0xff];
         header.extend((1u64 << 30).to_be_bytes());
@@ -246,9 +263,9 @@ fn very_long_frame_that_is_only_announced() {
 
 #[test]
 fn length_beyond_any_machine() {
-    survives(&[], |address| {
+    survives(&[], |server| {
         for length in [u64::MAX, 1 << 63, (1 << 63) - 1] {
-            let mut raw = Raw::connect(address);
+            let mut raw = server.raw();
             let header = [&[FIN_BINARY, 0xff][..], &length.to_be_bytes(), &[0; 4]].concat();
             raw.upgrade("/echo").send(header);
             assert!([1002, 1009].contains(&raw.close_code()));
@@ -258,14 +275,14 @@ fn length_beyond_any_machine() {
 
 #[test]
 fn header_injection() {
-    survives(&[], |address| {
+    survives(&[], |server| {
         for field in [
             "Sec-WebSocket-Protocol: a\rX-Injected: b",
             "Sec-WebSocket-Protocol: a\0b",
             "Sec-WebSocket-Protocol: a\u{7f}, b\u{e9}",
             "Origin: http://h\rX-Injected: b",
         ] {
-            let mut raw = Raw::connect(address);
+            let mut raw = server.raw();
             let request = handshake("/echo").replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"));
             let response = raw.send(request).response_to_head();
             assert!(!response.head.to_lowercase().contains("injected:"), "{}", response.head);
@@ -276,7 +293,7 @@ fn header_injection() {
 
 #[test]
 fn request_smuggling_shapes() {
-    survives(&[], |address| {
+    survives(&[], |server| {
         let hidden = "GET /hidden HTTP/1.1\r\nHost: h\r\n\r\n";
         for (fields, body) in [
             ("Content-Length: 4\r\nTransfer-Encoding: chunked", "0\r\n\r\n"),
@@ -285,7 +302,7 @@ fn request_smuggling_shapes() {
             ("Content-Length: +35", ""),
             ("Transfer-Encoding: xchunked", "0\r\n\r\n"),
         ] {
-            let mut raw = Raw::connect(address);
+            let mut raw = server.raw();
             let request = format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n{body}{hidden}");
             let status = raw.send(request).response().status;
             assert!([400, 413].contains(&status), "{fields}: {status}");
@@ -297,7 +314,7 @@ fn request_smuggling_shapes() {
 
 #[test]
 fn bad_hosts_and_targets() {
-    survives(&[], |address| {
+    survives(&[], |server| {
         for (request, status) in [
             ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
             ("GET / HTTP/1.1\r\nHost: a/../b\r\n\r\n", 400),
@@ -307,17 +324,17 @@ fn bad_hosts_and_targets() {
             ("GET http://elsewhere/healthz HTTP/1.1\r\nHost: h\r\n\r\n", 200),
             ("GET /healthz HTTP/1.0\r\n\r\n", 200),
         ] {
-            assert_eq!(Raw::connect(address).send(request).response().status, status, "{request}");
+            assert_eq!(server.raw().send(request).response().status, status, "{request}");
         }
         let old = handshake("/echo").replace("HTTP/1.1", "HTTP/1.0");
-        assert_eq!(Raw::connect(address).send(old).response().status, 400);
+        assert_eq!(server.raw().send(old).response().status, 400);
     });
 }
 
 #[test]
 fn pipelined_gets_without_end() {
-    survives(&[], |address| {
-        let mut raw = Raw::connect(address);
+    survives(&[], |server| {
+        let mut raw = server.raw();
         let mut writer = raw.0.get_ref().try_clone().unwrap();
         let flood = std::thread::spawn(move || {
             let request = "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n".repeat(100);
@@ -334,21 +351,21 @@ fn pipelined_gets_without_end() {
 
 #[test]
 fn keys_that_are_no_keys() {
-    survives(&[], |address| {
+    survives(&[], |server| {
         for key in ["", "AA==", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZSBsb25nZXI="] {
             let request = handshake("/echo").replace("dGhlIHNhbXBsZSBub25jZQ==", key);
-            assert_eq!(Raw::connect(address).send(request).response().status, 400, "{key}");
+            assert_eq!(server.raw().send(request).response().status, 400, "{key}");
         }
         let long = handshake("/echo").replace("dGhl", &"A".repeat(9000));
-        assert_eq!(Raw::connect(address).send(long).response().status, 400);
+        assert_eq!(server.raw().send(long).response().status, 400);
     });
 }
 
 #[test]
 fn garbage_of_every_first_byte() {
-    survives(&[], |address| {
+    survives(&[], |server| {
         for byte in 0..=255 {
-            let mut raw = Raw::connect(address);
+            let mut raw = server.raw();
             raw.send([byte, b'\n', b'\r', b'\n', b'\r', b'\n']);
             raw.finish();
             raw.assert_ended();
@@ -358,8 +375,8 @@ fn garbage_of_every_first_byte() {
 
 #[test]
 fn idle_sessions_sleep() {
-    let program = Program::start(&["--ping-interval", "0s"]);
-    let mut clients: Vec<_> = (0..100).map(|_| Client::open(program.address(), "/echo")).collect();
+    let program = Program::over(WIRE, &["--ping-interval", "0s"]);
+    let mut clients: Vec<_> = (0..100).map(|_| program.open("/echo")).collect();
     for client in &mut clients {
         assert_eq!(client.ask("x"), Message::text("x"));
     }

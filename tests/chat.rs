@@ -1,13 +1,13 @@
 //! Two-way: the server speaks first, and clients hear each other.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tungstenite::Message;
 
-use crate::support::client::{Client, FIN_CLOSE, FIN_TEXT, PATIENCE, Raw, frame};
+use super::WIRE;
+use crate::support::client::{Client, FIN_CLOSE, FIN_TEXT, PATIENCE, frame};
 use crate::support::program::Program;
 use crate::support::server::TestServer;
 
@@ -18,8 +18,7 @@ struct Member {
 }
 
 impl Member {
-    fn join(address: SocketAddr, query: &str) -> Member {
-        let mut client = Client::open(address, &format!("/chat{query}"));
+    fn join(mut client: Client) -> Member {
         let welcome = event(&mut client);
         assert_eq!(welcome["type"], "welcome", "{welcome}");
         Member { client, name: welcome["name"].as_str().unwrap().to_owned() }
@@ -52,7 +51,7 @@ fn event(client: &mut Client) -> Value {
 
 #[test]
 fn pushes_come_while_echo_goes_on() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let mut raw = server.raw();
     raw.upgrade("/echo?push=20ms&count=3");
     let (mut pushes, mut echoes) = (Vec::new(), 0);
@@ -79,12 +78,12 @@ fn pushes_come_while_echo_goes_on() {
 
 #[test]
 fn what_one_says_all_in_the_room_hear() {
-    let server = TestServer::start();
-    let mut ann = Member::join(server.address, "?room=r&name=ann");
+    let server = TestServer::over(WIRE, |_| {});
+    let mut ann = Member::join(server.open("/chat?room=r&name=ann"));
     assert_eq!(ann.next("join")["name"], "ann");
-    let mut bob = Member::join(server.address, "?room=r&name=bob");
+    let mut bob = Member::join(server.open("/chat?room=r&name=bob"));
     assert_eq!(ann.next("join")["name"], "bob");
-    let mut other = Member::join(server.address, "?room=s&name=ann");
+    let mut other = Member::join(server.open("/chat?room=s&name=ann"));
     other.say("elsewhere");
     ann.say("hello \"you\"");
     for member in [&mut ann, &mut bob] {
@@ -100,9 +99,9 @@ fn what_one_says_all_in_the_room_hear() {
 
 #[test]
 fn names_are_optional_and_each_is_there_once() {
-    let server = TestServer::start();
-    let first = Member::join(server.address, "");
-    let mut second = Member::join(server.address, "?name=guest-1");
+    let server = TestServer::over(WIRE, |_| {});
+    let first = Member::join(server.open("/chat"));
+    let mut second = Member::join(server.open("/chat?name=guest-1"));
     assert_eq!((first.name.as_str(), second.name.as_str()), ("guest-1", "guest-1-2"));
     drop(first);
     assert_eq!(second.next("leave")["name"], "guest-1");
@@ -110,13 +109,13 @@ fn names_are_optional_and_each_is_there_once() {
 
 #[test]
 fn a_room_forgets_when_it_is_empty_and_greets_while_it_is_not() {
-    let server = TestServer::with(|config| config.chat.rate = 100);
-    let mut ann = Member::join(server.address, "?name=ann");
+    let server = TestServer::over(WIRE, |config| config.chat.rate = 100);
+    let mut ann = Member::join(server.open("/chat?name=ann"));
     for number in 1..=21 {
         ann.say(&number.to_string());
         assert_eq!(ann.next("message")["text"], number.to_string());
     }
-    let mut bob = Member::join(server.address, "?name=bob");
+    let mut bob = Member::join(server.open("/chat?name=bob"));
     let greeting: Vec<_> = (0..20).map(|_| bob.next("message")["seq"].as_u64().unwrap()).collect();
     assert_eq!(greeting, (2..=21).collect::<Vec<_>>());
     ann.client.0.close(None).unwrap();
@@ -127,7 +126,7 @@ fn a_room_forgets_when_it_is_empty_and_greets_while_it_is_not() {
     // The room is gone soon after the server has closed to the last member.
     let deadline = Instant::now() + PATIENCE;
     let first_seq = || {
-        let mut new = Member::join(server.address, "?name=new");
+        let mut new = Member::join(server.open("/chat?name=new"));
         new.say("new");
         while new.next("message")["text"] != "new" {}
         new.say("x");
@@ -142,7 +141,7 @@ fn a_room_forgets_when_it_is_empty_and_greets_while_it_is_not() {
 fn everybody_hears_the_same_in_the_same_order() {
     const MEMBERS: usize = 16;
     const EACH: usize = 40;
-    let server = TestServer::with(|config| {
+    let server = TestServer::over(WIRE, |config| {
         config.chat.rate = u32::MAX;
         config.chat.outbox = usize::MAX;
     });
@@ -152,7 +151,8 @@ fn everybody_hears_the_same_in_the_same_order() {
         .map(|number| {
             let ready = std::sync::Arc::clone(&ready);
             std::thread::spawn(move || {
-                let mut member = Member::join(address, &format!("?name=m{number}"));
+                let path = format!("/chat?name=m{number}");
+                let mut member = Member::join(Client::open_over(WIRE, address, &path));
                 ready.wait();
                 let mut heard = Vec::new();
                 for turn in 0..EACH {
@@ -174,15 +174,18 @@ fn everybody_hears_the_same_in_the_same_order() {
 
 #[test]
 fn who_does_not_read_is_out_and_nobody_else_waits() {
-    let program = Program::start(&[
-        "--chat-rate=1000000",
-        "--chat-outbox=50",
-        "--chat-message-size=64KiB",
-        "--write-timeout=3s", // far longer than it takes to fill the outbox
-    ]);
-    let mut slow = Raw::connect(program.address());
+    let program = Program::over(
+        WIRE,
+        &[
+            "--chat-rate=1000000",
+            "--chat-outbox=50",
+            "--chat-message-size=64KiB",
+            "--write-timeout=3s", // far longer than it takes to fill the outbox
+        ],
+    );
+    let mut slow = program.raw();
     slow.upgrade("/chat?name=slow");
-    let mut ann = Member::join(program.address(), "?name=ann");
+    let mut ann = Member::join(program.open("/chat?name=ann"));
     let text = "x".repeat(60_000);
     loop {
         ann.say(&text);
@@ -207,14 +210,14 @@ fn who_does_not_read_is_out_and_nobody_else_waits() {
 
 #[test]
 fn who_falls_behind_while_talking_hears_why() {
-    let server = TestServer::with(|config| {
+    let server = TestServer::over(WIRE, |config| {
         config.chat.rate = 1_000_000;
         config.chat.outbox = 50;
         config.chat.message_size = 64 * 1024;
     });
-    let mut slow = Raw::connect(server.address);
+    let mut slow = server.raw();
     slow.upgrade("/chat?name=slow");
-    let mut ann = Member::join(server.address, "?name=ann");
+    let mut ann = Member::join(server.open("/chat?name=ann"));
     let text = "x".repeat(60_000);
     while event(&mut ann.client)["type"] != "leave" {
         ann.say(&text);
@@ -232,19 +235,19 @@ fn who_falls_behind_while_talking_hears_why() {
 
 #[test]
 fn who_breaks_a_rule_is_told_which() {
-    let server = TestServer::with(|config| {
+    let server = TestServer::over(WIRE, |config| {
         config.chat.rate = 2;
         config.chat.message_size = 5;
     });
-    let mut fast = Member::join(server.address, "?name=fast");
+    let mut fast = Member::join(server.open("/chat?name=fast"));
     (0..3).for_each(|_| fast.say("x"));
     assert_eq!(fast.client.close(), (1008, "more than 2 messages in a second".to_owned()));
     fast.client.assert_closed();
-    let mut long = Member::join(server.address, "?name=long");
+    let mut long = Member::join(server.open("/chat?name=long"));
     long.say("123456");
     assert_eq!(long.client.close(), (1009, "6 bytes are over the limit of 5".to_owned()));
     long.client.assert_closed();
-    let mut binary = Member::join(server.address, "");
+    let mut binary = Member::join(server.open("/chat"));
     binary.client.0.send(vec![1].into()).unwrap();
     assert_eq!(binary.client.close(), (1003, "a chat is text".to_owned()));
     binary.client.assert_closed();
@@ -252,11 +255,11 @@ fn who_breaks_a_rule_is_told_which() {
 
 #[test]
 fn rooms_and_members_are_limited() {
-    let server = TestServer::with(|config| {
+    let server = TestServer::over(WIRE, |config| {
         config.chat.rooms = 1;
         config.chat.members = 1;
     });
-    let ann = Member::join(server.address, "?room=a");
+    let ann = Member::join(server.open("/chat?room=a"));
     let full = |query: &str| server.open(&format!("/chat{query}")).close();
     assert_eq!(full("?room=a"), (1013, "this room is full".to_owned()));
     assert_eq!(full("?room=b"), (1013, "there are as many rooms as there may be".to_owned()));
@@ -275,7 +278,7 @@ fn rooms_and_members_are_limited() {
 
 #[test]
 fn a_name_that_is_none_is_refused_in_words() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let response = server.raw().get("/chat?name=");
     assert_eq!(response.status, 400);
     assert!(response.body.starts_with("name=\"\" is not understood"), "{}", response.body);
@@ -284,9 +287,9 @@ fn a_name_that_is_none_is_refused_in_words() {
 
 #[test]
 fn a_member_can_ask_what_the_server_saw_and_everybody_is_told_of_the_stop() {
-    let mut server = TestServer::start();
-    let mut ann = Member::join(server.address, "?name=ann");
-    let mut bob = Member::join(server.address, "?name=bob");
+    let mut server = TestServer::over(WIRE, |_| {});
+    let mut ann = Member::join(server.open("/chat?name=ann"));
+    let mut bob = Member::join(server.open("/chat?name=bob"));
     ann.say("?info");
     loop {
         let event = event(&mut ann.client);

@@ -1,7 +1,7 @@
 //! `wsecho check`: what it says, and what it ends with, against the real server and against peers
 //! that do what a server must not.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Output;
 use std::thread::{self, JoinHandle};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use socket2::{Domain, SockRef, Socket, Type};
 use tungstenite::handshake::derive_accept_key;
 
-use crate::support::client::{FIN_BINARY, FIN_CLOSE, FIN_PING, FIN_TEXT, PATIENCE, Raw};
+use crate::support::client::{FIN_BINARY, FIN_CLOSE, FIN_PING, FIN_TEXT, Raw};
 use crate::support::program::{Program, command};
 use crate::support::server::TestServer;
 
@@ -63,8 +63,7 @@ impl Peer {
         let address = listener.local_addr().unwrap();
         let serving = thread::spawn(move || {
             let stream = listener.accept().unwrap().0;
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            serve(&mut Raw(BufReader::new(stream)));
+            serve(&mut Raw::on(stream));
         });
         Peer { address, serving }
     }

@@ -4,6 +4,7 @@ use tungstenite::Message;
 use tungstenite::protocol::frame::coding::Data;
 use wsecho::{Clock, Config};
 
+use super::WIRE;
 use crate::support::server::TestServer;
 
 /// A clock that stands still, so that a reply can be compared whole.
@@ -13,7 +14,7 @@ fn at_noon(config: &mut Config) {
 
 #[test]
 fn the_tutorial_answers_with_message_and_time() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     for path in ["/ws", "/", "/WebSocketGenericHandler.ashx", "/WebSocketHandler.ashx"] {
         let reply = server.open(path).ask("hello").into_text().unwrap();
         let time = reply.strip_prefix("You sent: hello at ").expect(&reply);
@@ -26,7 +27,7 @@ fn the_tutorial_answers_with_message_and_time() {
 
 #[test]
 fn the_tutorial_answers_binary_with_text() {
-    let server = TestServer::with(at_noon);
+    let server = TestServer::over(WIRE, at_noon);
     let mut client = server.open("/ws");
     assert_eq!(client.ask(b"caf\xc3\xa9".to_vec()), Message::text("You sent: café at noon"));
     assert_eq!(client.ask(b"\xff".to_vec()), Message::text("You sent: \u{fffd} at noon"));
@@ -34,7 +35,7 @@ fn the_tutorial_answers_binary_with_text() {
 
 #[test]
 fn the_reply_is_the_operators_choice() {
-    let server = TestServer::with(|config| {
+    let server = TestServer::over(WIRE, |config| {
         at_noon(config);
         config.reply = "{time}: {message}".parse().unwrap();
     });
@@ -43,7 +44,7 @@ fn the_reply_is_the_operators_choice() {
 
 #[test]
 fn echo_returns_the_same_bytes_and_the_same_type() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let mut client = server.open("/echo");
     for message in [
         Message::text("héllo"),
@@ -57,13 +58,13 @@ fn echo_returns_the_same_bytes_and_the_same_type() {
 
 #[test]
 fn an_empty_message_is_answered() {
-    let server = TestServer::with(at_noon);
+    let server = TestServer::over(WIRE, at_noon);
     assert_eq!(server.open("/ws").ask(""), Message::text("You sent:  at noon"));
 }
 
 #[test]
 fn a_message_of_one_mebibyte_is_answered_whole() {
-    let server = TestServer::with(at_noon);
+    let server = TestServer::over(WIRE, at_noon);
     let text = "0123456789abcdeé".chars().cycle().take(1024 * 1024 * 16 / 17).collect::<String>();
     assert!(text.len() > 1_000_000 && text.len() <= 1024 * 1024);
     let reply = server.open("/ws").ask(text.clone()).into_text().unwrap();
@@ -74,7 +75,7 @@ fn a_message_of_one_mebibyte_is_answered_whole() {
 
 #[test]
 fn fragments_are_one_message_even_where_they_split_a_character() {
-    let server = TestServer::with(at_noon);
+    let server = TestServer::over(WIRE, at_noon);
     let mut client = server.open("/ws");
     for size in 1..5 {
         client.send_in_pieces(Data::Text, "añ€😀".as_bytes(), size);
@@ -87,7 +88,7 @@ fn fragments_are_one_message_even_where_they_split_a_character() {
 
 #[test]
 fn a_thousand_messages_in_flight_are_answered_in_order() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let mut client = server.open("/echo");
     for number in 0..1000 {
         client.0.write(Message::text(number.to_string())).unwrap();
@@ -100,7 +101,7 @@ fn a_thousand_messages_in_flight_are_answered_in_order() {
 
 #[test]
 fn sessions_do_not_wait_for_each_other() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let mut clients: Vec<_> = (0..50).map(|_| server.open("/echo")).collect();
     for client in clients.iter_mut().rev() {
         assert_eq!(client.ask("hello"), Message::text("hello"));

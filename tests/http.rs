@@ -226,6 +226,7 @@ fn info_is_what_the_server_saw() {
         ],
         "peer": peer.to_string(),
         "local": server.address.to_string(),
+        "tls": null,
         "client": {
             "address": "127.0.0.1",
             "port": peer.port(),

@@ -6,17 +6,33 @@ use std::time::Duration;
 use tungstenite::Message;
 use wsecho::{Config, Limits, Timeouts};
 
+use super::WIRE;
 use crate::support::client::{FIN_BINARY, FIN_TEXT, frame, handshake};
 use crate::support::server::TestServer;
+use crate::support::stream::Wire;
 
 const SHORT: Duration = Duration::from_millis(150);
 
 fn limited(change: impl FnOnce(&mut Limits)) -> TestServer {
-    TestServer::with(|config: &mut Config| change(&mut config.limits))
+    TestServer::over(WIRE, |config: &mut Config| change(&mut config.limits))
 }
 
 fn timed(change: impl FnOnce(&mut Timeouts)) -> TestServer {
-    TestServer::with(|config: &mut Config| change(&mut config.timeouts))
+    TestServer::over(WIRE, |config: &mut Config| change(&mut config.timeouts))
+}
+
+/// Connects, and is refused without having asked anything: over TLS by an alert, as a handshake would
+/// take the thread that there is not.
+fn assert_refused(server: &TestServer, option: &str) {
+    let mut refused = match server.try_raw() {
+        Ok(refused) => refused,
+        Err(error) => return assert!(error.to_string().contains("InternalError"), "{error}"),
+    };
+    assert_eq!(WIRE, Wire::Plain, "a handshake was made");
+    let response = refused.response();
+    assert_eq!((response.status, response.get("Retry-After")), (503, Some("5")));
+    assert!(response.body.contains(option), "{}", response.body);
+    assert_eq!(refused.rest(), b"");
 }
 
 #[test]
@@ -33,7 +49,7 @@ fn a_head_that_does_not_arrive_in_time_gets_408() {
 
 #[test]
 fn a_head_that_is_too_large_gets_431() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     for fields in ["X: ".to_owned() + &"x".repeat(16 * 1024) + "\r\n", "X: y\r\n".repeat(101)] {
         let mut raw = server.raw();
         let response = raw.send(format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n")).response();
@@ -86,10 +102,7 @@ fn when_every_connection_is_taken_the_refusal_can_be_read() {
     let (mut first, mut second) = (server.raw(), server.raw());
     assert_eq!((first.get("/healthz").status, second.get("/healthz").status), (200, 200));
     for _ in 0..50 {
-        let mut refused = server.raw();
-        let response = refused.response(); // without having asked anything
-        assert_eq!((response.status, response.get("Retry-After")), (503, Some("5")));
-        assert_eq!(refused.rest(), b"");
+        assert_refused(&server, "--max-connections");
     }
     assert_eq!(first.get("/healthz").status, 200);
 }
@@ -98,15 +111,13 @@ fn when_every_connection_is_taken_the_refusal_can_be_read() {
 fn an_address_has_a_limit_of_its_own() {
     let server = limited(|limits| limits.max_connections_per_ip = Some(2));
     let (mut first, _second) = (server.open("/echo"), server.open("/echo"));
-    let response = server.raw().response();
-    assert_eq!((response.status, response.get("Retry-After")), (503, Some("5")));
-    assert!(response.body.contains("--max-connections-per-ip"), "{}", response.body);
+    assert_refused(&server, "--max-connections-per-ip");
     assert_eq!(first.ask("x"), Message::text("x"));
 }
 
 /// A server that trusts a proxy on this machine, where each client may do this many things at a time.
 fn behind_a_proxy(max: usize) -> TestServer {
-    TestServer::with(|config| {
+    TestServer::over(WIRE, |config| {
         config.limits.max_connections_per_ip = Some(max);
         config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     })
@@ -151,14 +162,14 @@ fn a_proxys_connection_carries_requests_of_many_clients() {
 
 #[test]
 fn who_is_no_trusted_proxy_cannot_speak_for_others() {
-    let server = TestServer::with(|config| {
+    let server = TestServer::over(WIRE, |config| {
         config.limits.max_connections_per_ip = Some(1);
         config.trusted_proxies = vec!["127.0.0.2".parse().unwrap()];
     });
     let mut first = server.raw();
     first.send(sent_for("203.0.113.1", &handshake("/echo")));
     assert_eq!(first.response_to_head().status, 101);
-    assert_eq!(server.raw().response().status, 503);
+    assert_refused(&server, "--max-connections-per-ip");
 }
 
 #[test]
@@ -239,14 +250,15 @@ fn a_page_of_another_origin_gets_403_unless_it_is_allowed() {
         let response = raw.send(handshake("/echo").replace("\r\n\r\n", &from)).response_to_head();
         (response.status, raw)
     };
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let (refused, mut raw) = status(&server, "https://evil.example");
     assert_eq!(refused, 403);
     let body = String::from_utf8(raw.rest()).unwrap();
     assert!(body.contains("https://evil.example") && body.contains("--allow-origin"), "{body}");
     assert_eq!(status(&server, "https://h").0, 101);
     assert_eq!(status(&server, "http://localhost:3000").0, 101);
-    let server =
-        TestServer::with(|config| config.allow_origin = vec!["https://evil.example".to_owned()]);
+    let server = TestServer::over(WIRE, |config| {
+        config.allow_origin = vec!["https://evil.example".to_owned()];
+    });
     assert_eq!(status(&server, "https://evil.example").0, 101);
 }

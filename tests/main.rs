@@ -23,5 +23,28 @@ mod scripts;
 mod service;
 mod soak;
 mod stop;
+#[cfg(feature = "tls")]
+mod tls;
 mod unix;
 mod www;
+
+use support::stream::Wire;
+
+/// How the tests speak that are the same over TLS.
+const WIRE: Wire = Wire::Plain;
+
+#[cfg(feature = "tls")]
+#[path = "."]
+#[expect(clippy::duplicate_mod, reason = "the same tests, on another wire")]
+mod over_tls {
+    use crate::support::stream::Wire;
+
+    const WIRE: Wire = Wire::Tls;
+
+    mod attacks;
+    mod chat;
+    mod echo;
+    mod limits;
+    mod protocol;
+    mod stop;
+}

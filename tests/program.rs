@@ -96,6 +96,17 @@ fn it_says_why_it_cannot_start() {
 }
 
 #[test]
+#[cfg(not(feature = "tls"))]
+fn a_build_without_tls_says_so() {
+    let (code, stderr) = failed(&["--tls-cert", "chain.pem"], &[("WSECHO_TLS_KEY", "key.pem")]);
+    assert!(code == 1 && stderr.contains("cannot speak TLS: it is not in this build"), "{stderr}");
+    let (code, stderr) = failed(&["check", "wss://example.com/"], &[]);
+    assert!(code == 2 && stderr.contains("TLS is not in this build"), "{stderr}");
+    let help = String::from_utf8(command(&["--help"]).output().unwrap().stdout).unwrap();
+    assert!(!help.contains("--tls-"), "{help}");
+}
+
+#[test]
 fn bad_usage_names_the_place() {
     for (arguments, expected) in [
         (&["--listen", "8080"][..], "127.0.0.1:8080"),

@@ -4,6 +4,7 @@ use tungstenite::Message;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 
+use super::WIRE;
 use crate::support::client::{FIN_BINARY, FIN_CLOSE, FIN_PING, FIN_TEXT, frame, handshake};
 use crate::support::server::TestServer;
 
@@ -19,7 +20,7 @@ fn close_code_after(server: &TestServer, bytes: &[u8]) -> u16 {
 
 #[test]
 fn a_message_over_the_limit_is_closed_with_1009() {
-    let server = TestServer::with(|config| config.limits.max_message_size = 1000);
+    let server = TestServer::over(WIRE, |config| config.limits.max_message_size = 1000);
     assert_eq!(close_code_after(&server, &frame(FIN_BINARY, &[0; 1001])), 1009);
     let fragments = [frame(0x02, &[0; 600]), frame(0x80, &[0; 600])].concat();
     assert_eq!(close_code_after(&server, &fragments), 1009);
@@ -29,7 +30,7 @@ fn a_message_over_the_limit_is_closed_with_1009() {
 
 #[test]
 fn a_client_that_is_still_sending_reads_why() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let mut client = server.open("/echo");
     // Far more than the socket buffers hold: without a reader the send would fail with a reset.
     client.0.send(Message::binary(vec![0; 8 * 1024 * 1024])).unwrap();
@@ -38,7 +39,7 @@ fn a_client_that_is_still_sending_reads_why() {
 
 #[test]
 fn text_that_is_not_utf8_is_closed_with_1007() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     assert_eq!(close_code_after(&server, &frame(FIN_TEXT, b"\xff")), 1007);
     assert_eq!(close_code_after(&server, &frame(FIN_TEXT, b"\xc3")), 1007);
     assert_eq!(close_code_after(&server, &frame(FIN_TEXT, b"\xed\xa0\x80")), 1007);
@@ -48,7 +49,7 @@ fn text_that_is_not_utf8_is_closed_with_1007() {
 
 #[test]
 fn broken_frames_are_closed_with_1002() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     for (what, bytes) in [
         ("unmasked", b"\x81\x02hi".to_vec()),
         ("RSV1", frame(0xc1, b"x")),
@@ -68,7 +69,7 @@ fn broken_frames_are_closed_with_1002() {
 
 #[test]
 fn close_codes_are_echoed() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     for code in [1000, 1001, 1003, 1007, 1011, 3000, 4999] {
         let mut client = server.open("/echo");
         let frame = CloseFrame { code: CloseCode::from(code), reason: "bye".into() };
@@ -84,7 +85,7 @@ fn close_codes_are_echoed() {
 
 #[test]
 fn replies_that_are_under_way_come_before_the_close() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let mut raw = server.raw();
     let burst =
         [frame(FIN_TEXT, b"a"), frame(FIN_TEXT, b"b"), frame(FIN_CLOSE, b"\x03\xe8")].concat();
@@ -94,7 +95,7 @@ fn replies_that_are_under_way_come_before_the_close() {
 
 #[test]
 fn pings_are_answered_with_their_payload() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let mut client = server.open("/echo");
     for payload in [vec![], vec![1, 2, 3], vec![7; 125]] {
         let ping = Message::Ping(payload.clone().into());
@@ -104,7 +105,7 @@ fn pings_are_answered_with_their_payload() {
 
 #[test]
 fn control_frames_may_come_between_fragments() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let mut raw = server.raw();
     raw.upgrade("/echo")
         .send([frame(0x01, b"hel"), frame(FIN_PING, b"?"), frame(0x80, b"lo")].concat());
@@ -114,7 +115,7 @@ fn control_frames_may_come_between_fragments() {
 
 #[test]
 fn frames_that_arrive_with_the_handshake_are_answered() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let mut packet = handshake("/echo").into_bytes();
     packet.extend(frame(FIN_TEXT, b"early"));
     let mut raw = server.raw();
@@ -124,7 +125,7 @@ fn frames_that_arrive_with_the_handshake_are_answered() {
 
 #[test]
 fn frames_in_one_byte_pieces_are_answered() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let mut raw = server.raw();
     raw.upgrade("/echo");
     for byte in frame(FIN_TEXT, &[b'x'; 200]) {
@@ -135,7 +136,7 @@ fn frames_in_one_byte_pieces_are_answered() {
 
 #[test]
 fn an_offered_subprotocol_is_chosen() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let offer = "\r\nSec-WebSocket-Protocol: soap, wamp\r\n\r\n";
     let response =
         server.raw().send(handshake("/echo").replace("\r\n\r\n", offer)).response_to_head();

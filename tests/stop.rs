@@ -6,13 +6,14 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tungstenite::Message;
 
+use super::WIRE;
 use crate::support::client::Client;
 use crate::support::program::Program;
 use crate::support::server::TestServer;
 
 #[test]
 fn open_sessions_are_told_with_1001_and_the_handshake_is_completed() {
-    let mut server = TestServer::start();
+    let mut server = TestServer::over(WIRE, |_| {});
     let mut clients: Vec<_> = (0..20).map(|_| server.open("/echo")).collect();
     server.stopper.stop();
     for client in &mut clients {
@@ -24,7 +25,7 @@ fn open_sessions_are_told_with_1001_and_the_handshake_is_completed() {
 
 #[test]
 fn idle_http_connections_do_not_hold_up_the_stop() {
-    let mut server = TestServer::with(|config| {
+    let mut server = TestServer::over(WIRE, |config| {
         config.timeouts.keep_alive = Duration::from_secs(3600);
         config.timeouts.handshake = Duration::from_secs(3600);
         config.timeouts.grace = Duration::from_secs(3600);
@@ -42,7 +43,7 @@ fn idle_http_connections_do_not_hold_up_the_stop() {
 
 #[test]
 fn while_it_stops_health_and_upgrades_are_refused_with_503() {
-    let mut server = TestServer::start();
+    let mut server = TestServer::over(WIRE, |_| {});
     let mut last = server.open("/echo");
     server.stopper.stop();
     assert_eq!(last.close_code(), 1001); // not answered yet: the server waits
@@ -60,7 +61,7 @@ fn while_it_stops_health_and_upgrades_are_refused_with_503() {
 
 #[test]
 fn a_peer_that_does_not_answer_is_dropped_after_the_grace_period() {
-    let mut server = TestServer::with(|config| {
+    let mut server = TestServer::over(WIRE, |config| {
         config.timeouts.grace = Duration::from_millis(50);
         config.timeouts.close = Duration::from_secs(3600);
     });
@@ -74,7 +75,7 @@ fn a_peer_that_does_not_answer_is_dropped_after_the_grace_period() {
 
 #[test]
 fn what_was_received_whole_is_answered_before_the_goodbye() {
-    let mut server = TestServer::start();
+    let mut server = TestServer::over(WIRE, |_| {});
     let mut clients: Vec<_> = (0..20).map(|_| server.open("/echo")).collect();
     for client in &mut clients {
         for number in 0..50 {
@@ -115,8 +116,8 @@ fn ask_until_closed(mut client: Client) -> u64 {
 fn five_hundred_busy_sessions_part_without_a_loss() {
     const SESSIONS: usize = 500;
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
-    let program = Program::start(&["--log-format", "json"]);
-    let clients: Vec<_> = (0..SESSIONS).map(|_| Client::open(program.address(), "/echo")).collect();
+    let program = Program::over(WIRE, &["--log-format", "json"]);
+    let clients: Vec<_> = (0..SESSIONS).map(|_| program.open("/echo")).collect();
     let busy: Vec<_> =
         clients.into_iter().map(|client| std::thread::spawn(|| ask_until_closed(client))).collect();
     program.signal(Signal::SIGTERM);

@@ -37,6 +37,9 @@ pub struct Config {
     /// Where the operator asks for metrics and for the list of sessions, which names clients: a
     /// loopback address or a Unix socket. Default: nowhere.
     pub admin: Option<Listen>,
+    /// What the TCP listeners speak TLS with; Unix sockets and [`admin`](Self::admin) never do, as their
+    /// clients are on this machine. Default: none, and so no TLS. It needs the crate's feature `tls`.
+    pub tls: Option<Certificate>,
     /// The tutorial endpoints' reply. Default: `You sent: {message} at {time}`.
     pub reply: Template,
     /// The time in that reply. Default: local time as `3:04:05 PM`.
@@ -68,6 +71,15 @@ pub struct Config {
     pub chat: ChatLimits,
 }
 
+/// The files of a certificate, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The server's own certificate first, then those up to the authority's.
+    pub chain: PathBuf,
+    /// The private key of the first of them, not encrypted.
+    pub key: PathBuf,
+}
+
 /// Default port of [`Config::listen`].
 pub const DEFAULT_PORT: u16 = 8080;
 
@@ -76,6 +88,7 @@ impl Default for Config {
         Config {
             listen: vec![(Ipv4Addr::LOCALHOST, DEFAULT_PORT).into()],
             admin: None,
+            tls: None,
             reply: Template::default(),
             clock: Clock::default(),
             www: None,
@@ -274,6 +287,8 @@ pub(crate) mod tuning {
     /// One read while a peer sends more at a time than the session's read buffer holds: 64 KiB in
     /// pieces of 4 KiB would cost 16 system calls.
     pub(crate) const READ_AHEAD: usize = 64 * 1024;
+    /// What is encrypted, or read to be decrypted, at a time: a record's worth.
+    pub(crate) const TLS_PIECE: usize = 16 * 1024;
     /// Replies collected before they are written although the next read would not block yet.
     pub(crate) const WRITE_BUFFER: usize = 16 * 1024;
     /// Messages of fewer bytes are not compressed: their packet would hardly be smaller, and it costs

@@ -91,7 +91,7 @@ fn next(
 fn check_answer(head: &Head) {
     let keep = head.keeps_alive();
     let client = Client::of_connection(([192, 0, 2, 1], 7).into());
-    let text = serde_json::to_string(&info::describe(head, &client, None, None)).unwrap();
+    let text = serde_json::to_string(&info::describe(head, &client, None, None, None)).unwrap();
     assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{text}");
     assert!(origin::allows(None, head.get("Host").unwrap_or_default(), false, &[]));
     match route(head) {

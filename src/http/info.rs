@@ -15,6 +15,7 @@ use super::head::Head;
 use super::response::Response;
 use super::upgrade::{Chosen, offered_subprotocols};
 use crate::net::address::Address;
+use crate::net::tls::{self, Agreement};
 
 /// The answer; its fields stand in this order.
 #[derive(Debug, Serialize)]
@@ -28,6 +29,8 @@ pub(crate) struct Info<'a> {
     headers: &'a [(String, String)],
     peer: Address,
     local: Option<Address>,
+    /// Of this connection; what a proxy speaks with the client is in its fields.
+    tls: Option<Agreement>,
     client: &'a Client,
     subprotocols: Subprotocols<'a>,
     extensions: Extensions<'a>,
@@ -84,6 +87,7 @@ pub(crate) fn describe<'a>(
     head: &'a Head,
     client: &'a Client,
     local: Option<Address>,
+    tls: Option<&tls::Session>,
     opened: Option<Opened<'a>>,
 ) -> Info<'a> {
     let session = opened.as_ref().map(|opened| opened.number);
@@ -102,6 +106,7 @@ pub(crate) fn describe<'a>(
         headers: &head.fields,
         peer: client.peer,
         local,
+        tls: tls.and_then(tls::Session::agreement),
         client,
         subprotocols: Subprotocols {
             offered: offered_subprotocols(head).collect(),
@@ -118,9 +123,14 @@ pub(crate) fn describe<'a>(
 
 /// The answer over HTTP: in lines, or in one for who asks with `?compact`.
 #[inline(never)]
-pub(crate) fn answer(head: &Head, client: &Client, local: Option<Address>) -> Response {
+pub(crate) fn answer(
+    head: &Head,
+    client: &Client,
+    local: Option<Address>,
+    tls: Option<&tls::Session>,
+) -> Response {
     let compact = head.query.split('&').any(|parameter| parameter == "compact");
-    Response::json(200, &describe(head, client, local, None), !compact)
+    Response::json(200, &describe(head, client, local, tls, None), !compact)
         .with("Cross-Origin-Resource-Policy", "same-origin")
 }
 
@@ -158,7 +168,7 @@ mod tests {
             sent: Shrunk { bytes: 7, on_the_wire: 7 },
         });
         let opened = Some(Opened { number: 3, chosen: &chosen, reached });
-        let info = describe(&head, &client, Some(local), opened);
+        let info = describe(&head, &client, Some(local), None, opened);
         let info = serde_json::to_string(&info).unwrap();
         let expected = [
             r#"{"server":{"name":"wsecho","version":""#,
@@ -167,7 +177,7 @@ mod tests {
             "\"headers\":[[\"B\",\"2\"],[\"a\",\"\u{fffd}\\\"\"],[\"B\",\"1\"],",
             r#"["Sec-WebSocket-Protocol","soap, wamp"],"#,
             r#"["Sec-WebSocket-Extensions","permessage-deflate; client_max_window_bits, x"]],"#,
-            r#""peer":"[::ffff:10.0.0.1]:7","local":"127.0.0.1:80","#,
+            r#""peer":"[::ffff:10.0.0.1]:7","local":"127.0.0.1:80","tls":null,"#,
             r#""client":{"address":"10.0.0.1","port":7,"source":"the connection itself","remarks":[]},"#,
             r#""subprotocols":{"offered":["soap","wamp"],"chosen":"soap"},"#,
             r#""extensions":{"offered":["permessage-deflate; client_max_window_bits","x"],"#,
@@ -182,7 +192,7 @@ mod tests {
     fn without_a_session_there_is_no_number() {
         let head = parse(b"GET /info HTTP/1.0\r\n\r\n", &Limits::default()).unwrap().unwrap().0;
         let info =
-            serde_json::to_value(describe(&head, &client("10.0.0.1:7"), None, None)).unwrap();
+            serde_json::to_value(describe(&head, &client("10.0.0.1:7"), None, None, None)).unwrap();
         assert_eq!(info["request_line"], "GET /info HTTP/1.0");
         assert!(info["session"].is_null() && info["local"].is_null(), "{info}");
         assert!(info["subprotocols"]["chosen"].is_null(), "{info}");

@@ -4,10 +4,10 @@
 
 use std::fmt;
 
-use super::diagnosis::{Diagnosis, request_line};
+use super::diagnosis::{Diagnosis, escaped, request_line};
 use super::head::{Head, HeadError};
 use super::response::Response;
-use crate::config::tuning::{RETRY_AFTER_SECS, SHOWN_BYTES};
+use crate::config::tuning::{RETRY_AFTER_SECS, SHOWN_BYTES, SHOWN_VALUE};
 use crate::net::admission::Full;
 
 /// Why a server that could does not now.
@@ -74,6 +74,24 @@ pub(crate) fn no_request(error: &HeadError, arrived: &[u8]) -> Option<Diagnosis>
         cause: cause.into(),
         fix: fix.into(),
     })
+}
+
+/// The answer to who speaks without TLS where that is spoken: to a request, or to these bytes.
+pub(crate) fn in_the_clear(head: Option<&Head>, arrived: &[u8]) -> Diagnosis {
+    let host = head.and_then(|head| head.get("Host")).unwrap_or("HOST:PORT");
+    let host = escaped(host, SHOWN_VALUE);
+    Diagnosis {
+        status: 400,
+        problem: format!("This port speaks TLS: its URL is https://{host}/ or wss://{host}/.")
+            .into(),
+        arrived: vec![head.map_or_else(|| first_bytes(arrived), request_line)],
+        cause:
+            "http:// or ws:// in the URL; or a proxy that was not told to speak TLS to this server."
+                .into(),
+        fix: "Put an s into the scheme: https:// for a page, wss:// for a WebSocket.\n\
+              nginx: proxy_pass https://…; HAProxy: `ssl` at the server."
+            .into(),
+    }
 }
 
 fn first_bytes(arrived: &[u8]) -> String {
@@ -160,6 +178,7 @@ impl fmt::Display for Unavailable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Limits;
     use crate::fuzzing::assert_readable;
 
     #[test]
@@ -177,6 +196,21 @@ mod tests {
         assert!(no_request(&HeadError::Left, b"GET").is_none());
         // However unreadable, it is a line.
         assert_readable(&no_request(&HeadError::TooLarge, &[0xff; 16384]).unwrap());
+    }
+
+    #[test]
+    fn who_speaks_without_tls_has_the_url() {
+        let head =
+            crate::http::head::parse(b"GET /a HTTP/1.1\r\nHost: h:1\r\n\r\n", &Limits::default());
+        let diagnosis = in_the_clear(Some(&head.unwrap().unwrap().0), &[]);
+        assert_eq!((diagnosis.status, diagnosis.arrived[0].as_str()), (400, "GET /a HTTP/1.1"));
+        let expected = "This port speaks TLS: its URL is https://h:1/ or wss://h:1/.";
+        assert_eq!(diagnosis.problem, expected);
+        assert_readable(&diagnosis);
+        let diagnosis = in_the_clear(None, b"\xff");
+        assert!(diagnosis.problem.contains("wss://HOST:PORT/"), "{}", diagnosis.problem);
+        assert_eq!(diagnosis.arrived, ["1 bytes: \\xff"]);
+        assert_readable(&diagnosis);
     }
 
     #[test]

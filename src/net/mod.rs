@@ -10,6 +10,7 @@ pub(crate) mod pool;
 pub(crate) mod refuser;
 pub(crate) mod shutdown;
 pub(crate) mod socket;
+pub(crate) mod tls;
 
 /// A connected socket, TCP or Unix: one type, so that nothing after `accept` has to ask which.
 pub(crate) type Stream = socket2::Socket;

@@ -1,7 +1,7 @@
 //! The stream of one connection.
 //!
-//! What it is: a [`Stream`] with timeouts that say which one fired, output that is tied to
-//! input, and byte counts.
+//! What it is: a [`Stream`] with timeouts that say which one fired, and output that is tied to
+//! input; with TLS on top of all that, where the server speaks it.
 //! What it is not: a protocol.
 //! Invariants: a read never waits while written bytes have not been sent. [`WouldBlock`] means
 //! that a read found nothing in time (or that a stop was requested); a write that found no taker
@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 use super::Stream;
 use super::address::Address;
 use super::shutdown::{Listed, Stop};
-use crate::config::tuning::{READ_AHEAD, WRITE_BUFFER};
+use super::tls::{self, HANDSHAKE_RECORD};
+use crate::config::tuning::{READ_AHEAD, TLS_PIECE, WRITE_BUFFER};
 use crate::ops::histogram::Histogram;
 
 /// How long a read may wait.
@@ -97,6 +98,9 @@ pub(crate) struct Socket {
     // Dropped before the stream, so that the list never holds a closed one.
     listed: Listed,
     stream: Arc<Stream>,
+    tls: Option<tls::Session>,
+    /// Whether the peer spoke without TLS where that is spoken.
+    is_in_the_clear: bool,
     stop: Arc<Stop>,
     is_unix: bool,
     /// Whether a stop may have shut the read side down; see [`Listed::set_waiting`].
@@ -177,6 +181,7 @@ impl Socket {
     pub(crate) fn new(
         stream: Stream,
         peer: Address,
+        tls: Option<tls::Session>,
         stop: &Arc<Stop>,
         write: Duration,
     ) -> io::Result<Socket> {
@@ -185,6 +190,8 @@ impl Socket {
         Ok(Socket {
             listed: stop.list(&stream),
             stream,
+            tls,
+            is_in_the_clear: false,
             stop: Arc::clone(stop),
             is_unix: peer == Address::Unix,
             waiting: false,
@@ -200,7 +207,18 @@ impl Socket {
 
     /// A writer for another thread. Whoever takes one leaves all writing to it.
     pub(crate) fn writer(&self) -> SocketWriter {
-        SocketWriter(Arc::clone(&self.stream))
+        SocketWriter { stream: Arc::clone(&self.stream), tls: self.tls.clone() }
+    }
+
+    /// Its TLS, where it speaks that.
+    pub(crate) fn tls(&self) -> Option<&tls::Session> {
+        self.tls.as_ref()
+    }
+
+    /// Whether the peer spoke without TLS where that is spoken. From then on so do we, for it to
+    /// understand its refusal.
+    pub(crate) fn is_in_the_clear(&self) -> bool {
+        cfg!(feature = "tls") && self.is_in_the_clear
     }
 
     /// Measures from now on how long it takes to answer, what came with the handshake included.
@@ -247,7 +265,7 @@ impl Socket {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let sent = send_all(&self.stream, &self.pending);
+        let sent = send(&self.pending, &self.stream, self.tls.as_ref());
         self.pending.clear();
         sent
     }
@@ -266,10 +284,32 @@ impl Socket {
         }
         Ok(())
     }
-}
 
-impl Read for Socket {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+    /// Reads what has been decrypted, once that is a byte.
+    #[inline(never)]
+    fn read_decrypted(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let Some(tls) = self.tls.clone() else { return self.receive(buf) };
+        loop {
+            if let Some(length) = tls.take(buf)? {
+                return Ok(length);
+            }
+            // What has to be decrypted has no buffer of its own: it rests where its text will.
+            let room = buf.len().min(TLS_PIECE);
+            let length = self.receive(&mut buf[..room])?;
+            if length == 0 {
+                return Ok(0);
+            }
+            if tls.awaits_hello() && buf[0] != HANDSHAKE_RECORD {
+                (self.tls, self.is_in_the_clear) = (None, true);
+                return Ok(length);
+            }
+            tls.feed(&buf[..length], &self.stream)?;
+        }
+    }
+
+    /// Reads what has arrived.
+    #[inline]
+    fn receive(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if !self.ahead.unread.is_empty() {
             return Ok(self.ahead.take(buf));
         }
@@ -297,6 +337,12 @@ impl Read for Socket {
     }
 }
 
+impl Read for Socket {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.tls.is_some() { self.read_decrypted(buf) } else { self.receive(buf) }
+    }
+}
+
 impl Write for Socket {
     /// A hint, as each frame of an echo comes this way, and not only that.
     #[inline]
@@ -305,7 +351,7 @@ impl Write for Socket {
             self.send_pending()?;
         }
         if buf.len() > WRITE_BUFFER {
-            send_all(&self.stream, buf)?;
+            send(buf, &self.stream, self.tls.as_ref())?;
             self.answer.is_on_its_way();
         } else {
             self.pending.extend_from_slice(buf);
@@ -341,7 +387,7 @@ impl Transport for Socket {
     fn finish(&mut self) -> io::Result<()> {
         self.send_pending()?;
         self.set_waiting(false);
-        self.stream.shutdown(Shutdown::Write)
+        finish(&self.stream, self.tls.as_ref())
     }
 
     fn reset(&mut self) -> io::Result<()> {
@@ -352,25 +398,28 @@ impl Transport for Socket {
 
 /// The sending side of a [`Socket`], with its write timeout.
 #[derive(Debug, Clone)]
-pub(crate) struct SocketWriter(Arc<Stream>);
+pub(crate) struct SocketWriter {
+    stream: Arc<Stream>,
+    tls: Option<tls::Session>,
+}
 
 impl SocketWriter {
     /// Ends the sending side.
     pub(crate) fn finish(&self) {
         // As in `end`.
-        let _ = self.0.shutdown(Shutdown::Write);
+        let _ = finish(&self.stream, self.tls.as_ref());
     }
 
     /// Ends the connection, both ways: whoever waits in a read sees the end of the stream.
     pub(crate) fn end(&self) {
         // It fails on a connection that has ended by itself.
-        let _ = self.0.shutdown(Shutdown::Both);
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
 
 impl Write for SocketWriter {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        send_all(&self.0, buf).map(|()| buf.len())
+        send(buf, &self.stream, self.tls.as_ref()).map(|()| buf.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -378,8 +427,22 @@ impl Write for SocketWriter {
     }
 }
 
-/// Sends all of `bytes`. The write timeout runs anew whenever the peer takes some.
-fn send_all(mut stream: &Stream, bytes: &[u8]) -> io::Result<()> {
+/// Sends all of `bytes`, encrypted where TLS is spoken.
+fn send(bytes: &[u8], stream: &Stream, tls: Option<&tls::Session>) -> io::Result<()> {
+    match tls {
+        Some(tls) => tls.send(bytes, stream),
+        None => send_all(stream, bytes),
+    }
+}
+
+/// Ends the sending side; that of TLS before that of the stream.
+fn finish(stream: &Stream, tls: Option<&tls::Session>) -> io::Result<()> {
+    let said = tls.map_or(Ok(()), |tls| tls.finish(stream));
+    stream.shutdown(Shutdown::Write).and(said)
+}
+
+/// Sends all of `bytes` as they are. The write timeout runs anew whenever the peer takes some.
+pub(super) fn send_all(mut stream: &Stream, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => {
             io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")

@@ -1,6 +1,6 @@
 //! Clients: one that speaks WebSocket through tungstenite, one that sends any bytes at all.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -11,6 +11,8 @@ use socket2::{Domain, Socket, Type};
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::{Message, WebSocket};
+
+use super::stream::{Stream, Wire};
 
 /// Nothing here takes as long; a test that waits so long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -54,22 +56,29 @@ fn connect_unix(path: &Path) -> TcpStream {
 }
 
 /// A WebSocket client.
-pub struct Client(pub WebSocket<TcpStream>);
+pub struct Client(pub WebSocket<Stream>);
 
 impl Client {
     pub fn open(address: SocketAddr, path: &str) -> Client {
+        Client::open_over(Wire::Plain, address, path)
+    }
+
+    pub fn open_over(wire: Wire, address: SocketAddr, path: &str) -> Client {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
-        Client::over(stream, &format!("ws://{address}{path}"))
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let stream = Stream::over(wire, stream).unwrap();
+        Client::on(stream, &format!("ws://{address}{path}"))
     }
 
     /// The same on the Unix socket at `socket`.
     pub fn open_unix(socket: &Path, path: &str) -> Client {
-        Client::over(connect_unix(socket), &format!("ws://localhost{path}"))
+        let stream = connect_unix(socket);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Client::on(Stream::plain(stream), &format!("ws://localhost{path}"))
     }
 
-    fn over(stream: TcpStream, url: &str) -> Client {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    fn on(stream: Stream, url: &str) -> Client {
         Client(tungstenite::client(url, stream).unwrap().0)
     }
 
@@ -137,16 +146,28 @@ impl Response {
 }
 
 /// A connection that sends bytes.
-pub struct Raw(pub BufReader<TcpStream>);
+pub struct Raw(pub BufReader<Stream>);
 
 impl Raw {
     pub fn connect(address: SocketAddr) -> Raw {
-        Raw::over_tcp(TcpStream::connect(address).unwrap())
+        Raw::connect_over(Wire::Plain, address)
+    }
+
+    pub fn connect_over(wire: Wire, address: SocketAddr) -> Raw {
+        Raw::try_connect_over(wire, address).unwrap()
+    }
+
+    /// The same, where the handshake of TLS may fail.
+    pub fn try_connect_over(wire: Wire, address: SocketAddr) -> io::Result<Raw> {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Stream::over(wire, stream).map(|stream| Raw(BufReader::new(stream)))
     }
 
     /// The same on the Unix socket at `path`.
     pub fn connect_unix(path: &Path) -> Raw {
-        Raw::over(connect_unix(path))
+        Raw::on(connect_unix(path))
     }
 
     /// A connection from this address of this machine.
@@ -154,17 +175,14 @@ impl Raw {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
         socket.connect(&address.into()).unwrap();
-        Raw::over_tcp(socket.into())
+        socket.set_tcp_nodelay(true).unwrap();
+        Raw::on(socket.into())
     }
 
-    fn over_tcp(stream: TcpStream) -> Raw {
-        stream.set_nodelay(true).unwrap();
-        Raw::over(stream)
-    }
-
-    fn over(stream: TcpStream) -> Raw {
+    /// A connection that somebody else has made.
+    pub fn on(stream: TcpStream) -> Raw {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Raw(BufReader::new(stream))
+        Raw(BufReader::new(Stream::plain(stream)))
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Raw {

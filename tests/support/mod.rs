@@ -6,3 +6,6 @@ pub mod deflate;
 pub mod program;
 pub mod proxy;
 pub mod server;
+pub mod stream;
+#[cfg(feature = "tls")]
+pub mod tls;

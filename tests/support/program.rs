@@ -9,7 +9,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tungstenite::Message;
 
-use super::client::{Client, PATIENCE};
+use super::client::{Client, PATIENCE, Raw};
+use super::stream::Wire;
+#[cfg(feature = "tls")]
+use super::tls::Files;
 
 pub struct Program {
     child: Child,
@@ -19,6 +22,7 @@ pub struct Program {
     /// The same for `--admin`.
     pub admin: Option<String>,
     stderr: BufReader<ChildStderr>,
+    wire: Wire,
 }
 
 /// What a process has of its machine.
@@ -36,7 +40,7 @@ fn number_after(name: &str, status: &str) -> usize {
 
 /// The address in a URL that the program prints.
 fn address(url: &str) -> Option<SocketAddr> {
-    url.strip_prefix("http://")?.trim_end_matches('/').parse().ok()
+    url.split_once("://")?.1.trim_end_matches('/').parse().ok()
 }
 
 /// The binary, without anything from this environment that would configure it.
@@ -71,6 +75,19 @@ impl Program {
         Program::spawn(&mut command, 1)
     }
 
+    /// The same on this wire.
+    pub fn over(wire: Wire, arguments: &[&str]) -> Program {
+        match wire {
+            Wire::Plain => Program::start(arguments),
+            #[cfg(feature = "tls")]
+            Wire::Tls => {
+                let files = Files::good(); // read at the start
+                let mut command = command(&["--listen", "127.0.0.1:0"]);
+                Program::spawn(command.args(files.options()).args(arguments), 1)
+            }
+        }
+    }
+
     /// Starts `command`, and waits until `listeners` addresses or paths are printed.
     pub fn spawn(command: &mut Command, listeners: usize) -> Program {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -88,7 +105,21 @@ impl Program {
         });
         let addresses = listening.iter().filter_map(|url| address(url)).collect();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        Program { child, listening, addresses, admin, stderr }
+        #[cfg(feature = "tls")]
+        let wire = if listening[0].starts_with("https:") { Wire::Tls } else { Wire::Plain };
+        #[cfg(not(feature = "tls"))]
+        let wire = Wire::Plain;
+        Program { child, listening, addresses, admin, stderr, wire }
+    }
+
+    /// A connection on which nothing has been said yet.
+    pub fn raw(&self) -> Raw {
+        Raw::connect_over(self.wire, self.address())
+    }
+
+    /// An open WebSocket.
+    pub fn open(&self, path: &str) -> Client {
+        Client::open_over(self.wire, self.address(), path)
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -114,7 +145,7 @@ impl Program {
 
     /// The vitals after an answer to a fresh client, who has left.
     pub fn rested(&self) -> Vitals {
-        let mut client = Client::open(self.address(), "/echo");
+        let mut client = self.open("/echo");
         assert_eq!(client.ask("fresh"), Message::text("fresh"));
         client.0.close(None).unwrap();
         client.assert_closed();

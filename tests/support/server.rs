@@ -1,14 +1,19 @@
 //! A server in this process, on a free port; stopped and joined when it is dropped.
 
+use std::io;
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
 
 use wsecho::{Config, Error, Server, Stopper};
 
 use super::client::{Client, Raw};
+use super::stream::Wire;
+#[cfg(feature = "tls")]
+use super::tls::Files;
 
 pub struct TestServer {
     pub address: SocketAddr,
+    wire: Wire,
     pub stopper: Stopper,
     running: Option<JoinHandle<Result<(), Error>>>,
 }
@@ -21,11 +26,23 @@ impl TestServer {
 
     /// The default configuration, changed.
     pub fn with(change: impl FnOnce(&mut Config)) -> TestServer {
+        TestServer::over(Wire::Plain, change)
+    }
+
+    /// The same on this wire.
+    pub fn over(wire: Wire, change: impl FnOnce(&mut Config)) -> TestServer {
         let mut config = Config { listen: vec![([127, 0, 0, 1], 0).into()], ..Config::default() };
+        #[cfg(feature = "tls")]
+        let files = Files::good(); // read when it binds
+        #[cfg(feature = "tls")]
+        if wire == Wire::Tls {
+            config.tls = Some(files.certificate());
+        }
         change(&mut config);
         let server = Server::bind(config).unwrap();
         TestServer {
             address: server.local_addrs()[0],
+            wire,
             stopper: server.stopper(),
             running: Some(std::thread::spawn(|| server.run())),
         }
@@ -38,12 +55,17 @@ impl TestServer {
 
     /// A connection on which nothing has been said yet.
     pub fn raw(&self) -> Raw {
-        Raw::connect(self.address)
+        Raw::connect_over(self.wire, self.address)
+    }
+
+    /// The same, where the handshake of TLS may fail.
+    pub fn try_raw(&self) -> io::Result<Raw> {
+        Raw::try_connect_over(self.wire, self.address)
     }
 
     /// An open WebSocket.
     pub fn open(&self, path: &str) -> Client {
-        Client::open(self.address, path)
+        Client::open_over(self.wire, self.address, path)
     }
 
     /// Waits until the server has ended by itself.

@@ -17,7 +17,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub(crate) use self::arrived::{method, request_line};
+pub(crate) use self::arrived::{escaped, method, request_line};
 pub(crate) use self::framing::check as check_framing;
 pub(crate) use self::handshake::no_upgrade;
 use super::endpoint::{self, ENDPOINT_LIST, Endpoint};

@@ -1,0 +1,353 @@
+//! TLS: what is its own. That limits, deadlines and the stop are as without it is shown by the same tests
+//! over both; see `over_tls` in main.rs.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use rcgen::CertificateParams;
+use rustls::StreamOwned;
+use serde_json::Value;
+use tungstenite::Message;
+
+use crate::support::browser::Browser;
+use crate::support::client::{Client, FIN_CLOSE, FIN_TEXT, PATIENCE, Raw, frame, handshake};
+use crate::support::program::{Program, command};
+use crate::support::server::TestServer;
+use crate::support::stream::Wire;
+use crate::support::tls::{Files, client};
+
+/// A first flight of a client.
+fn client_hello() -> Vec<u8> {
+    let mut hello = Vec::new();
+    client().write_tls(&mut hello).unwrap();
+    hello
+}
+
+fn connect(server: &TestServer) -> TcpStream {
+    let stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+fn with_short_handshake() -> TestServer {
+    TestServer::over(Wire::Tls, |config| config.timeouts.handshake = Duration::from_millis(150))
+}
+
+#[test]
+fn a_client_hello_byte_by_byte_is_over_at_the_deadline() {
+    let server = with_short_handshake();
+    let mut slow = connect(&server);
+    slow.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+    // Each byte in time, all of them never.
+    let hello = client_hello();
+    let sent = hello.iter().cycle().take_while(|byte| {
+        let nothing = slow.read(&mut [0]);
+        nothing.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+            && slow.write_all(&[**byte]).is_ok()
+    });
+    assert!(sent.count() > 1);
+    assert_eq!(server.open("/echo").ask("x"), Message::text("x"));
+}
+
+#[test]
+fn who_does_not_finish_the_handshake_holds_up_nobody_and_is_dropped() {
+    let server = with_short_handshake();
+    let mut peers: Vec<_> = (0..20).map(|_| connect(&server)).collect();
+    for (number, peer) in peers.iter_mut().enumerate() {
+        let hello = client_hello();
+        // Silence, a part of it, and all of it without what would have to follow.
+        peer.write_all(&hello[..hello.len() * number / 19]).unwrap();
+    }
+    assert_eq!(server.open("/echo").ask("x"), Message::text("x"));
+    for peer in &mut peers {
+        let mut rest = Vec::new();
+        if let Err(error) = peer.read_to_end(&mut rest) {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        }
+        assert!(!rest.windows(4).any(|bytes| bytes == b"HTTP"), "it was answered in the clear");
+    }
+}
+
+#[test]
+fn the_stop_does_not_wait_for_a_handshake() {
+    let mut server = TestServer::over(Wire::Tls, |config| {
+        config.timeouts.handshake = Duration::from_secs(3600);
+        config.timeouts.grace = Duration::from_secs(3600);
+    });
+    let mut peer = connect(&server);
+    peer.write_all(&client_hello()).unwrap();
+    peer.read_exact(&mut [0]).unwrap(); // the server has answered, and waits
+    server.stopper.stop();
+    server.join();
+}
+
+#[test]
+fn garbage_in_place_of_a_record_ends_the_session() {
+    let mut program = Program::over(Wire::Tls, &["-v"]);
+    let mut hello = client_hello();
+    hello[20..].fill(0xff);
+    for garbage in [hello, vec![0x16; 20_000]] {
+        let mut peer = TcpStream::connect(program.address()).unwrap();
+        peer.write_all(&garbage).unwrap();
+        let mut alert = [0; 2];
+        peer.read_exact(&mut alert).unwrap();
+        assert_eq!(alert, [0x15, 3], "no alert");
+        assert!(program.log_line("TLS failed").contains("DEBUG"));
+    }
+    let mut raw = program.raw();
+    raw.upgrade("/echo");
+    // Beneath the session: a record that nobody has encrypted.
+    (&**raw.0.get_ref()).write_all(b"\x17\x03\x03\x00\x40").unwrap();
+    (&**raw.0.get_ref()).write_all(&[0; 0x40]).unwrap();
+    raw.assert_ended();
+    let line = program.log_line("/echo: dropped by");
+    assert!(line.contains("decrypt"), "{line}");
+}
+
+#[test]
+fn the_end_of_a_session_is_said_in_tls_too() {
+    let server = TestServer::over(Wire::Tls, |_| {});
+    let mut stream = StreamOwned::new(client(), connect(&server));
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap(); // an error without a close_notify
+    assert!(response.ends_with("ok\n"), "{response}");
+
+    let mut stream = StreamOwned::new(client(), connect(&server));
+    stream.write_all(handshake("/echo?close=4001").as_bytes()).unwrap();
+    stream.write_all(&frame(FIN_CLOSE, b"")).unwrap();
+    stream.read_to_end(&mut Vec::new()).unwrap();
+}
+
+#[test]
+fn a_client_that_cuts_the_stream_off_has_left() {
+    let mut program = Program::over(Wire::Tls, &[]);
+    let client = program.open("/echo");
+    client.0.get_ref().shutdown(Shutdown::Write).unwrap();
+    program.log_line("/echo: ended by the client: FIN, no Close");
+}
+
+#[test]
+fn plain_http_on_the_port_is_told_the_url() {
+    let server = TestServer::over(Wire::Tls, |_| {});
+    for (request, url) in [
+        ("GET /a HTTP/1.1\r\nHost: example.com:1\r\n\r\n".to_owned(), "wss://example.com:1/"),
+        (handshake("/echo"), "https://h/"),
+        ("GET / HTTP/1.1\r\n\r\n".to_owned(), "wss://"),
+        ("\x05hello\r\n\r\n".to_owned(), "wss://HOST:PORT/"),
+    ] {
+        let mut raw = Raw::connect(server.address);
+        let response = raw.send(&request).response();
+        assert_eq!((response.status, response.get("Connection")), (400, Some("close")));
+        let first = response.body.lines().next().unwrap();
+        assert!(first.starts_with("This port speaks TLS") && first.contains(url), "{first}");
+        raw.finish();
+        assert_eq!(raw.rest(), b"");
+    }
+}
+
+#[test]
+fn tls_on_a_plain_port_is_told_so() {
+    let server = TestServer::start();
+    let mut raw = Raw::connect(server.address);
+    let response = raw.send(client_hello()).response();
+    assert_eq!(response.status, 400);
+    assert!(response.body.contains("https:// or wss://"), "{}", response.body);
+}
+
+#[test]
+fn info_has_what_was_agreed_on() {
+    let server = TestServer::over(Wire::Tls, |_| {});
+    let over_http: Value = serde_json::from_str(&server.raw().get("/info").body).unwrap();
+    let over_websocket = server.open("/echo").ask("?info").into_text().unwrap();
+    for info in [over_http, serde_json::from_str(&over_websocket).unwrap()] {
+        let expected = serde_json::json!({
+            "version": "TLS 1.3",
+            "cipher_suite": "TLS_AES_256_GCM_SHA384",
+            "server_name": "localhost",
+        });
+        assert_eq!(info["tls"], expected);
+    }
+    let plain: Value = serde_json::from_str(&TestServer::start().raw().get("/info").body).unwrap();
+    assert!(plain["tls"].is_null());
+}
+
+#[test]
+fn a_unix_socket_stays_plain() {
+    let files = Files::good();
+    let path = files.folder().join("socket");
+    let mut both = command(&["--listen", "127.0.0.1:0"]);
+    both.arg("--listen").arg(format!("unix:{}", path.display())).args(files.options());
+    let program = Program::spawn(&mut both, 2);
+    assert_eq!(program.listening[0], format!("https://{}/", program.address()));
+    assert_eq!(program.listening[1], format!("unix:{}", path.display()));
+    assert_eq!(program.open("/echo").ask("x"), Message::text("x"));
+    assert_eq!(Client::open_unix(&path, "/echo").ask("x"), Message::text("x"));
+}
+
+/// The serial number that a server's certificate has.
+fn serial(program: &Program) -> Vec<u8> {
+    let mut stream = TcpStream::connect(program.address()).unwrap();
+    let mut connection = client();
+    while connection.is_handshaking() {
+        connection.complete_io(&mut stream).unwrap();
+    }
+    connection.peer_certificates().unwrap()[0].to_vec()
+}
+
+#[test]
+fn a_hangup_renews_the_certificate_and_sessions_live_on() {
+    let files = Files::good();
+    let mut command = command(&["--listen", "127.0.0.1:0"]);
+    let mut program = Program::spawn(command.args(files.options()), 1);
+    let before = serial(&program);
+    let mut session = program.open("/echo");
+    files.issue(|_| {});
+    assert_eq!(serial(&program), before, "it waits for the signal");
+    program.signal(Signal::SIGHUP);
+    program.log_line("the certificate was read again");
+    let after = serial(&program);
+    assert_ne!(after, before);
+    assert_eq!(session.ask("still here"), Message::text("still here"));
+
+    fs::write(files.key(), "nothing").unwrap();
+    program.signal(Signal::SIGHUP);
+    let line = program.log_line("the certificate in use stays");
+    assert!(line.contains("there is no private key in") && line.contains("key.pem"), "{line}");
+    assert_eq!(serial(&program), after);
+    assert_eq!(session.ask("still here"), Message::text("still here"));
+
+    program.signal(Signal::SIGTERM);
+    assert_eq!(session.close_code(), 1001);
+    session.assert_closed();
+    assert!(program.wait().0.success());
+}
+
+#[test]
+fn without_a_certificate_a_hangup_stops_as_ever() {
+    let program = Program::start(&[]);
+    program.signal(Signal::SIGHUP);
+    assert!(program.wait().0.success());
+}
+
+/// Exit code and stderr of a start with these files.
+fn failed(files: &Files) -> (i32, String) {
+    let mut command = command(&["--listen", "127.0.0.1:0"]);
+    let output = command.args(files.options()).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// What makes files useless.
+type Break<'a> = &'a dyn Fn(&Files);
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_no_start() {
+    let other = Files::good();
+    let cases: [(Break, &str); 7] = [
+        (&|files| fs::remove_file(files.chain()).unwrap(), "chain.pem: No such file"),
+        (&|files| fs::remove_file(files.key()).unwrap(), "key.pem: No such file"),
+        (&|files| fs::write(files.chain(), "").unwrap(), "there is no certificate in "),
+        (&|files| drop(fs::copy(files.key(), files.chain())), "there is no certificate in "),
+        (&|files| drop(fs::copy(files.chain(), files.key())), "there is no private key in "),
+        (&|files| drop(fs::copy(other.key(), files.key())), "key.pem is not that of the first"),
+        (
+            &|files| {
+                let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+                fs::write(files.chain(), pem).unwrap();
+            },
+            "chain.pem is of no use",
+        ),
+    ];
+    for (break_it, expected) in cases {
+        let files = Files::good();
+        break_it(&files);
+        let (code, stderr) = failed(&files);
+        assert_eq!((code, stderr.lines().count()), (1, 1), "{expected}: {stderr}");
+        assert!(stderr.contains(expected), "{expected}: {stderr}");
+    }
+    let output = command(&["--tls-cert", "x"]).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && stderr.contains("--tls-key"), "{stderr}");
+}
+
+#[test]
+fn the_watchdog_hears_of_life_through_tls() {
+    let files = Files::good();
+    let folder = tempfile::tempdir().unwrap();
+    let socket = std::os::unix::net::UnixDatagram::bind(folder.path().join("notify")).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut service = command(&["--listen", "127.0.0.1:0"]);
+    service.args(files.options()).args(["--max-connections", "1", "--handshake-timeout", "1h"]);
+    service.env("WATCHDOG_USEC", "100000");
+    let program = Program::spawn(service.env("NOTIFY_SOCKET", folder.path().join("notify")), 1);
+    let told = || {
+        let mut buffer = [0; 4096];
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    };
+    let url = format!("https://{}/", program.address());
+    assert_eq!(told(), format!("READY=1\nSTATUS=listening on {url}\n"));
+    for _ in 0..3 {
+        assert_eq!(told(), "WATCHDOG=1\n");
+    }
+    // With the reserve of 64 taken too, there is nobody left to make a handshake.
+    let _all: Vec<_> = (0..65).map(|_| TcpStream::connect(program.address()).unwrap()).collect();
+    socket.set_nonblocking(true).unwrap();
+    while socket.recv(&mut [0; 4096]).is_ok() {}
+    socket.set_nonblocking(false).unwrap();
+    for _ in 0..3 {
+        assert_eq!(told(), "WATCHDOG=1\n");
+    }
+}
+
+/// A server with this certificate, and the options of a check that trusts its authority.
+fn serving(change: impl FnOnce(&mut CertificateParams)) -> (Program, Files) {
+    let files = Files::with(change);
+    let mut command = command(&["--listen", "127.0.0.1:0"]);
+    (Program::spawn(command.args(files.options()), 1), files)
+}
+
+#[test]
+#[ignore = "needs openssl and curl; scripts/test runs it"]
+fn other_clients_get_through() {
+    let (program, files) = serving(|_| {});
+    let port = program.address().port();
+    for (option, version) in [("--tlsv1.3", "TLS 1.3"), ("--tls-max=1.2", "TLS 1.2")] {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error"]).args(option.split('='));
+        curl.arg("--cacert").arg(files.authority());
+        let output = curl.arg(format!("https://localhost:{port}/info")).output().unwrap();
+        let info: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+        assert_eq!(info["tls"]["version"], version);
+    }
+    let mut openssl = Command::new("openssl");
+    openssl.args(["s_client", "-quiet", "-verify_return_error", "-connect"]);
+    openssl.arg(format!("localhost:{port}")).arg("-CAfile").arg(files.authority());
+    openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut openssl = openssl.spawn().unwrap();
+    let mut asked = handshake("/echo?abort=fin&after=1").into_bytes();
+    asked.extend(frame(FIN_TEXT, b"hello"));
+    openssl.stdin.as_mut().unwrap().write_all(&asked).unwrap();
+    let output = openssl.wait_with_output().unwrap(); // it ends by a close_notify
+    assert!(output.stdout.starts_with(b"HTTP/1.1 101 "));
+    assert!(output.stdout.windows(7).any(|bytes| bytes == b"\x81\x05hello"));
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn the_page_echoes_over_wss() {
+    let (program, _files) = serving(|_| {});
+    let mut browser = Browser::launch();
+    browser.call("Security.setIgnoreCertificateErrors", &serde_json::json!({"ignore": true}));
+    browser.open(&format!("https://localhost:{}/?send=hello", program.address().port()));
+    browser.wait_for_text("You sent: hello at ");
+    let asked = browser.requests();
+    let expected = format!("wss://localhost:{}/", program.address().port());
+    assert!(asked.iter().any(|url| url.starts_with(&expected)), "{asked:?}");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
