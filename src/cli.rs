@@ -140,7 +140,7 @@ pub(crate) enum Command {
 
 const CHECK_EXIT_CODES: &str = "Exit code: 0 when every step went well, 2 for bad usage, else \
     that of the first step that failed:\n  \
-    3 resolve, 4 connect, 5 upgrade, 6 echo, 7 ping, 8 close";
+    3 resolve, 4 connect, 5 upgrade, 6 echo, 7 ping, 8 close, 9 TLS";
 
 /// Every duration takes a unit (250ms, 5s, 2m, 1h); the optional ones are off at 0.
 #[derive(Debug, clap::Args)]

@@ -276,7 +276,6 @@ fn a_bad_command_line_ends_with_2_and_says_why() {
     for (arguments, expected) in [
         (&["check"][..], "<URL>"),
         (&["check", "127.0.0.1:8080"], "ws://HOST"),
-        (&["check", "wss://example.com/"], "TLS is not in this build"),
         (&["check", "http://example.com/ws"], "ws://example.com/ws"),
         (&["check", "ws://user:secret@example.com/"], "--header"),
         (&["check", "ws://h", "--listen", "127.0.0.1:0"], "--listen"),

@@ -55,6 +55,12 @@ impl Walk {
             let after = if failures.is_empty() { "" } else { ", after " };
             Ok((format!("{address}{after}{}", failures.join("; ")).into(), line))
         })?;
+        if options.target.is_tls {
+            self.take(Step::Tls, |deadline| {
+                line.set_deadline(deadline);
+                Ok((line.secure(options)?.into(), ()))
+            })?;
+        }
         let early = self.take(Step::Upgrade, |deadline| {
             line.set_deadline(deadline);
             upgrade(&mut line, options)

@@ -144,6 +144,9 @@ impl From<&httparse::Response<'_, '_>> for Response {
 fn not_http(bytes: &[u8]) -> String {
     match bytes {
         // A record of TLS: change of cipher, alert, handshake or data, of version 3.x.
+        [0x14..=0x17, 3, ..] if cfg!(feature = "tls") => {
+            "TLS is spoken on this port; try wss://".to_owned()
+        }
         [0x14..=0x17, 3, ..] => "TLS is spoken on this port, and not in this build; \
              check the plain port behind it"
             .to_owned(),

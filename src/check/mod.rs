@@ -1,12 +1,12 @@
 //! `wsecho check URL`: a client that takes one step after another, and says how each one went.
 //!
-//! What it is: resolve, connect, upgrade, echo, Ping, Close; the health check of a machine without
+//! What it is: resolve, connect, TLS where the URL says so, upgrade, echo, Ping, Close; the health check of a machine without
 //! a shell, and the question to any WebSocket server and to the proxies before it.
 //! What it is not: a part of the server; the two share tungstenite, and nothing else.
 //! Invariant: it ends, whatever the server does: each wait has a deadline, and each answer a size.
 //!
 //! ```text
-//! options, url ──▶ client ──▶ reach, upgrade, session ──▶ report ──▶ stdout, exit code
+//! options, url ──▶ client ──▶ reach, tls, upgrade, session ──▶ report ──▶ stdout, exit code
 //!                             (they act; handshake and report are pure)
 //! ```
 
@@ -20,6 +20,7 @@ mod options;
 mod reach;
 mod report;
 mod session;
+mod tls;
 mod upgrade;
 mod url;
 

@@ -14,7 +14,8 @@ use super::url::Target;
 /// What is checked, and how.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The server: ws://HOST[:PORT][/PATH][?QUERY].
+    #[cfg_attr(feature = "tls", doc = "The server: ws[s]://HOST[:PORT][/PATH][?QUERY].")]
+    #[cfg_attr(not(feature = "tls"), doc = "The server: ws://HOST[:PORT][/PATH][?QUERY].")]
     #[arg(value_name = "URL")]
     pub(crate) target: Target,
 
@@ -41,6 +42,16 @@ pub(crate) struct Options {
     /// A header field of the request; repeat it for more.
     #[arg(long = "header", value_name = "NAME: VALUE")]
     pub(crate) fields: Vec<Field>,
+
+    /// The certificate authorities (PEM) to trust, in place of this machine's.
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<std::path::PathBuf>,
+
+    /// Take any certificate.
+    #[cfg(feature = "tls")]
+    #[arg(long, conflicts_with = "ca")]
+    pub(crate) insecure: bool,
 
     /// One line of JSON instead of text.
     #[arg(long)]

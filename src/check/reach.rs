@@ -9,6 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::limits::ADDRESSES_MAX;
+use super::options::Options;
+use super::tls::Tls;
 use super::url::Target;
 
 /// The addresses of the target's host.
@@ -72,7 +74,7 @@ pub(crate) fn connect(
             .and_then(|left| TcpStream::connect_timeout(address, left / rest))
             .and_then(|stream| stream.set_nodelay(true).map(|()| stream));
         match connected {
-            Ok(stream) => return Ok((*address, Line { stream, deadline }, failures)),
+            Ok(stream) => return Ok((*address, Line::over(stream, deadline), failures)),
             Err(error) => failures.push(format!("{address}: {}", why_not(&error))),
         }
     }
@@ -97,16 +99,63 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     }
 }
 
-/// A connection whose reads and writes end at a deadline, with `TimedOut`.
+/// A connection whose reads and writes end at a deadline, with `TimedOut`; with TLS from
+/// [`secure`](Line::secure) on.
 #[derive(Debug)]
 pub(crate) struct Line {
+    wire: Wire,
+    tls: Option<Tls>,
+}
+
+/// The connection itself.
+#[derive(Debug)]
+pub(crate) struct Wire {
     stream: TcpStream,
     deadline: Instant,
 }
 
 impl Line {
+    fn over(stream: TcpStream, deadline: Instant) -> Line {
+        Line { wire: Wire { stream, deadline }, tls: None }
+    }
+
     pub(crate) fn set_deadline(&mut self, deadline: Instant) {
-        self.deadline = deadline;
+        self.wire.deadline = deadline;
+    }
+
+    /// Makes the handshake of TLS. Returns what was agreed on, in words.
+    ///
+    /// # Errors
+    /// Why there is no TLS, in words.
+    pub(crate) fn secure(&mut self, options: &Options) -> Result<String, String> {
+        let (agreement, tls) = Tls::start(&mut self.wire, options)?;
+        self.tls = Some(tls);
+        Ok(agreement)
+    }
+}
+
+impl Read for Line {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            Some(tls) => tls.read(&mut self.wire, buf),
+            None => self.wire.read(buf),
+        }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            Some(tls) => tls.write(&mut self.wire, buf),
+            None => self.wire.write(buf),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.tls {
+            Some(tls) => tls.flush(&mut self.wire),
+            None => self.wire.flush(),
+        }
     }
 }
 
@@ -115,7 +164,7 @@ fn timed_out(error: io::Error) -> io::Error {
     if error.kind() == ErrorKind::WouldBlock { ErrorKind::TimedOut.into() } else { error }
 }
 
-impl Read for Line {
+impl Read for Wire {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
             self.stream.set_read_timeout(Some(left(self.deadline)?))?;
@@ -128,7 +177,7 @@ impl Read for Line {
     }
 }
 
-impl Write for Line {
+impl Write for Wire {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.stream.set_write_timeout(Some(left(self.deadline)?))?;
         self.stream.write(buf).map_err(timed_out)

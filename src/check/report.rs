@@ -16,6 +16,7 @@ use super::limits::QUOTE_MAX;
 pub(crate) enum Step {
     Resolve,
     Connect,
+    Tls,
     Upgrade,
     Echo,
     Ping,
@@ -32,6 +33,7 @@ impl Step {
             Step::Echo => 6,
             Step::Ping => 7,
             Step::Close => 8,
+            Step::Tls => 9,
         }
     }
 
@@ -39,6 +41,7 @@ impl Step {
         match self {
             Step::Resolve => "resolve",
             Step::Connect => "connect",
+            Step::Tls => "tls",
             Step::Upgrade => "upgrade",
             Step::Echo => "echo",
             Step::Ping => "ping",

@@ -1,6 +1,6 @@
 //! The URL that is checked.
 //!
-//! What it is: `ws://` in its parts, and what is wrong with any other in words.
+//! What it is: `ws://` or `wss://` in its parts, and what is wrong with any other in words.
 //! What it is not: a look-up.
 
 use std::net::Ipv6Addr;
@@ -11,14 +11,15 @@ use tungstenite::http::Uri;
 
 const FORM: &str = "a WebSocket URL is ws://HOST[:PORT][/PATH][?QUERY]: ws://127.0.0.1:8080/echo";
 
-/// Port of `ws://` by default; RFC 6455, section 3.
-const DEFAULT_PORT: u16 = 80;
+/// Ports of `ws://` and `wss://` by default; RFC 6455, section 3.
+const DEFAULT_PORTS: [u16; 2] = [80, 443];
 
-/// A `ws://` URL.
+/// A `ws://` or `wss://` URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     /// As it was typed.
     pub(crate) url: String,
+    pub(crate) is_tls: bool,
     /// A name or an IP address, without brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
@@ -32,7 +33,7 @@ impl FromStr for Target {
     type Err = String;
 
     fn from_str(url: &str) -> Result<Target, String> {
-        check_scheme(url)?;
+        let is_tls = is_tls(url)?;
         if url.contains('#') {
             return Err("a WebSocket URL has no #fragment; a # in it is written %23".to_owned());
         }
@@ -48,23 +49,28 @@ impl FromStr for Target {
         let slash = if resource.starts_with('/') { "" } else { "/" };
         Ok(Target {
             url: url.to_owned(),
+            is_tls,
             host: without_brackets(host)?.to_owned(),
-            port: port(&authority[host.len()..])?,
+            port: port(&authority[host.len()..], DEFAULT_PORTS[usize::from(is_tls)])?,
             authority: authority.to_owned(),
             resource: format!("{slash}{}", utf8_percent_encode(resource, CONTROLS)),
         })
     }
 }
 
-fn check_scheme(url: &str) -> Result<(), String> {
+/// What the scheme says.
+fn is_tls(url: &str) -> Result<bool, String> {
     let (scheme, rest) = url.split_once("://").ok_or(FORM)?;
     match scheme.to_ascii_lowercase().as_str() {
-        "ws" => Ok(()),
-        tls @ ("wss" | "https") => Err(format!(
+        "ws" => Ok(false),
+        tls @ ("wss" | "https") if cfg!(not(feature = "tls")) => Err(format!(
             "TLS is not in this build, so {tls}:// cannot be checked; \
-             check the ws:// port behind whatever ends the TLS"
+             cargo build --release --features tls makes one that can, \
+             or check the ws:// port behind whatever ends the TLS"
         )),
+        "wss" => Ok(true),
         "http" => Err(format!("a WebSocket URL starts with ws://, so try ws://{rest}")),
+        "https" => Err(format!("a WebSocket URL starts with wss://, so try wss://{rest}")),
         other => Err(format!("{other}:// cannot be checked; {FORM}")),
     }
 }
@@ -80,9 +86,9 @@ fn without_brackets(host: &str) -> Result<&str, String> {
 }
 
 /// The port in what follows the host: nothing, `:`, or `:8080`.
-fn port(after_host: &str) -> Result<u16, String> {
+fn port(after_host: &str, default: u16) -> Result<u16, String> {
     if matches!(after_host, "" | ":") {
-        return Ok(DEFAULT_PORT);
+        return Ok(default);
     }
     let port = after_host.strip_prefix(':').and_then(|port| port.parse().ok());
     port.filter(|port| *port > 0)
@@ -108,6 +114,7 @@ mod tests {
         ] {
             let expected = Target {
                 url: url.to_owned(),
+                is_tls: false,
                 host: host.to_owned(),
                 port,
                 authority: authority.to_owned(),
@@ -118,11 +125,30 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "tls")]
+    fn tls_has_a_port_of_its_own() {
+        for (url, expected) in [("wss://h/", 443), ("WSS://h:80", 80), ("wss://[::1]", 443)] {
+            let target: Target = url.parse().unwrap();
+            assert_eq!((target.is_tls, target.port), (true, expected), "{url}");
+        }
+        let error = "https://h:1/x".parse::<Target>().unwrap_err();
+        assert!(error.contains("try wss://h:1/x"), "{error}");
+    }
+
+    #[test]
+    #[cfg(not(feature = "tls"))]
+    fn a_build_without_tls_says_so() {
+        for scheme in ["wss", "https"] {
+            let error = format!("{scheme}://h/").parse::<Target>().unwrap_err();
+            let expected = format!("TLS is not in this build, so {scheme}:// cannot be checked");
+            assert!(error.contains(&expected) && error.contains("--features tls"), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_with_a_url() {
         for (url, expected) in [
-            ("wss://h/", "TLS is not in this build"),
             ("http://h:80/x", "try ws://h:80/x"),
-            ("https://h/", "https:// cannot be checked"),
             ("ftp://h/", FORM),
             ("127.0.0.1:8080", FORM),
             ("", FORM),

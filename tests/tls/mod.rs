@@ -1,6 +1,8 @@
 //! TLS: what is its own. That limits, deadlines and the stop are as without it is shown by the same tests
 //! over both; see `over_tls` in main.rs.
 
+mod check;
+
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
