@@ -55,7 +55,7 @@ impl<'a> Scene<'a> {
         })
     }
 
-    fn run(&self) -> (Report, Output) {
+    fn run(&self) -> (Box<Report>, Output) {
         let config = Config {
             limits: Limits { max_message_size: self.max_message_size, ..Limits::default() },
             timeouts: Timeouts {

@@ -80,13 +80,11 @@ pub(crate) fn run<T: Transport>(
     transport: T,
     mut opening: Box<Opening>,
     config: &Config,
-) -> Report {
+) -> Box<Report> {
     let stage = Stage::new(transport, detour(&mut opening));
     let mut session = Session::open(stage, opening, config);
     let cause = session.converse();
-    let cause = session.settle(cause);
-    session.part(&cause, config.timeouts.close);
-    session.report(cause)
+    session.end(cause, config.timeouts.close)
 }
 
 struct Session<'a, T> {
@@ -305,7 +303,15 @@ impl<'a, T: Transport> Session<'a, T> {
         }
     }
 
-    fn report(&self, cause: Cause) -> Report {
+    /// Parts as the cause demands. The report is on the heap, as its place would be below the session.
+    #[inline(never)]
+    fn end(&mut self, cause: Cause, timeout: Duration) -> Box<Report> {
+        let cause = self.settle(cause);
+        self.part(&cause, timeout);
+        self.report(cause)
+    }
+
+    fn report(&self, cause: Cause) -> Box<Report> {
         if let Some(live) = &self.live {
             self.show(live);
         }
@@ -313,13 +319,13 @@ impl<'a, T: Transport> Session<'a, T> {
             Replier::Chat(talk) => talk.outbox().delivered().get(),
             Replier::Verbatim | Replier::Tutorial(..) => self.answered,
         };
-        Report {
+        Box::new(Report {
             cause,
             received: self.received,
             answered,
             on_wire: self.ws.get_ref().on_wire(),
             round_trip: self.keepalive.round_trip(),
-        }
+        })
     }
 
     /// Ends the session as its cause demands.
