@@ -10,7 +10,7 @@ fn every_endpoint_can_be_tried_by_hand() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("say hello to /ws: You sent: hello at "), "{text}");
-    assert_eq!(text.lines().count(), 14, "{text}");
+    assert_eq!(text.lines().count(), 15, "{text}");
 }
 
 #[test]
