@@ -70,6 +70,9 @@ pub use config::{
     Timeouts, timestamp,
 };
 pub use control::help as control_help;
+#[cfg(feature = "tls")]
+#[doc(hidden)]
+pub use net::tls::AnyCertificate;
 pub use net::tls::CertificateError;
 pub use ops::descriptors::raise_descriptor_limit;
 pub use ops::mappings::mapping_shortage;

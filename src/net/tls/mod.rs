@@ -14,10 +14,14 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+#[cfg(feature = "tls")]
+mod any;
 #[cfg_attr(feature = "tls", path = "on.rs")]
 #[cfg_attr(not(feature = "tls"), path = "off.rs")]
 mod session;
 
+#[cfg(feature = "tls")]
+pub use any::AnyCertificate;
 pub(crate) use session::{Acceptor, Session};
 
 /// What a record of a handshake begins with, and so each TLS connection.
