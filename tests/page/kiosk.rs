@@ -169,7 +169,7 @@ fn unit_chromium(address: SocketAddr) -> Command {
 fn the_units_chromium_may_start_before_the_server_and_on_a_read_only_root() {
     let address = TcpListener::bind(own_address(15)).unwrap().local_addr().unwrap();
     let mut browser = Browser::start(&mut unit_chromium(address));
-    browser.wait("document.body.innerText.includes('ERR_CONNECTION_REFUSED')");
+    browser.wait("document.body?.innerText.includes('ERR_CONNECTION_REFUSED')");
     let server = TestServer::at(address);
     wait_for_state(&mut browser, "OPEN");
     drop(server);
