@@ -3,7 +3,8 @@
 use serde_json::Value;
 use wsecho::Config;
 
-use crate::support::client::{FIN_CLOSE, FIN_PING, FIN_PONG, FIN_TEXT, Raw, frame, handshake};
+use super::WIRE;
+use crate::support::client::{FIN_CLOSE, FIN_PING, FIN_PONG, FIN_TEXT, frame, handshake};
 use crate::support::deflate::{DeflateClient, offer};
 use crate::support::program::Program;
 use crate::support::server::TestServer;
@@ -17,12 +18,12 @@ const AGREED: &str = "permessage-deflate; server_no_context_takeover; client_no_
 const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
 
 fn open(server: &TestServer, path: &str) -> DeflateClient {
-    DeflateClient::open(server.address, path)
+    DeflateClient::open(server.raw(), path)
 }
 
 /// What the server answers to these fields.
 fn answer(server: &TestServer, path: &str, fields: &str) -> Option<String> {
-    let (_, response) = offer(server.address, path, fields);
+    let (_, response) = offer(server.raw(), path, fields);
     response.get("Sec-WebSocket-Extensions").map(str::to_owned)
 }
 
@@ -34,7 +35,7 @@ fn close_code_after(server: &TestServer, bytes: &[u8]) -> u16 {
 
 #[test]
 fn of_several_offers_the_first_good_one_is_agreed_on() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let with = |more: &str| Some(format!("{AGREED}; {more}"));
     for (fields, expected) in [
         ("Sec-WebSocket-Extensions: permessage-deflate", Some(AGREED.to_owned())),
@@ -64,7 +65,7 @@ fn of_several_offers_the_first_good_one_is_agreed_on() {
 #[test]
 fn who_is_not_to_have_it_does_not_get_it() {
     let field = "Sec-WebSocket-Extensions: permessage-deflate";
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     for (path, expected) in [
         ("/ws", true),
         ("/", true),
@@ -77,14 +78,14 @@ fn who_is_not_to_have_it_does_not_get_it() {
     ] {
         assert_eq!(answer(&server, path, field).is_some(), expected, "{path}");
     }
-    let server = TestServer::with(|config| config.compression = false);
+    let server = TestServer::over(WIRE, |config| config.compression = false);
     assert_eq!(answer(&server, "/echo", field), None);
     assert_eq!(answer(&server, "/echo?compression=always", field), None);
 }
 
 #[test]
 fn compressed_messages_are_answered_compressed() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let mut client = open(&server, "/echo");
     let long = "what comes again ".repeat(5000);
     for (opcode, message, is_compressed) in [
@@ -107,7 +108,7 @@ fn compressed_messages_are_answered_compressed() {
 
 #[test]
 fn fragments_may_be_cut_anywhere_and_pings_come_between() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let mut client = open(&server, "/echo");
     for cut in 0..=HELLO.len() {
         let (start, end) = HELLO.split_at(cut);
@@ -124,7 +125,7 @@ fn fragments_may_be_cut_anywhere_and_pings_come_between() {
 
 #[test]
 fn a_message_that_arrives_with_the_handshake_is_inflated() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let field = "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
     let mut packet = handshake("/echo").replace("\r\n\r\n", field).into_bytes();
     packet.extend(frame(0xc1, HELLO));
@@ -135,7 +136,7 @@ fn a_message_that_arrives_with_the_handshake_is_inflated() {
 
 #[test]
 fn what_is_no_deflate_data_is_closed_with_1007() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let no_utf8 = open(&server, "/echo").deflate(b"\xff\xff");
     for (what, payload) in [
         ("no block type", &b"\x06"[..]),
@@ -155,7 +156,7 @@ fn what_is_no_deflate_data_is_closed_with_1007() {
 
 #[test]
 fn reserved_bits_where_they_must_not_be_are_closed_with_1002() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     for (what, bytes) in [
         ("RSV1 on a Ping", frame(0xc9, b"")),
         ("RSV1 on a Close", frame(0xc8, b"")),
@@ -172,7 +173,7 @@ fn reserved_bits_where_they_must_not_be_are_closed_with_1002() {
 
 #[test]
 fn a_bomb_is_closed_with_1009() {
-    let server = TestServer::with(|config| config.limits.max_message_size = 100_000);
+    let server = TestServer::over(WIRE, |config| config.limits.max_message_size = 100_000);
     let mut client = open(&server, "/echo");
     let (just, bomb) = (vec![0; 100_000], client.deflate(&vec![0; 64 << 20]));
     assert!(bomb.len() < 100_000);
@@ -183,7 +184,7 @@ fn a_bomb_is_closed_with_1009() {
 
 #[test]
 fn replies_are_compressed_as_ordered() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let mut client = open(&server, "/echo?compression=always");
     assert_eq!(client.agreed, AGREED);
     for text in ["", "x", "Hello"] {
@@ -200,7 +201,7 @@ fn replies_are_compressed_as_ordered() {
 
 #[test]
 fn context_is_kept_where_it_is_ordered() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let mut client = open(&server, "/echo?compression=takeover");
     assert_eq!(client.agreed, "permessage-deflate");
     let text = "It was the best of times, it was the worst of times.";
@@ -218,7 +219,7 @@ fn context_is_kept_where_it_is_ordered() {
 
 #[test]
 fn context_is_kept_for_so_many_and_no_more() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let path = "/echo?compression=takeover";
     let mut clients: Vec<_> = (0..64).map(|_| open(&server, path)).collect();
     assert!(clients.iter().all(|client| client.agreed == "permessage-deflate"));
@@ -236,9 +237,9 @@ fn context_is_kept_for_so_many_and_no_more() {
 
 #[test]
 fn info_tells_what_was_agreed_on() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let fields = "Sec-WebSocket-Extensions: permessage-deflate; x, permessage-deflate, y";
-    let mut client = DeflateClient::offering(server.address, "/echo", fields);
+    let mut client = DeflateClient::offering(server.raw(), "/echo", fields);
     let mut ask = || -> Value { serde_json::from_str(&client.ask("?info")).unwrap() };
     let extensions = ask()["extensions"].take();
     assert_eq!(
@@ -264,7 +265,7 @@ fn info_tells_what_was_agreed_on() {
     }
     let body: Value = serde_json::from_str(&server.raw().get("/info").body).unwrap();
     assert!(body["extensions"]["chosen"].is_null(), "{body}");
-    let (mut raw, _) = offer(server.address, "/chat", fields);
+    let (mut raw, _) = offer(server.raw(), "/chat", fields);
     raw.send(frame(FIN_TEXT, b"?info"));
     let info = loop {
         let frame: Value = serde_json::from_slice(&raw.frame().1).unwrap();
@@ -278,14 +279,14 @@ fn info_tells_what_was_agreed_on() {
 
 /// A session that sends a long text, compressed, and leaves.
 fn converse(program: &Program) {
-    let mut client = DeflateClient::open(program.address(), "/echo");
+    let mut client = DeflateClient::open(program.raw(), "/echo");
     client.ask(&"again and ".repeat(100));
     client.raw.send(frame(FIN_CLOSE, b"\x03\xe8")).assert_ended();
 }
 
 #[test]
 fn the_log_tells_what_went_over_the_wire() {
-    let mut program = Program::start(&[]);
+    let mut program = Program::over(WIRE, &[]);
     converse(&program);
     let line = program.log_line("session 1");
     let (_, bytes) = line.split_once("in 1 (1000 bytes, ").expect(&line);
@@ -294,14 +295,14 @@ fn the_log_tells_what_went_over_the_wire() {
     for bytes in [received, sent] {
         assert!((10..100).contains(&bytes.parse::<u32>().unwrap()), "{line}");
     }
-    Raw::connect(program.address()).upgrade("/echo").send(frame(FIN_CLOSE, b"")).assert_ended();
+    program.raw().upgrade("/echo").send(frame(FIN_CLOSE, b"")).assert_ended();
     let line = program.log_line("session 2");
     assert!(!line.contains("wire"), "{line}");
 }
 
 #[test]
 fn the_log_tells_it_to_programs_too() {
-    let mut program = Program::start(&["--log-format", "json"]);
+    let mut program = Program::over(WIRE, &["--log-format", "json"]);
     converse(&program);
     let line: Value = serde_json::from_str(&program.log_line("session 1")).unwrap();
     let read = |name: &str| line[name].as_u64().unwrap();
@@ -314,9 +315,9 @@ fn the_log_tells_it_to_programs_too() {
 
 #[test]
 fn it_can_be_turned_off() {
-    let program = Program::start(&["--compression", "off"]);
+    let program = Program::over(WIRE, &["--compression", "off"]);
     let field = "Sec-WebSocket-Extensions: permessage-deflate";
-    let (mut raw, response) = offer(program.address(), "/echo", field);
+    let (mut raw, response) = offer(program.raw(), "/echo", field);
     assert_eq!(response.get("Sec-WebSocket-Extensions"), None);
     assert_eq!(raw.send(frame(0xc1, HELLO)).close_code(), 1002);
     assert!(Config::default().compression);
@@ -324,7 +325,7 @@ fn it_can_be_turned_off() {
 
 #[test]
 fn the_stop_is_told_to_who_is_in_the_middle_of_a_message() {
-    let server = TestServer::start();
+    let server = TestServer::over(WIRE, |_| {});
     let mut client = open(&server, "/echo");
     assert_eq!(client.ask("first"), "first");
     client.raw.send(&frame(0xc1, HELLO)[..8]);

@@ -43,6 +43,7 @@ mod over_tls {
 
     mod attacks;
     mod chat;
+    mod compression;
     mod echo;
     mod limits;
     mod protocol;

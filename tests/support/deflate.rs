@@ -1,7 +1,5 @@
 //! A client that speaks permessage-deflate: frames by hand, and zlib.
 
-use std::net::SocketAddr;
-
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 
 use super::client::{Raw, Response, frame, handshake};
@@ -17,9 +15,8 @@ pub struct DeflateClient {
     decompress: Decompress,
 }
 
-/// The response to a handshake with this field.
-pub fn offer(address: SocketAddr, path: &str, field: &str) -> (Raw, Response) {
-    let mut raw = Raw::connect(address);
+/// The response to a handshake with this field, and the connection.
+pub fn offer(mut raw: Raw, path: &str, field: &str) -> (Raw, Response) {
     let request = handshake(path).replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"));
     let response = raw.send(request).response_to_head();
     assert_eq!(response.status, 101);
@@ -27,14 +24,14 @@ pub fn offer(address: SocketAddr, path: &str, field: &str) -> (Raw, Response) {
 }
 
 impl DeflateClient {
-    pub fn open(address: SocketAddr, path: &str) -> DeflateClient {
+    pub fn open(raw: Raw, path: &str) -> DeflateClient {
         let field = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits";
-        DeflateClient::offering(address, path, field)
+        DeflateClient::offering(raw, path, field)
     }
 
     /// With another offer.
-    pub fn offering(address: SocketAddr, path: &str, field: &str) -> DeflateClient {
-        let (raw, response) = offer(address, path, field);
+    pub fn offering(raw: Raw, path: &str, field: &str) -> DeflateClient {
+        let (raw, response) = offer(raw, path, field);
         let agreed = response.get("Sec-WebSocket-Extensions").expect("declined").to_owned();
         DeflateClient {
             raw,
