@@ -4,7 +4,7 @@
 //! Invariants: see `chat`. A member is in its room exactly as long as its [`Member`] lives, or until
 //! its outbox overflows.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -157,12 +157,12 @@ impl Room {
 impl State {
     /// `name`, or with a number where somebody has that.
     fn own_name(&self, name: String) -> String {
-        let is_taken = |name: &str| self.members.values().any(|place| place.name == name);
-        if !is_taken(&name) {
+        let taken: HashSet<_> = self.members.values().map(|place| place.name.as_str()).collect();
+        if !taken.contains(name.as_str()) {
             return name;
         }
         let numbered = (2_u64..).map(|number| format!("{name}-{number}"));
-        numbered.skip_while(|name| is_taken(name)).take(1).collect()
+        numbered.skip_while(|name| taken.contains(name.as_str())).take(1).collect()
     }
 
     /// Puts an event into every outbox. Who does not keep up is out of the room, which the others
