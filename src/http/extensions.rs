@@ -4,7 +4,7 @@
 //! What it is not: a judge of parameters; whose extension it is knows them.
 //! Invariant: what is malformed is never chosen, and declined by silence like all that is not known.
 
-use super::head::{Head, is_tchar};
+use super::head::{Head, is_token, token_or_quoted};
 
 /// An offer that is well formed.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,10 +26,7 @@ pub(crate) struct Extension {
 /// What is offered, in order of preference, each with its parameters. A parameter in quotes holds a
 /// token, and so no comma.
 pub(crate) fn offered(head: &Head) -> impl Iterator<Item = &str> {
-    head.all("Sec-WebSocket-Extensions")
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|offer| !offer.is_empty())
+    head.list("Sec-WebSocket-Extensions").filter(|offer| !offer.is_empty())
 }
 
 /// The first offer that `agree` takes, with its number.
@@ -46,21 +43,13 @@ fn parse(offer: &str) -> Option<Offer<'_>> {
 
 fn parameter(text: &str) -> Option<(&str, Option<String>)> {
     let Some((name, value)) = text.split_once('=') else { return Some((token(text)?, None)) };
-    Some((token(name.trim_end())?, Some(unquote(value.trim_start())?)))
-}
-
-/// The token that a value is, in quotes or without.
-fn unquote(value: &str) -> Option<String> {
-    let Some(quoted) = value.strip_prefix('"') else { return token(value).map(str::to_owned) };
-    let (mut value, mut characters) = (String::new(), quoted.strip_suffix('"')?.chars());
-    while let Some(character) = characters.next() {
-        value.push(if character == '\\' { characters.next()? } else { character });
-    }
-    token(&value).map(str::to_owned)
+    // In quotes or without, it is a token.
+    let value = token_or_quoted(value.trim_start()).filter(|value| is_token(value))?;
+    Some((token(name.trim_end())?, Some(value)))
 }
 
 fn token(text: &str) -> Option<&str> {
-    (!text.is_empty() && text.chars().all(is_tchar)).then_some(text)
+    is_token(text).then_some(text)
 }
 
 #[cfg(test)]

@@ -71,11 +71,14 @@ impl Head {
         self.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 
-    /// Whether a comma-separated field, repeated or not, lists `token`.
+    /// The elements of a comma-separated field, repeated or not; empty ones, too.
+    pub(crate) fn list<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.all(name).flat_map(|value| value.split(',')).map(str::trim)
+    }
+
+    /// Whether such a field lists `token`.
     pub(crate) fn lists(&self, name: &str, token: &str) -> bool {
-        self.all(name)
-            .flat_map(|value| value.split(','))
-            .any(|listed| listed.trim().eq_ignore_ascii_case(token))
+        self.list(name).any(|listed| listed.eq_ignore_ascii_case(token))
     }
 
     /// Whether the connection may serve another request.
@@ -133,8 +136,27 @@ pub(crate) fn fill(stream: &mut impl Read, buffer: &mut Vec<u8>, room: usize) ->
 }
 
 /// A character of a token (RFC 9110, section 5.6.2).
-pub(crate) fn is_tchar(c: char) -> bool {
+fn is_tchar(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
+}
+
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(is_tchar)
+}
+
+/// The value of a parameter; none where it is neither a token, or nothing at all, nor a quoted string.
+pub(super) fn token_or_quoted(value: &str) -> Option<String> {
+    let Some(opened) = value.strip_prefix('"') else {
+        return value.chars().all(is_tchar).then(|| value.to_owned());
+    };
+    let (mut text, mut characters) = (String::new(), opened.chars());
+    loop {
+        match characters.next()? {
+            '"' => return characters.as_str().is_empty().then_some(text),
+            '\\' => text.push(characters.next()?),
+            other => text.push(other),
+        }
+    }
 }
 
 /// Whether a blank line ends in what came after the first `seen` bytes.

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use serde::{Serialize, Serializer};
 
-use super::head::is_tchar;
+use super::head::token_or_quoted;
 
 /// An address, and its port where that is known.
 pub(crate) type Node = (IpAddr, Option<u16>);
@@ -105,21 +105,6 @@ fn named_by(element: &str) -> Result<String, Remark> {
         (None, _) if element.contains('=') => Err(Remark::Unnamed),
         (Some(value), None) => token_or_quoted(value).ok_or_else(malformed),
         (None | Some(_), _) => Err(malformed()),
-    }
-}
-
-/// The value of a parameter; none where it is neither a token nor a quoted string.
-fn token_or_quoted(value: &str) -> Option<String> {
-    let Some(opened) = value.strip_prefix('"') else {
-        return value.chars().all(is_tchar).then(|| value.to_owned());
-    };
-    let (mut text, mut characters) = (String::new(), opened.chars());
-    loop {
-        match characters.next()? {
-            '"' => return characters.as_str().is_empty().then_some(text),
-            '\\' => text.push(characters.next()?),
-            other => text.push(other),
-        }
     }
 }
 

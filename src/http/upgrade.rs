@@ -7,7 +7,7 @@
 use tungstenite::handshake::derive_accept_key;
 
 use super::extensions::Extension;
-use super::head::{Head, is_tchar};
+use super::head::{Head, is_token};
 use crate::control::HandshakeOrders;
 
 /// Whether the request means to become a WebSocket, even if it says so wrongly.
@@ -49,10 +49,7 @@ pub(crate) fn chosen_subprotocol<'a>(head: &'a Head, orders: &HandshakeOrders) -
 
 /// Offered subprotocols that are tokens, in order of preference.
 pub(crate) fn offered_subprotocols(head: &Head) -> impl Iterator<Item = &str> {
-    head.all("Sec-WebSocket-Protocol")
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|name| !name.is_empty() && name.chars().all(is_tchar))
+    head.list("Sec-WebSocket-Protocol").filter(|name| is_token(name))
 }
 
 #[cfg(test)]

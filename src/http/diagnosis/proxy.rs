@@ -26,11 +26,7 @@ pub(super) fn was_asked_for(head: &Head, authority: &str) -> bool {
             let (name, value) = pair.trim().split_once('=')?;
             name.eq_ignore_ascii_case("host").then(|| value.trim_matches('"'))
         });
-    head.all("X-Forwarded-Host")
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .chain(forwarded)
-        .any(|host| host.eq_ignore_ascii_case(authority))
+    head.list("X-Forwarded-Host").chain(forwarded).any(|host| host.eq_ignore_ascii_case(authority))
 }
 
 /// How an upgrade gets through, and with it the Host that its page is compared with.
