@@ -22,17 +22,18 @@ use crate::control::SessionOrders;
 use crate::http::endpoint::Endpoint;
 use crate::http::forwarded::Client;
 use crate::http::head::Head;
-use crate::http::info::{self, Opened, Shrunk};
+use crate::http::info::{self, Opened};
 use crate::http::upgrade::Chosen;
 use crate::net::address::Address;
 use crate::net::admission::SessionPermit;
 use crate::net::socket::Socket;
 use crate::ops::metrics::Metrics;
 use crate::ops::roll::{About, Presence};
+use crate::ops::tally::Reached;
 use crate::ws::deflate::Terms;
 use crate::ws::ending::Ending;
 use crate::ws::reply::Replier;
-use crate::ws::session::{self, Opening, Reached, Report};
+use crate::ws::session::{self, Opening, Report};
 
 /// The code of a Close that asks to come back later.
 const TRY_AGAIN: u16 = 1013;
@@ -122,28 +123,15 @@ impl Upgraded<'_> {
         head: Box<Head>,
         upgrade: Upgrade,
     ) -> (Box<Opening>, Box<Holding>) {
-        let Config { reply, clock, .. } = &self.context.config;
         let Upgrade { endpoint, chosen, deflate, mut orders, ticket, permit } = upgrade;
-        let mut courier = None;
-        let replier = match (endpoint, ticket) {
-            (Endpoint::Tutorial, _) => Replier::tutorial(reply.clone(), clock.clone()),
-            (Endpoint::Chat, Some(ticket)) => match self.join(ticket) {
-                Ok((talk, started)) => {
-                    courier = Some(Box::new(started));
-                    Replier::Chat(Box::new(talk))
-                }
-                Err(why) => {
-                    orders = Some(Box::new(SessionOrders::close(TRY_AGAIN, why)));
-                    Replier::Verbatim
-                }
-            },
-            (Endpoint::Echo | Endpoint::Chat, _) => Replier::Verbatim,
-        };
+        let (replier, courier) = self.replier(endpoint, ticket).unwrap_or_else(|why| {
+            orders = Some(Box::new(SessionOrders::close(TRY_AGAIN, why)));
+            (Replier::Verbatim, None)
+        });
         // What is left of the head's buffer would become the session's own, all of it resident.
         self.early.shrink_to_fit();
         let (client, local, tls) = (self.client.clone(), self.local, self.socket.tls().cloned());
         let introduce = move |reached: Option<Reached>| {
-            let reached = reached.map(told);
             let opened = Some(Opened { number, chosen: &chosen, reached });
             info::text(&info::describe(&head, &client, local, tls.as_ref(), opened))
         };
@@ -157,6 +145,24 @@ impl Upgraded<'_> {
             live: None,
         });
         (opening, Box::new(Holding { _courier: courier, _permit: permit, presence: None }))
+    }
+
+    /// How the session answers, and who carries that where it does not by itself; or why it cannot be
+    /// in a room now.
+    fn replier(
+        &mut self,
+        endpoint: Endpoint,
+        ticket: Option<Ticket>,
+    ) -> Result<(Replier, Option<Box<Courier>>), String> {
+        let Config { reply, clock, .. } = &self.context.config;
+        Ok(match (endpoint, ticket) {
+            (Endpoint::Tutorial, _) => (Replier::tutorial(reply.clone(), clock.clone()), None),
+            (Endpoint::Chat, Some(ticket)) => {
+                let (talk, courier) = self.join(ticket)?;
+                (Replier::Chat(Box::new(talk)), Some(Box::new(courier)))
+            }
+            (Endpoint::Echo | Endpoint::Chat, _) => (Replier::Verbatim, None),
+        })
     }
 
     /// Enters the operator's list, and has the socket measured.
@@ -205,15 +211,6 @@ impl Upgraded<'_> {
         let courier = Courier::start(&outbox, self.socket.writer(), close)
             .map_err(|_| "no thread could be made".to_owned())?;
         Ok((Talk::new(member, Instant::now()), courier))
-    }
-}
-
-/// In the words of `?info`.
-fn told(reached: Reached) -> info::Reached {
-    let Reached { received, answered, on_wire } = reached;
-    info::Reached {
-        received: Shrunk { bytes: received, on_the_wire: on_wire.received },
-        sent: Shrunk { bytes: answered, on_the_wire: on_wire.sent },
     }
 }
 

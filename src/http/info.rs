@@ -16,6 +16,7 @@ use super::response::Response;
 use super::upgrade::{Chosen, offered_subprotocols};
 use crate::net::address::Address;
 use crate::net::tls::{self, Agreement};
+use crate::ops::tally::Reached;
 
 /// The answer; its fields stand in this order.
 #[derive(Debug, Serialize)]
@@ -57,20 +58,6 @@ struct Extensions<'a> {
     declined: Vec<&'a str>,
     /// Where compression was chosen.
     reached: Option<Reached>,
-}
-
-/// What compression has reached so far.
-#[derive(Debug, Serialize)]
-pub(crate) struct Reached {
-    pub(crate) received: Shrunk,
-    pub(crate) sent: Shrunk,
-}
-
-/// Payload one way, in bytes.
-#[derive(Debug, Serialize)]
-pub(crate) struct Shrunk {
-    pub(crate) bytes: u64,
-    pub(crate) on_the_wire: u64,
 }
 
 /// What is known of a request that has become a WebSocket.
@@ -146,6 +133,7 @@ mod tests {
     use crate::config::Limits;
     use crate::http::extensions::Extension;
     use crate::http::head::parse;
+    use crate::ops::tally::Shrunk;
 
     fn client(peer: &str) -> Client {
         Client::of_connection(Address::Ip(peer.parse().unwrap()))

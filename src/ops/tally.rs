@@ -1,6 +1,8 @@
-//! What went one way over a WebSocket, as the log and the operator's list tell it.
+//! What went over a WebSocket, as the log, the operator's list and `?info` tell it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
 
 /// Messages, and their payload in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,6 +22,20 @@ impl Tally {
     pub(crate) fn and(self, other: Tally) -> Tally {
         Tally { messages: self.messages + other.messages, bytes: self.bytes + other.bytes }
     }
+}
+
+/// What compression has reached: payload in bytes, as it was and on the wire.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Reached {
+    pub(crate) received: Shrunk,
+    pub(crate) sent: Shrunk,
+}
+
+/// One way of it.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Shrunk {
+    pub(crate) bytes: u64,
+    pub(crate) on_the_wire: u64,
 }
 
 /// A tally that one thread keeps, and others look at meanwhile: for the one it is a plain store.

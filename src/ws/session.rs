@@ -29,21 +29,13 @@ use crate::control::{End, SessionOrders};
 use crate::net::linger::linger;
 use crate::net::socket::{Patience, Transport};
 use crate::ops::roll::Live;
-use crate::ops::tally::Tally;
+use crate::ops::tally::{Reached, Shrunk, Tally};
 
 /// A message that asks what the server saw of the handshake: the first one, or with compression any.
 const INFO_REQUEST: &str = "?info";
 
 /// What the server saw of the handshake, and what compression has reached since.
 pub(crate) type Introduction = Box<dyn Fn(Option<Reached>) -> String>;
-
-/// What compression has reached so far: payload in bytes, as it was and on the wire.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Reached {
-    pub(crate) received: u64,
-    pub(crate) answered: u64,
-    pub(crate) on_wire: OnWire,
-}
 
 /// What a session begins with.
 pub(crate) struct Opening {
@@ -222,9 +214,8 @@ impl<'a, T: Transport> Session<'a, T> {
     #[cold]
     fn introduce(&mut self, message: &Message) -> Option<Message> {
         let reached = self.ws.get_ref().on_wire().map(|on_wire| Reached {
-            received: self.received.bytes,
-            answered: self.answered.bytes,
-            on_wire,
+            received: Shrunk { bytes: self.received.bytes, on_the_wire: on_wire.received },
+            sent: Shrunk { bytes: self.answered.bytes, on_the_wire: on_wire.sent },
         });
         let introduce = self.introduction.take()?;
         let is_asked = matches!(message, Message::Text(text) if text.as_str() == INFO_REQUEST);
