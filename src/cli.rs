@@ -75,8 +75,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ORIGIN", env = "WSECHO_ALLOW_ORIGIN", value_delimiter = ',')]
     allow_origin: Vec<String>,
 
-    /// A proxy, by IP or CIDR (or unix, for whoever connects on a Unix socket), whose `Forwarded` or `X-Forwarded-For` says who the client is, in the
-    /// log and for --max-connections-per-ip; repeat it for more.
+    /// A proxy, by IP or CIDR (or unix, for whoever connects on a Unix socket), whose `Forwarded` or
+    /// `X-Forwarded-For` says who the client is, in the log and for --max-connections-per-ip; repeat
+    /// it for more.
     #[arg(long, value_name = "CIDR", env = "WSECHO_TRUSTED_PROXY", value_delimiter = ',')]
     trusted_proxy: Vec<Network>,
 

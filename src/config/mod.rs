@@ -146,8 +146,9 @@ pub struct Limits {
     /// `/healthz` answer while every session place is taken. Default 64. Beyond it: 503.
     pub reserve: usize,
     /// Connections from one IP address, whatever they do; behind a trusted proxy, requests and
-    /// sessions of one client. The peers on a Unix socket have none, and are not counted. Default: no limit, because a proxy that is not known as one is one address.
-    /// Beyond it: 503 with `Retry-After`.
+    /// sessions of one client. The peers on a Unix socket have none, and are not counted. Default: no
+    /// limit, because a proxy that is not known as one is one address. Beyond it: 503 with
+    /// `Retry-After`.
     pub max_connections_per_ip: Option<usize>,
     /// WebSocket message in bytes, whole or in fragments. Default 1 MiB; see
     /// [`MAX_MESSAGE_SIZE_CEILING`]. Beyond it: Close 1009.

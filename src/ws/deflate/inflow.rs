@@ -145,7 +145,8 @@ impl Inflow {
         Ok(length)
     }
 
-    /// Makes something of what was read. Not in the frame that the wait for the next is in. Returns false when there is nothing left.
+    /// Makes something of what was read; not in the frame of the wait for the next. Returns false when
+    /// there is nothing left.
     #[inline(never)]
     fn advance(&mut self) -> io::Result<bool> {
         match self.place {
