@@ -53,6 +53,7 @@ mod config;
 mod connection;
 mod context;
 mod control;
+mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -13,14 +13,11 @@ use std::time::{Duration, Instant};
 
 use socket2::SockAddr;
 
+use crate::frame::{CLOSE, FIN, TEXT};
 use crate::net::address::Address;
 use crate::net::listen::connect;
 use crate::net::socket::{Patience, Socket, Transport};
 use crate::net::tls;
-
-/// First bytes of a text and of a Close, each in one frame.
-const TEXT: u8 = 0x81;
-const CLOSE: u8 = 0x88;
 
 /// A client that proves that its server lives. See [`Server::probe`](crate::Server::probe).
 #[derive(Debug)]
@@ -64,7 +61,9 @@ impl Probe {
             status => status?,
         };
         match status.as_str() {
-            "101" => [TEXT, CLOSE].into_iter().try_for_each(|kind| exchange(&mut server, kind)),
+            "101" => [FIN | TEXT, FIN | CLOSE]
+                .into_iter()
+                .try_for_each(|kind| exchange(&mut server, kind)),
             "503" => Ok(()),
             other => Err(io::Error::other(format!("the handshake's status is {other}"))),
         }

@@ -14,11 +14,8 @@ use std::time::Duration;
 
 use super::event::Encoded;
 use crate::config::chat::OWN_WAITING;
+use crate::frame::{CLOSE, FIN, TEXT, split};
 use crate::ops::tally::{SeenTally, Tally};
-
-/// First bytes of frames: the last one of a text, a Close.
-const TEXT: u8 = 0x81;
-const CLOSE: u8 = 0x88;
 
 /// See the module.
 #[derive(Debug)]
@@ -88,7 +85,7 @@ impl Outbox {
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         if !state.closed {
             state.own += 1;
-            state.closed = frame.first() == Some(&CLOSE);
+            state.closed = frame.first() == Some(&(FIN | CLOSE));
             self.add(state, frame.into());
         }
     }
@@ -211,12 +208,8 @@ fn write(frames: &VecDeque<Encoded>, out: &mut impl Write) -> io::Result<()> {
 
 /// The bytes of payload in a text frame; none in another, which is no message.
 fn payload(frame: &[u8]) -> Option<usize> {
-    let header = match frame.len() {
-        0..128 => 2,
-        128..65540 => 4,
-        _ => 10,
-    };
-    (frame.first() == Some(&TEXT)).then(|| frame.len() - header)
+    let (first, payload) = split(frame);
+    (first == FIN | TEXT).then_some(payload.len())
 }
 
 #[cfg(test)]

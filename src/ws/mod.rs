@@ -2,7 +2,6 @@
 
 pub(crate) mod deflate;
 pub(crate) mod ending;
-mod frame;
 pub(crate) mod keepalive;
 pub(crate) mod reply;
 mod script;

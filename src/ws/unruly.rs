@@ -8,10 +8,10 @@
 //!       ──▶ data? spoilt (bad=…), or cut in pieces (fragment=N) ──▶ socket
 //! ```
 
-use super::frame::{
+use crate::control::{Bad, FrameOrders};
+use crate::frame::{
     BINARY, CONTINUATION, FIN, MASKED, OPCODE, PONG, RESERVED, RSV1, TEXT, header, split,
 };
-use crate::control::{Bad, FrameOrders};
 
 /// Any key will do; this one is easy to see.
 const MASK_KEY: [u8; 4] = [0x0f, 0xf0, 0x0f, 0xf0];

@@ -14,7 +14,7 @@ use super::agreement::Agreement;
 use super::inflater::Inflater;
 use super::pool::Pool;
 use crate::config::tuning::DEFLATE_CHUNK;
-use crate::ws::frame::{BINARY, CONTINUATION, FIN, MASKED, OPCODE, RSV1, TEXT, header};
+use crate::frame::{BINARY, CONTINUATION, FIN, MASKED, OPCODE, RSV1, TEXT, header};
 
 /// The longest header that a client's frame can have.
 const HEADER_MAX: usize = 14;

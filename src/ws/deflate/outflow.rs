@@ -13,7 +13,7 @@ use super::agreement::Agreement;
 use super::inflater::TAIL;
 use super::pool::{Deflater, Pool};
 use crate::config::tuning::DEFLATE_MIN;
-use crate::ws::frame::{BINARY, OPCODE, RSV1, TEXT, header, split};
+use crate::frame::{BINARY, OPCODE, RSV1, TEXT, header, split};
 
 /// An empty message, compressed: RFC 7692, section 7.2.3.6.
 const EMPTY: &[u8] = &[0];

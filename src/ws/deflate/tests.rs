@@ -82,7 +82,7 @@ impl Client {
 
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     const KEY: [u8; 4] = [1, 0x82, 3, 0x44];
-    let mut frame = crate::ws::frame::header(first, payload.len());
+    let mut frame = crate::frame::header(first, payload.len());
     frame[1] |= 0x80;
     frame.extend(KEY);
     frame.extend(payload.iter().zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key));
@@ -322,12 +322,11 @@ fn a_bomb_is_inflated_to_the_limit_and_no_further() {
 /// Frames that leave instead of these messages, each with its first byte and its payload.
 fn sent(terms: Terms, messages: &[&[u8]]) -> Vec<(u8, Vec<u8>)> {
     let mut deflate = Deflate::new(terms, Vec::new());
-    let plain =
-        |payload: &[u8]| [&crate::ws::frame::header(0x82, payload.len())[..], payload].concat();
+    let plain = |payload: &[u8]| [&crate::frame::header(0x82, payload.len())[..], payload].concat();
     let mut rewrite = |payload: &&[u8]| {
         let frame = plain(payload);
         let frame = deflate.rewrite(&frame);
-        let (first, payload) = crate::ws::frame::split(&frame);
+        let (first, payload) = crate::frame::split(&frame);
         (first, payload.to_vec())
     };
     messages.iter().map(&mut rewrite).collect()
@@ -437,7 +436,7 @@ fn what_is_borrowed_is_given_back() {
     assert_eq!(pool.kept(), (0, 0), "all are in use");
     for session in &mut sessions {
         assert_eq!(hear(session, &frame(0x80, end)), 0, "while it waits");
-        let reply = [&crate::ws::frame::header(0x81, long.len()), long.as_bytes()].concat();
+        let reply = [&crate::frame::header(0x81, long.len()), long.as_bytes()].concat();
         assert!(session.rewrite(&reply).len() < reply.len());
     }
     assert_eq!(pool.kept(), (1, DEFLATE_KEPT));

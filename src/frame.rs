@@ -1,21 +1,22 @@
-//! Frames as bytes, for the stages between tungstenite and the socket.
+//! Frames as bytes, for who stands between tungstenite and the socket, or has none.
 //!
 //! What it is: the bits of RFC 6455, section 5.2, and a server's frame taken apart and put together.
 //! What it is not: a parser of what clients send; tungstenite is that.
 
-pub(super) const FIN: u8 = 0x80;
-pub(super) const RSV1: u8 = 0x40;
-pub(super) const OPCODE: u8 = 0x0f;
-pub(super) const CONTINUATION: u8 = 0x0;
-pub(super) const TEXT: u8 = 0x1;
-pub(super) const BINARY: u8 = 0x2;
+pub(crate) const FIN: u8 = 0x80;
+pub(crate) const RSV1: u8 = 0x40;
+pub(crate) const OPCODE: u8 = 0x0f;
+pub(crate) const CONTINUATION: u8 = 0x0;
+pub(crate) const TEXT: u8 = 0x1;
+pub(crate) const BINARY: u8 = 0x2;
 /// The first opcode that RFC 6455 keeps for later.
-pub(super) const RESERVED: u8 = 0x3;
-pub(super) const PONG: u8 = 0xa;
-pub(super) const MASKED: u8 = 0x80;
+pub(crate) const RESERVED: u8 = 0x3;
+pub(crate) const CLOSE: u8 = 0x8;
+pub(crate) const PONG: u8 = 0xa;
+pub(crate) const MASKED: u8 = 0x80;
 
 /// The first byte and the payload of a frame without a mask.
-pub(super) fn split(frame: &[u8]) -> (u8, &[u8]) {
+pub(crate) fn split(frame: &[u8]) -> (u8, &[u8]) {
     let header = match frame.get(1) {
         None => return (0, &[]),
         Some(126) => 4,
@@ -26,7 +27,7 @@ pub(super) fn split(frame: &[u8]) -> (u8, &[u8]) {
 }
 
 /// The header of a frame without a mask.
-pub(super) fn header(first: u8, length: usize) -> Vec<u8> {
+pub(crate) fn header(first: u8, length: usize) -> Vec<u8> {
     let mut header = vec![first];
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(length @ 0..126), _) => header.push(length),
