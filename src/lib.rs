@@ -47,36 +47,32 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
 
-mod admin;
 mod chat;
 mod config;
 mod connection;
-mod context;
-mod control;
 mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod handshake;
 mod http;
+mod metrics;
 mod net;
-mod ops;
-mod probe;
 mod server;
-mod upgraded;
-mod ws;
+mod session;
 
 pub use config::{
     Certificate, ChatLimits, Clock, Config, DEFAULT_PORT, LONG_TIME, Limits, Listen, ListenError,
     MAX_MESSAGE_SIZE_CEILING, Network, NetworkError, TUTORIAL_REPLY, Template, TemplateError,
     Timeouts, timestamp,
 };
-pub use control::help as control_help;
 #[cfg(feature = "tls")]
 #[doc(hidden)]
 pub use net::tls::AnyCertificate;
 pub use net::tls::CertificateError;
-pub use ops::descriptors::raise_descriptor_limit;
-pub use ops::mappings::mapping_shortage;
-pub use probe::Probe;
-pub use server::{Error, Renewer, Server, Stopper};
-pub use ws::ending::meaning as close_code_meaning;
+pub use server::descriptors::raise_descriptor_limit;
+pub use server::mappings::mapping_shortage;
+pub use server::probe::Probe;
+pub use server::{CertificateReloader, Error, Server, Stopper};
+pub use session::end::meaning as close_code_meaning;
+pub use session::faults::help as fault_help;

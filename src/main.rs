@@ -12,12 +12,6 @@ use wsecho::{Config, Error, Listen, Server, Stopper, mapping_shortage, raise_des
 
 mod check;
 mod cli;
-mod logging;
-#[cfg(test)]
-mod packaging;
-#[cfg(feature = "tls")]
-mod renewal;
-mod service;
 
 fn main() -> ExitCode {
     let mut options = cli::Options::typed();
@@ -28,7 +22,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(options: cli::Options) -> ExitCode {
-    logging::start(options.level(), options.format());
+    cli::logging::start(options.level(), options.format());
     let config = options.into_config().unwrap_or_else(|error| error.exit());
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
@@ -50,15 +44,18 @@ fn run(config: Config) -> Result<(), Error> {
             "--max-connections needs {needed} memory mappings and vm.max_map_count is {limit}; raise it (sysctl) or lower --max-connections"
         );
     }
-    let passed = service::listeners().map_err(Error::Inherited)?;
-    let server =
-        if passed.is_empty() { Server::bind(config)? } else { Server::over(passed, config)? };
+    let passed = cli::service::listeners().map_err(Error::Inherited)?;
+    let server = if passed.is_empty() {
+        Server::bind(config)?
+    } else {
+        Server::from_listeners(passed, config)?
+    };
     #[cfg(feature = "tls")]
-    renewal::on_hangup(&server).map_err(Error::Thread)?;
+    cli::reload::on_hangup(&server).map_err(Error::Thread)?;
     stop_on_signals(server.stopper());
     announce(&server);
     if let Some(probe) = server.probe() {
-        service::keep_watchdog(probe).map_err(Error::Thread)?;
+        cli::service::keep_watchdog(probe).map_err(Error::Thread)?;
     }
     server.run()
 }
@@ -66,7 +63,7 @@ fn run(config: Config) -> Result<(), Error> {
 /// Says where to connect, to people, scripts and the service manager; a closed stdout is no reason
 /// not to serve.
 fn announce(server: &Server) {
-    let scheme = if server.renewer().is_some() { "https" } else { "http" };
+    let scheme = if server.certificate_reloader().is_some() { "https" } else { "http" };
     let urls: Vec<_> = server.listening().iter().map(|listen| url(listen, scheme)).collect();
     let mut out = std::io::stdout().lock();
     for url in &urls {
@@ -76,7 +73,7 @@ fn announce(server: &Server) {
         let _ = writeln!(out, "admin on {}", url(&admin, "http"));
     }
     let _ = out.flush();
-    service::ready(&format!("listening on {}", urls.join(", ")));
+    cli::service::ready(&format!("listening on {}", urls.join(", ")));
 }
 
 fn url(listen: &Listen, scheme: &str) -> String {
@@ -97,7 +94,7 @@ fn stop_on_signals(stopper: Stopper) {
             std::process::exit(INTERRUPTED);
         }
         info!("stopping; a second signal ends the process at once");
-        service::stopping();
+        cli::service::stopping();
         stopper.stop();
     };
     if let Err(error) = ctrlc::set_handler(handler) {

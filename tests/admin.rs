@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tungstenite::Message;
 
 use crate::support::client::{
-    Client, FIN_CLOSE, FIN_PING, FIN_PONG, FIN_TEXT, PATIENCE, Raw, Response, frame, handshake,
+    Client, FIN_CLOSE, FIN_PING, FIN_PONG, FIN_TEXT, Raw, Response, TIMEOUT, frame, handshake,
 };
 use crate::support::program::{Program, command, tool};
 
@@ -39,7 +39,7 @@ fn ask(program: &Program, path: &str) -> Response {
 
 /// Looks again and again, as a thread is done with its peer shortly after the peer is.
 fn wait_until<T>(mut look: impl FnMut() -> Result<T, String>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         match look() {
             Ok(seen) => return seen,

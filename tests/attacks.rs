@@ -14,7 +14,7 @@ use socket2::SockRef;
 use tungstenite::Message;
 
 use super::WIRE;
-use crate::support::client::{FIN_BINARY, FIN_PING, FIN_TEXT, PATIENCE, frame, handshake};
+use crate::support::client::{FIN_BINARY, FIN_PING, FIN_TEXT, TIMEOUT, frame, handshake};
 use crate::support::program::{Program, Vitals, command, tool};
 use crate::support::stream::Wire;
 
@@ -49,7 +49,7 @@ fn slow_head() {
         // A byte now and then: each one in time, all of them never.
         stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
         while stream.write_all(b"x").is_ok() && stream.peek(&mut [0]).is_err() {}
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         assert_eq!(raw.response().status, 408);
     });
 }
@@ -209,7 +209,7 @@ fn fragmented_message_that_never_ends() {
                 break;
             }
         }
-        raw.0.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
+        raw.0.get_ref().set_read_timeout(Some(TIMEOUT)).unwrap();
         assert_eq!(raw.close_code(), 1009);
     });
 }

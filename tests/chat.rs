@@ -7,7 +7,7 @@ use serde_json::Value;
 use tungstenite::Message;
 
 use super::WIRE;
-use crate::support::client::{Client, FIN_CLOSE, FIN_TEXT, PATIENCE, frame};
+use crate::support::client::{Client, FIN_CLOSE, FIN_TEXT, TIMEOUT, frame};
 use crate::support::program::Program;
 use crate::support::server::TestServer;
 
@@ -124,7 +124,7 @@ fn a_room_forgets_when_it_is_empty_and_greets_while_it_is_not() {
     bob.client.0.close(None).unwrap();
     bob.client.assert_closed();
     // The room is gone soon after the server has closed to the last member.
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let first_seq = || {
         let mut new = Member::join(server.open("/chat?name=new"));
         new.say("new");

@@ -229,7 +229,7 @@ fn context_is_kept_for_so_many_and_no_more() {
     let mut left = clients.pop().unwrap();
     left.raw.send(frame(FIN_CLOSE, b"")).assert_ended();
     // The place is free before the end is seen, or soon after.
-    let deadline = std::time::Instant::now() + crate::support::client::PATIENCE;
+    let deadline = std::time::Instant::now() + crate::support::client::TIMEOUT;
     while open(&server, path).agreed == AGREED {
         assert!(std::time::Instant::now() < deadline, "the place is not given back");
     }

@@ -11,7 +11,7 @@ use socket2::SockRef;
 use tempfile::TempDir;
 use tungstenite::Message;
 
-use crate::support::client::{Client, FIN_CLOSE, FIN_TEXT, PATIENCE, Raw, frame, handshake};
+use crate::support::client::{Client, FIN_CLOSE, FIN_TEXT, Raw, TIMEOUT, frame, handshake};
 use crate::support::program::{Program, command, tool};
 
 /// The service manager's end of the notifications.
@@ -24,7 +24,7 @@ impl Manager {
     fn new() -> Manager {
         let folder = tempfile::tempdir().unwrap();
         let socket = UnixDatagram::bind(folder.path().join("notify")).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(TIMEOUT)).unwrap();
         Manager { socket, folder }
     }
 

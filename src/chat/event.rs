@@ -10,7 +10,7 @@ use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 
 /// A whole frame, ready to be written; one for all who are sent it.
-pub(crate) type Encoded = Arc<[u8]>;
+pub(crate) type EncodedFrame = Arc<[u8]>;
 
 /// An event.
 #[derive(Debug, Serialize)]
@@ -34,7 +34,7 @@ pub(crate) enum Event<'a> {
 }
 
 impl Event<'_> {
-    pub(crate) fn encode(&self) -> Encoded {
+    pub(crate) fn encode(&self) -> EncodedFrame {
         // Strings and numbers always become JSON.
         let json = serde_json::to_vec(self).unwrap_or_default();
         encoded(Frame::message(json, OpCode::Data(Data::Text), true))
@@ -42,11 +42,11 @@ impl Event<'_> {
 }
 
 /// The Close for a member who does not keep up.
-pub(crate) fn too_slow(reason: &str) -> Encoded {
+pub(crate) fn too_slow(reason: &str) -> EncodedFrame {
     encoded(Frame::close(Some(CloseFrame { code: CloseCode::Again, reason: reason.into() })))
 }
 
-fn encoded(frame: Frame) -> Encoded {
+fn encoded(frame: Frame) -> EncodedFrame {
     let mut bytes = Vec::with_capacity(frame.len());
     // A Vec takes every byte.
     let _ = frame.format(&mut bytes);

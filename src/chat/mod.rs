@@ -12,8 +12,8 @@
 
 pub(crate) mod courier;
 mod event;
+pub(crate) mod join_request;
+pub(crate) mod member;
 pub(crate) mod outbox;
 mod rate;
 pub(crate) mod room;
-pub(crate) mod talk;
-pub(crate) mod ticket;

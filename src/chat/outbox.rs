@@ -12,24 +12,24 @@ use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::event::Encoded;
+use super::event::EncodedFrame;
 use crate::config::chat::OWN_WAITING;
 use crate::frame::{CLOSE, FIN, TEXT, split};
-use crate::ops::tally::{SeenTally, Tally};
+use crate::metrics::tally::{SharedTally, Tally};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     limit: usize,
-    state: Mutex<State>,
+    state: Mutex<OutboxState>,
     changed: Condvar,
     /// What has been written; the courier's.
-    delivered: Arc<SeenTally>,
+    delivered: Arc<SharedTally>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    frames: VecDeque<Encoded>,
+struct OutboxState {
+    frames: VecDeque<EncodedFrame>,
     /// How many of them the limit does not count: the greeting, and the session's own.
     own: usize,
     /// Nothing is taken any more.
@@ -44,7 +44,7 @@ struct State {
 
 /// A frame that was not taken, because too many wait already.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Full;
+pub(crate) struct OutboxFull;
 
 impl Outbox {
     /// `limit`: events that may wait.
@@ -58,20 +58,20 @@ impl Outbox {
     }
 
     /// Adds an event. Into a closed outbox it falls silently: its member is leaving.
-    pub(crate) fn put(&self, frame: Encoded) -> Result<(), Full> {
+    pub(crate) fn put(&self, frame: EncodedFrame) -> Result<(), OutboxFull> {
         let state = self.lock();
         if state.closed {
             return Ok(());
         }
         if state.frames.len() - state.own >= self.limit {
-            return Err(Full);
+            return Err(OutboxFull);
         }
         self.add(state, frame);
         Ok(())
     }
 
     /// Adds a frame that greets a newcomer, before there is a courier.
-    pub(crate) fn greet(&self, frame: Encoded) {
+    pub(crate) fn greet(&self, frame: EncodedFrame) {
         let mut state = self.lock();
         state.own += 1;
         self.add(state, frame);
@@ -80,7 +80,7 @@ impl Outbox {
     /// Adds a frame of the member's own session; waits for the courier while many do. Nothing
     /// follows a Close.
     pub(crate) fn put_own(&self, frame: &[u8]) {
-        let is_full = |state: &mut State| state.own >= OWN_WAITING && !state.closed;
+        let is_full = |state: &mut OutboxState| state.own >= OWN_WAITING && !state.closed;
         let state = self.changed.wait_while(self.lock(), is_full);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         if !state.closed {
@@ -91,7 +91,7 @@ impl Outbox {
     }
 
     /// Wakes the courier if it may be waiting, and not into a lock that is still held.
-    fn add(&self, mut state: MutexGuard<'_, State>, frame: Encoded) {
+    fn add(&self, mut state: MutexGuard<'_, OutboxState>, frame: EncodedFrame) {
         let was_empty = state.frames.is_empty();
         state.frames.push_back(frame);
         drop(state);
@@ -101,7 +101,7 @@ impl Outbox {
     }
 
     /// Drops what waits, but for `goodbye`, and closes.
-    pub(crate) fn overflow(&self, goodbye: Encoded) {
+    pub(crate) fn overflow(&self, goodbye: EncodedFrame) {
         let mut state = self.lock();
         if !state.closed {
             (state.frames, state.own) = (VecDeque::from([goodbye]), 1);
@@ -115,7 +115,7 @@ impl Outbox {
         self.lock().overflowed
     }
 
-    pub(crate) fn delivered(&self) -> &Arc<SeenTally> {
+    pub(crate) fn delivered(&self) -> &Arc<SharedTally> {
         &self.delivered
     }
 
@@ -136,7 +136,7 @@ impl Outbox {
 
     /// Waits until the session is over, `time` at most.
     pub(crate) fn wait_for_session(&self, time: Duration) {
-        let stays = |state: &mut State| !state.left;
+        let stays = |state: &mut OutboxState| !state.left;
         drop(self.changed.wait_timeout_while(self.lock(), time, stays));
     }
 
@@ -147,7 +147,7 @@ impl Outbox {
         let mut end = End { outbox: self, result: Ok(()) };
         let (mut frames, mut delivered) = (VecDeque::new(), Tally::default());
         loop {
-            for bytes in frames.iter().filter_map(|frame: &Encoded| payload(frame)) {
+            for bytes in frames.iter().filter_map(|frame: &EncodedFrame| payload(frame)) {
                 delivered.add(bytes);
             }
             self.delivered.set(delivered);
@@ -163,8 +163,8 @@ impl Outbox {
     }
 
     /// Waits for frames, and takes all of them; none when it is over.
-    fn next(&self) -> VecDeque<Encoded> {
-        let is_idle = |state: &mut State| state.frames.is_empty() && !state.closed;
+    fn next(&self) -> VecDeque<EncodedFrame> {
+        let is_idle = |state: &mut OutboxState| state.frames.is_empty() && !state.closed;
         let state = self.changed.wait_while(self.lock(), is_idle);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         if std::mem::take(&mut state.own) >= OWN_WAITING {
@@ -173,7 +173,7 @@ impl Outbox {
         std::mem::take(&mut state.frames)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, OutboxState> {
         // Nothing panics while it holds the lock; a poisoned one would still be consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -196,7 +196,7 @@ impl Drop for End<'_> {
 }
 
 /// Writes several frames as one, which is not kept: a member who was slow once would keep megabytes.
-fn write(frames: &VecDeque<Encoded>, out: &mut impl Write) -> io::Result<()> {
+fn write(frames: &VecDeque<EncodedFrame>, out: &mut impl Write) -> io::Result<()> {
     if let [frame] = frames.as_slices().0
         && frames.len() == 1
     {
@@ -216,7 +216,7 @@ fn payload(frame: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn frame(text: &str) -> Encoded {
+    fn frame(text: &str) -> EncodedFrame {
         text.as_bytes().into()
     }
 
@@ -225,7 +225,7 @@ mod tests {
         let outbox = Outbox::new(2);
         outbox.put(frame("a")).unwrap();
         outbox.put(frame("b")).unwrap();
-        assert_eq!(outbox.put(frame("c")), Err(Full));
+        assert_eq!(outbox.put(frame("c")), Err(OutboxFull));
         outbox.put_own(b"d");
         std::thread::scope(|scope| {
             let delivered = scope.spawn(|| {
@@ -267,8 +267,8 @@ mod tests {
     fn what_was_delivered_is_counted_by_message_and_payload() {
         let filled = || {
             let outbox = Outbox::new(9);
-            outbox.put(Encoded::from(&b"\x81\x02hi"[..])).unwrap();
-            outbox.put(Encoded::from(&b"\x8a\x00"[..])).unwrap();
+            outbox.put(EncodedFrame::from(&b"\x81\x02hi"[..])).unwrap();
+            outbox.put(EncodedFrame::from(&b"\x8a\x00"[..])).unwrap();
             outbox.put([&[0x81, 126, 0, 200][..], &[b'x'; 200]].concat().into()).unwrap();
             outbox
         };
@@ -289,7 +289,7 @@ mod tests {
         (0..3).for_each(|_| outbox.greet(frame("hello")));
         outbox.put_own(b"pong");
         outbox.put(frame("a")).unwrap();
-        assert_eq!(outbox.put(frame("b")), Err(Full));
+        assert_eq!(outbox.put(frame("b")), Err(OutboxFull));
     }
 
     #[test]

@@ -4,17 +4,17 @@ use std::time::{Duration, Instant};
 
 /// Counts messages in spans of a second.
 #[derive(Debug)]
-pub(crate) struct Rate {
+pub(crate) struct MessageRate {
     limit: u32,
     /// When the current span began, and what was said in it.
     since: Instant,
     said: u32,
 }
 
-impl Rate {
+impl MessageRate {
     /// `limit` messages a second.
-    pub(crate) fn new(limit: u32, now: Instant) -> Rate {
-        Rate { limit, since: now, said: 0 }
+    pub(crate) fn new(limit: u32, now: Instant) -> MessageRate {
+        MessageRate { limit, since: now, said: 0 }
     }
 
     /// Whether one more message at `now` is within the limit.
@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn each_second_has_its_messages() {
         let start = Instant::now();
-        let mut rate = Rate::new(2, start);
+        let mut rate = MessageRate::new(2, start);
         let later = start + Duration::from_millis(999);
         assert_eq!([start, later, later].map(|now| rate.allows(now)), [true, true, false]);
         assert!(rate.allows(start + Duration::from_secs(1)));

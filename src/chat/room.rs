@@ -1,7 +1,7 @@
 //! Rooms and who is in them.
 //!
 //! What it is: one lock a room, under which messages get their number and go into every outbox.
-//! Invariants: see `chat`. A member is in its room exactly as long as its [`Member`] lives, or until
+//! Invariants: see `chat`. A member is in its room exactly as long as its [`Membership`] lives, or until
 //! its outbox overflows.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -9,9 +9,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use super::event::{Encoded, Event, too_slow};
+use super::event::{EncodedFrame, Event, too_slow};
+use super::join_request::JoinRequest;
 use super::outbox::Outbox;
-use super::ticket::Ticket;
 use crate::config::chat::HISTORY;
 use crate::config::{ChatLimits, timestamp};
 
@@ -28,44 +28,44 @@ pub(crate) struct Rooms {
 #[derive(Debug)]
 struct Room {
     name: String,
-    state: Mutex<State>,
+    state: Mutex<RoomState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct RoomState {
     /// By the order in which they came.
-    members: BTreeMap<u64, Place>,
+    members: BTreeMap<u64, Participant>,
     next_id: u64,
     /// The number of the last message.
     seq: u64,
-    history: VecDeque<Encoded>,
+    history: VecDeque<EncodedFrame>,
 }
 
 #[derive(Debug)]
-struct Place {
+struct Participant {
     name: String,
     outbox: Arc<Outbox>,
 }
 
-/// Why there is no place in a room.
+/// Why there is no participant in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Crowded {
+pub(crate) enum JoinError {
     Rooms,
     Members,
 }
 
-impl fmt::Display for Crowded {
+impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Crowded::Rooms => "there are as many rooms as there may be",
-            Crowded::Members => "this room is full",
+            JoinError::Rooms => "there are as many rooms as there may be",
+            JoinError::Members => "this room is full",
         })
     }
 }
 
-/// A place in a room, which is left when this is dropped.
+/// A participant in a room, which is left when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Member {
+pub(crate) struct Membership {
     rooms: Arc<Rooms>,
     room: Arc<Room>,
     id: u64,
@@ -84,29 +84,29 @@ impl Rooms {
     /// Joins, and puts the greeting into `outbox`: who is there, what was said last.
     ///
     /// # Errors
-    /// There is no place.
+    /// There is no participant.
     pub(crate) fn join(
         self: &Arc<Self>,
-        ticket: Ticket,
+        join_request: JoinRequest,
         outbox: &Arc<Outbox>,
         now: SystemTime,
-    ) -> Result<Member, Crowded> {
-        // Held until the place is taken: an empty room may be about to vanish.
+    ) -> Result<Membership, JoinError> {
+        // Held until the participant is taken: an empty room may be about to vanish.
         let mut rooms = self.lock();
-        let room = match rooms.get(&ticket.room) {
+        let room = match rooms.get(&join_request.room) {
             Some(room) => Arc::clone(room),
-            None if rooms.len() >= self.limits.rooms => return Err(Crowded::Rooms),
+            None if rooms.len() >= self.limits.rooms => return Err(JoinError::Rooms),
             None => {
-                let room = Room { name: ticket.room.clone(), state: Mutex::default() };
+                let room = Room { name: join_request.room.clone(), state: Mutex::default() };
                 let room = Arc::new(room);
-                rooms.insert(ticket.room, Arc::clone(&room));
+                rooms.insert(join_request.room, Arc::clone(&room));
                 room
             }
         };
-        let admitted = room.admit(ticket.name, outbox, self.limits.members, now);
+        let admitted = room.admit(join_request.name, outbox, self.limits.members, now);
         drop(rooms);
         let id = admitted.inspect_err(|_| self.tidy(&room.name))?;
-        Ok(Member { rooms: Arc::clone(self), room, id, outbox: Arc::clone(outbox) })
+        Ok(Membership { rooms: Arc::clone(self), room, id, outbox: Arc::clone(outbox) })
     }
 
     /// Forgets the room of this name if nobody is in it. By name, as the room that was left may be
@@ -130,34 +130,35 @@ impl Room {
         outbox: &Arc<Outbox>,
         max_members: usize,
         now: SystemTime,
-    ) -> Result<u64, Crowded> {
+    ) -> Result<u64, JoinError> {
         let mut state = self.lock();
         if state.members.len() >= max_members {
-            return Err(Crowded::Members);
+            return Err(JoinError::Members);
         }
         state.next_id += 1;
         let id = state.next_id;
         let name = state.own_name(name.unwrap_or_else(|| format!("guest-{id}")));
-        let members = state.members.values().map(|place| place.name.as_str()).collect();
+        let members = state.members.values().map(|participant| participant.name.as_str()).collect();
         let welcome = Event::Welcome { room: &self.name, name: &name, members, seq: state.seq };
         for frame in std::iter::once(welcome.encode()).chain(state.history.iter().cloned()) {
             outbox.greet(frame);
         }
-        let place = Place { name: name.clone(), outbox: Arc::clone(outbox) };
-        state.members.insert(id, place);
+        let participant = Participant { name: name.clone(), outbox: Arc::clone(outbox) };
+        state.members.insert(id, participant);
         state.tell_all(&Event::Join { name: &name, at: &timestamp(now) }.encode(), now);
         Ok(id)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, RoomState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl RoomState {
     /// `name`, or with a number where somebody has that.
     fn own_name(&self, name: String) -> String {
-        let taken: HashSet<_> = self.members.values().map(|place| place.name.as_str()).collect();
+        let taken: HashSet<_> =
+            self.members.values().map(|participant| participant.name.as_str()).collect();
         if !taken.contains(name.as_str()) {
             return name;
         }
@@ -167,14 +168,14 @@ impl State {
 
     /// Puts an event into every outbox. Who does not keep up is out of the room, which the others
     /// are told, which may be too much for another.
-    fn tell_all(&mut self, event: &Encoded, now: SystemTime) {
+    fn tell_all(&mut self, event: &EncodedFrame, now: SystemTime) {
         let mut events = VecDeque::from([Arc::clone(event)]);
         while let Some(event) = events.pop_front() {
-            self.members.retain(|_, place| {
-                let keeps_up = place.outbox.put(Arc::clone(&event)).is_ok();
+            self.members.retain(|_, participant| {
+                let keeps_up = participant.outbox.put(Arc::clone(&event)).is_ok();
                 if !keeps_up {
-                    place.outbox.overflow(too_slow(TOO_SLOW));
-                    let leave = Event::Leave { name: &place.name, at: &timestamp(now) };
+                    participant.outbox.overflow(too_slow(TOO_SLOW));
+                    let leave = Event::Leave { name: &participant.name, at: &timestamp(now) };
                     events.push_back(leave.encode());
                 }
                 keeps_up
@@ -183,13 +184,14 @@ impl State {
     }
 }
 
-impl Member {
+impl Membership {
     /// Says `text` to everybody in the room, the speaker included.
     pub(crate) fn say(&self, text: &str, now: SystemTime) {
         let mut state = self.room.lock();
-        let Some(place) = state.members.get(&self.id) else { return };
+        let Some(participant) = state.members.get(&self.id) else { return };
         let seq = state.seq + 1;
-        let event = Event::Message { from: &place.name, text, at: &timestamp(now), seq }.encode();
+        let event =
+            Event::Message { from: &participant.name, text, at: &timestamp(now), seq }.encode();
         state.seq = seq;
         state.history.push_back(Arc::clone(&event));
         if state.history.len() > HISTORY {
@@ -201,7 +203,7 @@ impl Member {
     /// The room's name, and the member's in it; none when it is out already.
     pub(crate) fn names(&self) -> (&str, Option<String>) {
         let state = self.room.lock();
-        let name = state.members.get(&self.id).map(|place| place.name.clone());
+        let name = state.members.get(&self.id).map(|participant| participant.name.clone());
         (&self.room.name, name)
     }
 
@@ -215,12 +217,12 @@ impl Member {
     }
 }
 
-impl Drop for Member {
+impl Drop for Membership {
     fn drop(&mut self) {
         let mut state = self.room.lock();
-        if let Some(place) = state.members.remove(&self.id) {
+        if let Some(participant) = state.members.remove(&self.id) {
             let now = SystemTime::now();
-            let leave = Event::Leave { name: &place.name, at: &timestamp(now) }.encode();
+            let leave = Event::Leave { name: &participant.name, at: &timestamp(now) }.encode();
             state.tell_all(&leave, now);
         }
         drop(state);
@@ -240,7 +242,11 @@ mod tests {
         Arc::new(Rooms::new(limits))
     }
 
-    fn join(rooms: &Arc<Rooms>, room: &str, name: &str) -> Result<(Member, Arc<Outbox>), Crowded> {
+    fn join(
+        rooms: &Arc<Rooms>,
+        room: &str,
+        name: &str,
+    ) -> Result<(Membership, Arc<Outbox>), JoinError> {
         join_with(rooms, room, name, rooms.limits.outbox)
     }
 
@@ -250,10 +256,10 @@ mod tests {
         room: &str,
         name: &str,
         limit: usize,
-    ) -> Result<(Member, Arc<Outbox>), Crowded> {
+    ) -> Result<(Membership, Arc<Outbox>), JoinError> {
         let outbox = Arc::new(Outbox::new(limit));
-        let ticket = Ticket { room: room.to_owned(), name: Some(name.to_owned()) };
-        rooms.join(ticket, &outbox, NOON).map(|member| (member, outbox))
+        let join_request = JoinRequest { room: room.to_owned(), name: Some(name.to_owned()) };
+        rooms.join(join_request, &outbox, NOON).map(|member| (member, outbox))
     }
 
     /// What is in an outbox, short: the type, and who or what.
@@ -346,8 +352,8 @@ mod tests {
     #[test]
     fn a_name_is_given_once() {
         let rooms = rooms(ChatLimits::default());
-        let places = [(); 3].map(|()| join(&rooms, "r", "ann").unwrap());
-        let names = places.map(|(member, outbox)| (told(&outbox).remove(0), member));
+        let memberships = [(); 3].map(|()| join(&rooms, "r", "ann").unwrap());
+        let names = memberships.map(|(member, outbox)| (told(&outbox).remove(0), member));
         assert_eq!(
             names.map(|(name, _)| name),
             ["welcome ann 0", "welcome ann-2 0", "welcome ann-3 0"]
@@ -358,8 +364,8 @@ mod tests {
     fn limits_are_kept_and_places_come_back() {
         let rooms = rooms(ChatLimits { rooms: 1, members: 1, ..ChatLimits::default() });
         let ann = join(&rooms, "r", "ann").unwrap();
-        assert_eq!(join(&rooms, "r", "bob").unwrap_err(), Crowded::Members);
-        assert_eq!(join(&rooms, "s", "bob").unwrap_err(), Crowded::Rooms);
+        assert_eq!(join(&rooms, "r", "bob").unwrap_err(), JoinError::Members);
+        assert_eq!(join(&rooms, "s", "bob").unwrap_err(), JoinError::Rooms);
         drop(ann);
         assert!(join(&rooms, "s", "bob").is_ok());
     }

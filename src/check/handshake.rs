@@ -7,11 +7,11 @@
 use tungstenite::handshake::derive_accept_key;
 
 use super::limits::{BODY_MAX, FIELDS_MAX};
-use super::options::Options;
+use super::options::CheckOptions;
 use super::report::{quoted, shortened};
 
 /// The request.
-pub(crate) fn request(options: &Options, key: &str) -> String {
+pub(crate) fn request(options: &CheckOptions, key: &str) -> String {
     let mut fields = vec![
         ("Host", options.target.authority.as_str()),
         ("User-Agent", concat!("wsecho/", env!("CARGO_PKG_VERSION"))),
@@ -33,23 +33,25 @@ pub(crate) fn request(options: &Options, key: &str) -> String {
 
 /// Status line and header section of a response.
 #[derive(Debug)]
-pub(crate) struct Response {
+pub(crate) struct ServerResponse {
     pub(crate) status: u16,
     reason: String,
     fields: Vec<(String, String)>,
 }
 
-impl Response {
+impl ServerResponse {
     /// A response and its length in bytes; none while it is not complete.
     ///
     /// # Errors
     /// What is wrong with these bytes, in words.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Response, usize)>, String> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(ServerResponse, usize)>, String> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let mut response = httparse::Response::new(&mut fields);
         match response.parse(bytes) {
             Ok(httparse::Status::Partial) => Ok(None),
-            Ok(httparse::Status::Complete(length)) => Ok(Some((Response::from(&response), length))),
+            Ok(httparse::Status::Complete(length)) => {
+                Ok(Some((ServerResponse::from(&response), length)))
+            }
             Err(error) if bytes.starts_with(b"HTTP/1.") => {
                 Err(format!("the response's header section is broken: {error}"))
             }
@@ -105,7 +107,7 @@ impl Response {
 
     /// Status, reason and server in one line.
     pub(crate) fn title(&self) -> String {
-        let Response { status, reason, .. } = self;
+        let ServerResponse { status, reason, .. } = self;
         let title = format!("{status} {}", shortened(reason));
         match self.get("Server") {
             Some(server) => format!("{} from {}", title.trim_end(), shortened(server)),
@@ -129,10 +131,10 @@ impl Response {
     }
 }
 
-impl From<&httparse::Response<'_, '_>> for Response {
-    fn from(response: &httparse::Response<'_, '_>) -> Response {
+impl From<&httparse::Response<'_, '_>> for ServerResponse {
+    fn from(response: &httparse::Response<'_, '_>) -> ServerResponse {
         let lossy = |value| String::from_utf8_lossy(value).into_owned();
-        Response {
+        ServerResponse {
             status: response.code.unwrap_or_default(),
             reason: response.reason.unwrap_or_default().to_owned(),
             fields: response.headers.iter().map(|f| (f.name.to_owned(), lossy(f.value))).collect(),
@@ -174,7 +176,7 @@ fn unchunked(mut body: &[u8]) -> Vec<u8> {
 /// # Errors
 /// Why a client must not accept it, in words.
 pub(crate) fn judge<'r>(
-    response: &'r Response,
+    response: &'r ServerResponse,
     key: &str,
     offered: &[String],
 ) -> Result<Option<&'r str>, String> {
@@ -214,13 +216,13 @@ mod tests {
 
     const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-    fn options(arguments: &[&str]) -> Options {
-        let command = Options::augment_args(clap::Command::new("check").no_binary_name(true));
-        Options::from_arg_matches(&command.get_matches_from(arguments)).unwrap()
+    fn options(arguments: &[&str]) -> CheckOptions {
+        let command = CheckOptions::augment_args(clap::Command::new("check").no_binary_name(true));
+        CheckOptions::from_arg_matches(&command.get_matches_from(arguments)).unwrap()
     }
 
-    fn response(text: &str) -> Response {
-        Response::parse(text.as_bytes()).unwrap().unwrap().0
+    fn response(text: &str) -> ServerResponse {
+        ServerResponse::parse(text.as_bytes()).unwrap().unwrap().0
     }
 
     fn judged(fields: &str, offered: &[&str]) -> Result<Option<String>, String> {
@@ -284,10 +286,10 @@ mod tests {
             (b"HTTP/1.1 200 OK\r\nA b: c\r\n\r\n", "header section is broken"),
             (&[b"HTTP/1.1 200 OK\r\n".as_slice(), &b"A: b\r\n".repeat(101)].concat(), "broken"),
         ] {
-            let error = Response::parse(bytes).unwrap_err();
+            let error = ServerResponse::parse(bytes).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
-        assert!(matches!(Response::parse(b"HTTP/1.1 101 S\r\nA: b\r\n"), Ok(None)));
+        assert!(matches!(ServerResponse::parse(b"HTTP/1.1 101 S\r\nA: b\r\n"), Ok(None)));
     }
 
     #[test]

@@ -24,10 +24,10 @@ mod tls;
 mod upgrade;
 mod url;
 
-pub(crate) use options::Options;
+pub(crate) use options::CheckOptions;
 
 /// Checks, prints, and returns what the program is to end with.
-pub(crate) fn run(options: &Options) -> ExitCode {
+pub(crate) fn run(options: &CheckOptions) -> ExitCode {
     let report = client::check(options);
     let text = if options.json { report.json() } else { report.to_string() };
     // Who does not read the report has the exit code.

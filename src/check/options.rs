@@ -13,7 +13,7 @@ use super::url::Target;
 
 /// What is checked, and how.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Options {
+pub(crate) struct CheckOptions {
     #[cfg_attr(feature = "tls", doc = "The server: ws[s]://HOST[:PORT][/PATH][?QUERY].")]
     #[cfg_attr(not(feature = "tls"), doc = "The server: ws://HOST[:PORT][/PATH][?QUERY].")]
     #[arg(value_name = "URL")]
@@ -41,7 +41,7 @@ pub(crate) struct Options {
 
     /// A header field of the request; repeat it for more.
     #[arg(long = "header", value_name = "NAME: VALUE")]
-    pub(crate) fields: Vec<Field>,
+    pub(crate) fields: Vec<HeaderField>,
 
     /// The certificate authorities (PEM) to trust, in place of this machine's.
     #[cfg(feature = "tls")]
@@ -58,7 +58,7 @@ pub(crate) struct Options {
     pub(crate) json: bool,
 }
 
-impl Options {
+impl CheckOptions {
     pub(crate) fn timeout(&self) -> Duration {
         *self.timeout
     }
@@ -101,15 +101,15 @@ fn value(text: &str) -> Result<String, String> {
 
 /// A header field of the user's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Field {
+pub(crate) struct HeaderField {
     pub(crate) name: String,
     pub(crate) value: String,
 }
 
-impl FromStr for Field {
+impl FromStr for HeaderField {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Field, String> {
+    fn from_str(text: &str) -> Result<HeaderField, String> {
         let (name, rest) =
             text.split_once(':').ok_or("a header field is NAME: VALUE, as 'Host: example.com'")?;
         let lower = name.to_ascii_lowercase();
@@ -121,7 +121,7 @@ impl FromStr for Field {
         {
             return Err(format!("{name} is the handshake's own"));
         }
-        Ok(Field { name: token(name)?, value: value(rest.trim())? })
+        Ok(HeaderField { name: token(name)?, value: value(rest.trim())? })
     }
 }
 
@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn fields() {
-        let field = |name: &str, value: &str| Field { name: name.into(), value: value.into() };
+        let field =
+            |name: &str, value: &str| HeaderField { name: name.into(), value: value.into() };
         assert_eq!("Host:example.com".parse(), Ok(field("Host", "example.com")));
         assert_eq!("X-A:  b: c ".parse(), Ok(field("X-A", "b: c")));
         for (text, expected) in [
@@ -143,7 +144,7 @@ mod tests {
             ("Sec-WebSocket-Extensions: x", "own"),
             ("Sec-WebSocket-Protocol: x", "--subprotocol"),
         ] {
-            let error = text.parse::<Field>().unwrap_err();
+            let error = text.parse::<HeaderField>().unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
         }
     }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::limits::ADDRESSES_MAX;
-use super::options::Options;
+use super::options::CheckOptions;
 use super::tls::Tls;
 use super::url::Target;
 
@@ -65,7 +65,7 @@ fn static_build() -> &'static str {
 pub(crate) fn connect(
     addresses: &[SocketAddr],
     deadline: Instant,
-) -> Result<(SocketAddr, Line, Vec<String>), String> {
+) -> Result<(SocketAddr, CheckStream, Vec<String>), String> {
     let mut failures = Vec::new();
     for (number, address) in addresses.iter().enumerate() {
         // One that says nothing leaves the others their share of the time.
@@ -74,7 +74,7 @@ pub(crate) fn connect(
             .and_then(|left| TcpStream::connect_timeout(address, left / rest))
             .and_then(|stream| stream.set_nodelay(true).map(|()| stream));
         match connected {
-            Ok(stream) => return Ok((*address, Line::over(stream, deadline), failures)),
+            Ok(stream) => return Ok((*address, CheckStream::over(stream, deadline), failures)),
             Err(error) => failures.push(format!("{address}: {}", why_not(&error))),
         }
     }
@@ -100,23 +100,23 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 }
 
 /// A connection whose reads and writes end at a deadline, with `TimedOut`; with TLS from
-/// [`secure`](Line::secure) on.
+/// [`secure`](CheckStream::secure) on.
 #[derive(Debug)]
-pub(crate) struct Line {
-    wire: Wire,
+pub(crate) struct CheckStream {
+    wire: DeadlineStream,
     tls: Option<Tls>,
 }
 
 /// The connection itself.
 #[derive(Debug)]
-pub(crate) struct Wire {
+pub(crate) struct DeadlineStream {
     stream: TcpStream,
     deadline: Instant,
 }
 
-impl Line {
-    fn over(stream: TcpStream, deadline: Instant) -> Line {
-        Line { wire: Wire { stream, deadline }, tls: None }
+impl CheckStream {
+    fn over(stream: TcpStream, deadline: Instant) -> CheckStream {
+        CheckStream { wire: DeadlineStream { stream, deadline }, tls: None }
     }
 
     pub(crate) fn set_deadline(&mut self, deadline: Instant) {
@@ -127,14 +127,14 @@ impl Line {
     ///
     /// # Errors
     /// Why there is no TLS, in words.
-    pub(crate) fn secure(&mut self, options: &Options) -> Result<String, String> {
+    pub(crate) fn secure(&mut self, options: &CheckOptions) -> Result<String, String> {
         let (agreement, tls) = Tls::start(&mut self.wire, options)?;
         self.tls = Some(tls);
         Ok(agreement)
     }
 }
 
-impl Read for Line {
+impl Read for CheckStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match &mut self.tls {
             Some(tls) => tls.read(&mut self.wire, buf),
@@ -143,7 +143,7 @@ impl Read for Line {
     }
 }
 
-impl Write for Line {
+impl Write for CheckStream {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         match &mut self.tls {
             Some(tls) => tls.write(&mut self.wire, buf),
@@ -164,7 +164,7 @@ fn timed_out(error: io::Error) -> io::Error {
     if error.kind() == ErrorKind::WouldBlock { ErrorKind::TimedOut.into() } else { error }
 }
 
-impl Read for Wire {
+impl Read for DeadlineStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
             self.stream.set_read_timeout(Some(left(self.deadline)?))?;
@@ -177,7 +177,7 @@ impl Read for Wire {
     }
 }
 
-impl Write for Wire {
+impl Write for DeadlineStream {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.stream.set_write_timeout(Some(left(self.deadline)?))?;
         self.stream.write(buf).map_err(timed_out)

@@ -13,7 +13,7 @@ use super::limits::QUOTE_MAX;
 /// The steps of a check, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Step {
+pub(crate) enum CheckStep {
     Resolve,
     Connect,
     Tls,
@@ -23,29 +23,29 @@ pub(crate) enum Step {
     Close,
 }
 
-impl Step {
+impl CheckStep {
     /// What the program ends with when this step fails; 1 and 2 have their meaning already.
     fn exit_code(self) -> u8 {
         match self {
-            Step::Resolve => 3,
-            Step::Connect => 4,
-            Step::Upgrade => 5,
-            Step::Echo => 6,
-            Step::Ping => 7,
-            Step::Close => 8,
-            Step::Tls => 9,
+            CheckStep::Resolve => 3,
+            CheckStep::Connect => 4,
+            CheckStep::Upgrade => 5,
+            CheckStep::Echo => 6,
+            CheckStep::Ping => 7,
+            CheckStep::Close => 8,
+            CheckStep::Tls => 9,
         }
     }
 
     fn name(self) -> &'static str {
         match self {
-            Step::Resolve => "resolve",
-            Step::Connect => "connect",
-            Step::Tls => "tls",
-            Step::Upgrade => "upgrade",
-            Step::Echo => "echo",
-            Step::Ping => "ping",
-            Step::Close => "close",
+            CheckStep::Resolve => "resolve",
+            CheckStep::Connect => "connect",
+            CheckStep::Tls => "tls",
+            CheckStep::Upgrade => "upgrade",
+            CheckStep::Echo => "echo",
+            CheckStep::Ping => "ping",
+            CheckStep::Close => "close",
         }
     }
 }
@@ -73,8 +73,8 @@ impl From<String> for Finding {
 
 /// A step that was taken.
 #[derive(Debug, Serialize)]
-pub(crate) struct Taken {
-    pub(crate) step: Step,
+pub(crate) struct StepResult {
+    pub(crate) step: CheckStep,
     pub(crate) ok: bool,
     #[serde(rename = "us", serialize_with = "microseconds")]
     pub(crate) time: Duration,
@@ -84,12 +84,12 @@ pub(crate) struct Taken {
 
 /// A check as a whole. Steps that were not reached are not in it.
 #[derive(Debug)]
-pub(crate) struct Report {
+pub(crate) struct CheckReport {
     pub(crate) url: String,
-    pub(crate) steps: Vec<Taken>,
+    pub(crate) steps: Vec<StepResult>,
 }
 
-impl Report {
+impl CheckReport {
     /// 0, or that of the first step that failed.
     pub(crate) fn exit_code(&self) -> u8 {
         self.steps.iter().find(|taken| !taken.ok).map_or(0, |taken| taken.step.exit_code())
@@ -98,21 +98,22 @@ impl Report {
     /// One line of JSON.
     pub(crate) fn json(&self) -> String {
         #[derive(Serialize)]
-        struct Line<'a> {
+        struct CheckStream<'a> {
             url: &'a str,
             ok: bool,
             exit_code: u8,
-            steps: &'a [Taken],
+            steps: &'a [StepResult],
         }
         let exit_code = self.exit_code();
-        let line = Line { url: &self.url, ok: exit_code == 0, exit_code, steps: &self.steps };
+        let line =
+            CheckStream { url: &self.url, ok: exit_code == 0, exit_code, steps: &self.steps };
         serde_json::to_string(&line).expect("text and numbers") + "\n"
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Taken { step, ok, time, finding } in &self.steps {
+        for StepResult { step, ok, time, finding } in &self.steps {
             let verdict = if *ok { "ok" } else { "FAILED" };
             let ms = in_milliseconds(*time);
             writeln!(f, "{verdict:<6} {:<7} {ms:>8.2} ms  {}", step.name(), finding.detail)?;
@@ -218,12 +219,12 @@ fn start(text: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn taken(step: Step, ok: bool, finding: Finding) -> Taken {
-        Taken { step, ok, time: Duration::from_micros(1234), finding }
+    fn taken(step: CheckStep, ok: bool, finding: Finding) -> StepResult {
+        StepResult { step, ok, time: Duration::from_micros(1234), finding }
     }
 
-    fn report(steps: Vec<Taken>) -> Report {
-        Report { url: "ws://h/".to_owned(), steps }
+    fn report(steps: Vec<StepResult>) -> CheckReport {
+        CheckReport { url: "ws://h/".to_owned(), steps }
     }
 
     #[test]
@@ -234,8 +235,8 @@ mod tests {
             body: "Not now:\n\nfull\u{1b}[2J".to_owned(),
             round_trips: None,
         };
-        let connected = taken(Step::Connect, true, "127.0.0.1:80".to_owned().into());
-        let report = report(vec![connected, taken(Step::Upgrade, false, refusal)]);
+        let connected = taken(CheckStep::Connect, true, "127.0.0.1:80".to_owned().into());
+        let report = report(vec![connected, taken(CheckStep::Upgrade, false, refusal)]);
         assert_eq!(report.exit_code(), 5);
         assert_eq!(
             report.to_string(),
@@ -255,8 +256,11 @@ mod tests {
     fn the_first_failure_is_the_exit_code() {
         let finding = Finding::default;
         assert_eq!(report(vec![]).exit_code(), 0);
-        assert_eq!(report(vec![taken(Step::Echo, true, finding())]).exit_code(), 0);
-        let both = vec![taken(Step::Echo, false, finding()), taken(Step::Ping, false, finding())];
+        assert_eq!(report(vec![taken(CheckStep::Echo, true, finding())]).exit_code(), 0);
+        let both = vec![
+            taken(CheckStep::Echo, false, finding()),
+            taken(CheckStep::Ping, false, finding()),
+        ];
         assert_eq!(report(both).exit_code(), 6);
     }
 

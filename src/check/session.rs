@@ -16,23 +16,23 @@ use tungstenite::{Bytes, Error, Message, WebSocket};
 use wsecho::close_code_meaning;
 
 use super::limits::{OTHERS_SHOWN, READ_BUFFER, REPLY_ROOM};
-use super::options::Options;
-use super::reach::Line;
+use super::options::CheckOptions;
+use super::reach::CheckStream;
 use super::report::{Finding, RoundTrips, quoted};
 
 /// The payload by which our Pong is known.
 const PING: Bytes = Bytes::from_static(b"wsecho check");
 
 /// A WebSocket that the server has accepted.
-pub(crate) struct Session<'a> {
-    ws: WebSocket<Line>,
-    options: &'a Options,
+pub(crate) struct CheckSession<'a> {
+    ws: WebSocket<CheckStream>,
+    options: &'a CheckOptions,
     /// Whether nothing more can be asked.
     over: bool,
 }
 
 /// How a wait ended without its answer.
-enum End {
+enum CheckEnd {
     Timeout,
     Closed(Option<CloseFrame>),
     /// The connection is of no more use; why, in words.
@@ -41,21 +41,25 @@ enum End {
 
 /// Data messages that answer nothing: how many, and the first ones.
 #[derive(Default)]
-struct Others {
+struct OtherMessages {
     count: usize,
     shown: Vec<String>,
 }
 
-impl<'a> Session<'a> {
+impl<'a> CheckSession<'a> {
     /// `early` arrived together with the handshake.
-    pub(crate) fn new(line: Line, early: Vec<u8>, options: &'a Options) -> Session<'a> {
+    pub(crate) fn new(
+        line: CheckStream,
+        early: Vec<u8>,
+        options: &'a CheckOptions,
+    ) -> CheckSession<'a> {
         let max_size = Some(options.size.unwrap_or_default() + REPLY_ROOM);
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .max_message_size(max_size)
             .max_frame_size(max_size);
         let ws = WebSocket::from_partially_read(line, early, Role::Client, Some(config));
-        Session { ws, options, over: false }
+        CheckSession { ws, options, over: false }
     }
 
     /// Whether nothing more can be asked.
@@ -68,8 +72,8 @@ impl<'a> Session<'a> {
     /// # Errors
     /// What came instead of an echo.
     pub(crate) fn echo(&mut self) -> Result<Finding, Finding> {
-        let Options { count, size, .. } = *self.options;
-        let mut others = Others::default();
+        let CheckOptions { count, size, .. } = *self.options;
+        let mut others = OtherMessages::default();
         let (mut times, mut first) = (Vec::new(), None);
         for number in 1..=count {
             let message = numbered(number, count, size);
@@ -90,7 +94,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// What came instead.
     pub(crate) fn ping(&mut self) -> Result<Finding, Finding> {
-        let mut others = Others::default();
+        let mut others = OtherMessages::default();
         let is_ours = |message: &Message| (*message == Message::Pong(PING)).then_some(());
         match self.ask(Message::Ping(PING), &mut others, is_ours) {
             Ok(()) => Ok(format!("Pong{}", others.before()).into()),
@@ -103,7 +107,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// What came instead.
     pub(crate) fn close(&mut self) -> Result<Finding, Finding> {
-        let mut others = Others::default();
+        let mut others = OtherMessages::default();
         let close = Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }));
         let close_frame = |message: &Message| match message {
             Message::Close(frame) => Some(frame.clone()),
@@ -114,8 +118,10 @@ impl<'a> Session<'a> {
             .map_err(|end| self.give_up("Close", &end, &others))?;
         let answer = format!("{}{}", in_words(frame.as_ref()), others.before());
         // RFC 6455, section 7.1.1: it is the server that ends the connection.
-        match self.ws.read().map_err(End::from) {
-            Err(End::Timeout) => Err(format!("{answer}, but the connection stays open").into()),
+        match self.ws.read().map_err(CheckEnd::from) {
+            Err(CheckEnd::Timeout) => {
+                Err(format!("{answer}, but the connection stays open").into())
+            }
             _ => Ok(answer.into()),
         }
     }
@@ -124,44 +130,44 @@ impl<'a> Session<'a> {
     fn ask<T>(
         &mut self,
         question: Message,
-        others: &mut Others,
+        others: &mut OtherMessages,
         answer: impl Fn(&Message) -> Option<T>,
-    ) -> Result<T, End> {
+    ) -> Result<T, CheckEnd> {
         self.ws.get_mut().set_deadline(Instant::now() + self.options.timeout());
         self.ws.send(question)?;
         loop {
             let message = self.ws.read()?;
             match (answer(&message), message) {
                 (Some(answer), _) => return Ok(answer),
-                (None, Message::Close(frame)) => return Err(End::Closed(frame)),
+                (None, Message::Close(frame)) => return Err(CheckEnd::Closed(frame)),
                 (None, message) => others.note(&message),
             }
         }
     }
 
     /// What to say of an answer that has not come.
-    fn give_up(&mut self, what: &str, end: &End, others: &Others) -> Finding {
-        self.over = !matches!(end, End::Timeout);
+    fn give_up(&mut self, what: &str, end: &CheckEnd, others: &OtherMessages) -> Finding {
+        self.over = !matches!(end, CheckEnd::Timeout);
         let why = match end {
-            End::Timeout => {
+            CheckEnd::Timeout => {
                 format!("within {}", humantime::format_duration(self.options.timeout()))
             }
-            End::Closed(frame) => {
+            CheckEnd::Closed(frame) => {
                 // Our half of the closing handshake; the server may be gone already.
                 let _ = self.ws.flush();
                 format!("but a Close: {}", in_words(frame.as_ref()))
             }
-            End::Broken(why) => format!("but the end: {why}"),
+            CheckEnd::Broken(why) => format!("but the end: {why}"),
         };
         format!("no {what} {why}; {others}").into()
     }
 }
 
-impl From<Error> for End {
-    fn from(error: Error) -> End {
-        End::Broken(match error {
+impl From<Error> for CheckEnd {
+    fn from(error: Error) -> CheckEnd {
+        CheckEnd::Broken(match error {
             Error::Io(error) => match error.kind() {
-                ErrorKind::TimedOut => return End::Timeout,
+                ErrorKind::TimedOut => return CheckEnd::Timeout,
                 ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
                     "the connection was reset".to_owned()
                 }
@@ -180,7 +186,7 @@ impl From<Error> for End {
     }
 }
 
-impl Others {
+impl OtherMessages {
     /// Control messages are no news.
     fn note(&mut self, message: &Message) {
         if !message.is_text() && !message.is_binary() {
@@ -198,7 +204,7 @@ impl Others {
     }
 }
 
-impl fmt::Display for Others {
+impl fmt::Display for OtherMessages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.shown.join(", ");
         let more = if self.count > self.shown.len() { ", …" } else { "" };
@@ -272,7 +278,7 @@ mod tests {
 
     #[test]
     fn other_messages_are_counted_and_the_first_ones_shown() {
-        let mut others = Others::default();
+        let mut others = OtherMessages::default();
         assert_eq!(others.before(), "");
         others.note(&Message::Ping("x".into()));
         assert_eq!(others.to_string(), "no other message came");

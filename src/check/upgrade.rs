@@ -6,17 +6,20 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use tungstenite::handshake::client::generate_key;
 
-use super::handshake::{Response, judge, request};
+use super::handshake::{ServerResponse, judge, request};
 use super::limits::PART_MAX;
-use super::options::Options;
-use super::reach::Line;
+use super::options::CheckOptions;
+use super::reach::CheckStream;
 use super::report::{Finding, quoted};
 
 /// Makes the handshake. Returns what came after it already, for the session.
 ///
 /// # Errors
 /// The refusal, or what came instead of a response.
-pub(crate) fn upgrade(line: &mut Line, options: &Options) -> Result<(Finding, Vec<u8>), Finding> {
+pub(crate) fn upgrade(
+    line: &mut CheckStream,
+    options: &CheckOptions,
+) -> Result<(Finding, Vec<u8>), Finding> {
     let key = generate_key();
     // A server may refuse before it has read; its word counts then, and not the failed write.
     let _ = line.write_all(request(options, &key).as_bytes());
@@ -39,10 +42,10 @@ pub(crate) fn upgrade(line: &mut Line, options: &Options) -> Result<(Finding, Ve
 }
 
 /// Reads a response; what follows it stays in `bytes`.
-fn read_response(line: &mut Line, bytes: &mut Vec<u8>) -> Result<Response, String> {
+fn read_response(line: &mut CheckStream, bytes: &mut Vec<u8>) -> Result<ServerResponse, String> {
     loop {
         while !bytes.is_empty()
-            && let Some((response, length)) = Response::parse(bytes)?
+            && let Some((response, length)) = ServerResponse::parse(bytes)?
         {
             bytes.drain(..length);
             if !response.is_interim() {
@@ -61,7 +64,7 @@ fn read_response(line: &mut Line, bytes: &mut Vec<u8>) -> Result<Response, Strin
 }
 
 /// One read to the end of `bytes`, which grow to [`PART_MAX`]; there, nothing is read.
-fn fill(line: &mut Line, bytes: &mut Vec<u8>) -> io::Result<usize> {
+fn fill(line: &mut CheckStream, bytes: &mut Vec<u8>) -> io::Result<usize> {
     let filled = bytes.len();
     bytes.resize(PART_MAX, 0);
     let read = line.read(&mut bytes[filled..]);
@@ -89,6 +92,6 @@ fn broke_off(bytes: &[u8], error: &io::Error) -> String {
 }
 
 /// Reads what comes of the body. However that ends, what came is worth reading.
-fn read_body(line: &mut Line, response: &Response, bytes: &mut Vec<u8>) {
+fn read_body(line: &mut CheckStream, response: &ServerResponse, bytes: &mut Vec<u8>) {
     while !response.is_whole(bytes) && matches!(fill(line, bytes), Ok(1..)) {}
 }

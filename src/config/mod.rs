@@ -56,7 +56,7 @@ pub struct Config {
     pub trusted_proxies: Vec<Network>,
     /// Whether a query on `/ws` and `/echo` may order faults, delays and ends. Default: yes, that is
     /// what the server is for; where it only echoes, it can be off.
-    pub control: bool,
+    pub faults: bool,
     /// Whether permessage-deflate is agreed on where it is offered, but in `/chat`. Default: yes,
     /// because without context takeover a session that waits holds nothing for it.
     pub compression: bool,
@@ -94,7 +94,7 @@ impl Default for Config {
             www: None,
             allow_origin: Vec::new(),
             trusted_proxies: Vec::new(),
-            control: true,
+            faults: true,
             compression: true,
             log_payload: None,
             limits: Limits::default(),

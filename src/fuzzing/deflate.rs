@@ -6,11 +6,11 @@ use std::time::Duration;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 use super::frames::{self, Frame};
-use super::peer::{Manner, Output, Peer};
+use super::peer::{Peer, PeerBehavior, PeerOutput};
 use crate::config::{Config, Limits, Timeouts};
-use crate::ws::deflate::{Agreement, Pool, Terms};
-use crate::ws::reply::Replier;
-use crate::ws::session::{Opening, run};
+use crate::session::deflate::{DeflateParameters, DeflatePool, Terms};
+use crate::session::reply::Reply;
+use crate::session::{Opening, run};
 
 /// Long enough that no machine is too slow; a session that lasts as long waits for nothing.
 const NEVER: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ const PAUSES: u8 = 16;
 
 /// How one session is run.
 #[derive(Debug, Clone, Copy)]
-struct Scene<'a> {
+struct DeflateScene<'a> {
     /// What the peer sends, or the message of a round trip.
     input: &'a [u8],
     /// Bits of the five above.
@@ -41,21 +41,21 @@ struct Scene<'a> {
     window: u8,
     /// The bytes of a fragment.
     cut: usize,
-    manner: Manner,
+    manner: PeerBehavior,
     max_message_size: usize,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> DeflateScene<'a> {
     /// From four bytes and the rest; none when there are not as many.
-    fn parse(bytes: &'a [u8]) -> Option<Scene<'a>> {
+    fn parse(bytes: &'a [u8]) -> Option<DeflateScene<'a>> {
         let (&[how, size, piece, cut], input) = bytes.split_first_chunk()?;
-        Some(Scene {
+        Some(DeflateScene {
             input,
             how,
             level: u32::from(size >> 5) + 1,
             window: 9 + (how >> 5) % 7,
             cut: usize::from(cut) + 1,
-            manner: Manner { piece, pauses: how & PAUSES != 0, ..Manner::default() },
+            manner: PeerBehavior { piece, pauses: how & PAUSES != 0, ..PeerBehavior::default() },
             max_message_size: 1 << (size % 17),
         })
     }
@@ -67,29 +67,29 @@ impl<'a> Scene<'a> {
     fn terms(&self) -> Terms {
         let window = [("server_max_window_bits", Some(self.window.to_string()))];
         Terms {
-            agreement: Agreement::reach(&window, self.is(TAKEOVER)).expect("a good offer"),
+            agreement: DeflateParameters::reach(&window, self.is(TAKEOVER)).expect("a good offer"),
             always: self.is(ALWAYS),
-            pool: Arc::new(Pool::default()),
+            pool: Arc::new(DeflatePool::default()),
             takeover: None,
         }
     }
 
-    fn run(&self, input: &[u8], manner: Manner) -> Output {
+    fn run(&self, input: &[u8], manner: PeerBehavior) -> PeerOutput {
         let config = Config {
             limits: Limits { max_message_size: self.max_message_size, ..Limits::default() },
             timeouts: Timeouts { ping_interval: None, close: NEVER, ..Timeouts::default() },
             ..Config::default()
         };
-        let mut output = Output::default();
+        let mut output = PeerOutput::default();
         let peer = Peer::new(input, 0, manner, &mut output);
         let opening = Opening {
             number: 1,
             early: Vec::new(),
-            replier: Replier::Verbatim,
-            orders: None,
+            replier: Reply::Echo,
+            faults: None,
             deflate: Some(Box::new(self.terms())),
-            introduction: Box::new(|_| "?info".to_owned()),
-            live: None,
+            describe_request: Box::new(|_| "?info".to_owned()),
+            stats: None,
         };
         run(peer, Box::new(opening), &config);
         output
@@ -187,13 +187,13 @@ fn inflate(stream: &mut Decompress, payload: &[u8], limit: usize) -> Vec<u8> {
 /// # Panics
 /// When that does not hold.
 pub fn deflate(bytes: &[u8]) {
-    let Some(scene) = Scene::parse(bytes) else { return };
+    let Some(scene) = DeflateScene::parse(bytes) else { return };
     let frames = if scene.is(ROUND_TRIP) { scene.frames() } else { scene.input.to_vec() };
     let output = scene.run(&frames, scene.manner);
     let messages = scene.messages(&output.bytes);
     if scene.is(ROUND_TRIP) && scene.input.len() <= scene.max_message_size {
         assert!(messages == [scene.input; 2], "not the message: {messages:x?}");
     }
-    let at_once = scene.run(&frames, Manner { piece: 0, pauses: false, ..scene.manner });
+    let at_once = scene.run(&frames, PeerBehavior { piece: 0, pauses: false, ..scene.manner });
     assert_eq!(output.bytes, at_once.bytes, "pieces change the answer");
 }

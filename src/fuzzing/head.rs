@@ -3,17 +3,19 @@
 use std::net::IpAddr;
 
 use super::assert_readable;
-use super::peer::{Manner, Output, Peer};
+use super::peer::{Peer, PeerBehavior, PeerOutput};
 use crate::config::Limits;
-use crate::control::{self, Control};
-use crate::http::diagnosis::{Diagnosis, Door};
-use crate::http::extensions::{self, Extension, Offer};
+use crate::connection::info;
+use crate::connection::route::{Route, route};
+use crate::handshake::check::{self, OriginPolicy};
+use crate::handshake::extensions::{self, Extension, Offer};
+use crate::handshake::response::{self, Chosen};
+use crate::http::diagnosis::Diagnosis;
 use crate::http::forwarded::Client;
 use crate::http::head::{Head, HeadError, parse};
-use crate::http::route::{Route, route};
-use crate::http::upgrade::{self, Chosen};
-use crate::http::{diagnosis, forwarded, info, origin};
-use crate::ws::deflate::Agreement;
+use crate::http::{forwarded, origin};
+use crate::session::deflate::DeflateParameters;
+use crate::session::faults::{self, Faults};
 
 /// However a request arrives, it is the same request; it is kept within the limits; it gets exactly
 /// one answer, which is valid HTTP, holds nothing that the peer could have put there, and explains itself if it is a
@@ -30,8 +32,9 @@ pub fn head(bytes: &[u8]) {
     } else {
         Limits { max_head_size: 128, max_headers: 4, ..Limits::default() }
     };
-    let mut output = Output::default();
-    let mut peer = Peer::new(rest, 0, Manner { piece, ..Manner::default() }, &mut output);
+    let mut output = PeerOutput::default();
+    let mut peer =
+        Peer::new(rest, 0, PeerBehavior { piece, ..PeerBehavior::default() }, &mut output);
     let mut buffer = Vec::new();
     while let Some((head, length)) = next(&mut peer, &mut buffer, rest, &limits) {
         assert!(0 < length && length <= limits.max_head_size, "a head of {length} bytes");
@@ -101,35 +104,35 @@ fn check_answer(head: &Head) {
         Route::Info => assert_eq!(head.path, "/info"),
         Route::Page(path) => {
             assert_eq!(path, head.path);
-            check_refusal(&diagnosis::nothing(head), head, keep);
+            check_refusal(&check::nothing(head), head, keep);
         }
         Route::WebSocket => check_handshake(head),
         Route::UpgradeRequired => {
-            check_refusal(&diagnosis::no_upgrade(head, &DOOR), head, keep);
+            check_refusal(&check::no_upgrade(head, &DOOR), head, keep);
         }
         Route::Refusal(refusal) => check_refusal(&refusal, head, keep),
         Route::End(refusal) => check_refusal(&refusal, head, false),
     }
 }
 
-const DOOR: Door = Door { local: false, allow_origin: &[] };
+const DOOR: OriginPolicy = OriginPolicy { local: false, allow_origin: &[] };
 
 /// However the connection came in.
 fn check_handshake(head: &Head) {
     for local in [false, true] {
-        match diagnosis::examine(head, &Door { local, ..DOOR }) {
-            Ok(handshake) => match control::parse(&head.query, &Limits::default()) {
-                Ok(Control { handshake: orders, .. }) => {
-                    let subprotocol = upgrade::chosen_subprotocol(head, &orders);
-                    let agree = |offer: &Offer| Agreement::reach(&offer.parameters, local);
+        match check::examine(head, &OriginPolicy { local, ..DOOR }) {
+            Ok(handshake) => match faults::parse(&head.query, &Limits::default()) {
+                Ok(Faults { handshake: faults, .. }) => {
+                    let subprotocol = response::chosen_subprotocol(head, &faults);
+                    let agree = |offer: &Offer| DeflateParameters::reach(&offer.parameters, local);
                     let extension = extensions::choose(head, agree)
                         .map(|(offer, agreed)| Extension { offer, answer: agreed.to_string() });
                     let subprotocol = subprotocol.map(str::to_owned);
                     let chosen = Chosen { subprotocol, extension };
-                    let response = upgrade::accept(handshake.key, &chosen, orders.bad_accept);
+                    let response = response::accept(handshake.key, &chosen, faults.bad_accept);
                     check_upgrade(response.as_bytes());
                 }
-                Err(why) => check_refusal(&diagnosis::bad_query(head, why), head, false),
+                Err(why) => check_refusal(&check::bad_query(head, why), head, false),
             },
             Err(refusal) => check_refusal(&refusal, head, false),
         }

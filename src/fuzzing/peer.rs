@@ -7,14 +7,14 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::net::socket::{Patience, Transport};
+use crate::net::socket::{ReadTimeout, Transport};
 
 /// Reads after the end that are still no endless loop: tungstenite's, and the one that lingers.
 const READS_AFTER_END: usize = 4;
 
 /// How the input arrives, and what becomes of the output.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Manner {
+pub(super) struct PeerBehavior {
     /// The most that one read returns; 0 is no limit.
     pub(super) piece: u8,
     /// Whether each piece is preceded by a read that finds nothing.
@@ -27,19 +27,19 @@ pub(super) struct Manner {
 
 #[derive(Debug)]
 pub(super) struct Peer<'a> {
-    manner: Manner,
+    manner: PeerBehavior,
     input: &'a [u8],
     read: usize,
     reads_after_end: usize,
     paused: bool,
     stopping: bool,
     finished: bool,
-    output: &'a mut Output,
+    output: &'a mut PeerOutput,
 }
 
 /// What the peer received.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Output {
+pub(super) struct PeerOutput {
     pub(super) bytes: Vec<u8>,
     /// Whether it was offered more than it takes.
     pub(super) refused: bool,
@@ -51,8 +51,8 @@ impl<'a> Peer<'a> {
     pub(super) fn new(
         input: &'a [u8],
         early: usize,
-        manner: Manner,
-        output: &'a mut Output,
+        manner: PeerBehavior,
+        output: &'a mut PeerOutput,
     ) -> Self {
         Peer {
             manner,
@@ -68,7 +68,7 @@ impl<'a> Peer<'a> {
 
     /// Whether this read finds nothing.
     fn is_silent(&mut self) -> bool {
-        let Manner { pauses, stop_after, .. } = self.manner;
+        let PeerBehavior { pauses, stop_after, .. } = self.manner;
         if !self.stopping && stop_after > 0 && self.read >= stop_after.min(self.input.len()) {
             self.stopping = true;
             return true;
@@ -81,7 +81,7 @@ impl<'a> Peer<'a> {
 
     /// How much the next read may return.
     fn portion(&self) -> usize {
-        let Manner { piece, stop_after, .. } = self.manner;
+        let PeerBehavior { piece, stop_after, .. } = self.manner;
         let mut portion = self.input.len() - self.read;
         if piece > 0 {
             portion = portion.min(piece.into());
@@ -110,7 +110,7 @@ impl Read for Peer<'_> {
 impl Write for Peer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         assert!(!self.finished, "wrote after the end of its side");
-        let Output { bytes: taken, refused, .. } = self.output;
+        let PeerOutput { bytes: taken, refused, .. } = self.output;
         if *refused || self.manner.takes > 0 && taken.len() + bytes.len() > self.manner.takes {
             *refused = true;
             return Err(ErrorKind::TimedOut.into());
@@ -125,7 +125,7 @@ impl Write for Peer<'_> {
 }
 
 impl Transport for Peer<'_> {
-    fn set_patience(&mut self, _: Patience) {}
+    fn set_read_timeout(&mut self, _: ReadTimeout) {}
 
     fn stopping(&self) -> bool {
         self.stopping

@@ -6,7 +6,7 @@ use tungstenite::Message;
 
 use crate::config::Clock;
 use crate::config::Template;
-use crate::ws::reply::Replier;
+use crate::session::reply::Reply;
 
 /// A template parses or names the place; a parsed one holds the whole message; the tutorial answers
 /// every message with the same words.
@@ -55,11 +55,11 @@ fn check_escape(text: &str, message: &str) {
 }
 
 fn check_tutorial(bytes: &[u8], text: &str) {
-    let mut tutorial = Replier::tutorial(Template::default(), Clock::utc("noon").unwrap());
+    let mut tutorial = Reply::tutorial(Template::default(), Clock::utc("noon").unwrap());
     let expected = Message::text(format!("You sent: {text} at noon"));
     assert_eq!(tutorial.reply(Message::binary(bytes.to_vec()), || UNIX_EPOCH), expected);
     assert_eq!(tutorial.reply(Message::text(text), || UNIX_EPOCH), expected);
     for message in [Message::binary(bytes.to_vec()), Message::text(text)] {
-        assert_eq!(Replier::Verbatim.reply(message.clone(), || UNIX_EPOCH), message);
+        assert_eq!(Reply::Echo.reply(message.clone(), || UNIX_EPOCH), message);
     }
 }

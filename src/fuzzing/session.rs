@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::frames::{self, Frame};
-use super::peer::{Manner, Output, Peer};
+use super::peer::{Peer, PeerBehavior, PeerOutput};
 use crate::config::Clock;
 use crate::config::Template;
 use crate::config::{Config, Limits, Timeouts};
-use crate::ws::ending::Cause;
-use crate::ws::keepalive::Expired;
-use crate::ws::reply::Replier;
-use crate::ws::session::{Opening, Report, run};
+use crate::session::end::Cause;
+use crate::session::keepalive::Expired;
+use crate::session::reply::Reply;
+use crate::session::{Opening, SessionOutcome, run};
 
 /// Long enough that no machine is too slow; a session that lasts as long waits for nothing.
 const NEVER: Duration = Duration::from_secs(10);
@@ -21,11 +21,11 @@ const CLOSE_SIZE: usize = 2 + 125;
 
 /// How one session is run.
 #[derive(Debug, Clone, Copy)]
-struct Scene<'a> {
+struct SessionScene<'a> {
     input: &'a [u8],
     /// Bytes that arrived together with the handshake.
     early: usize,
-    manner: Manner,
+    manner: PeerBehavior,
     tutorial: bool,
     /// Every silence is due a Ping.
     pings: bool,
@@ -34,9 +34,9 @@ struct Scene<'a> {
     max_message_size: usize,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> SessionScene<'a> {
     /// From six bytes and what the peer sends; none when there are not as many.
-    fn parse(bytes: &'a [u8]) -> Option<Scene<'a>> {
+    fn parse(bytes: &'a [u8]) -> Option<SessionScene<'a>> {
         let (&[how, size, piece, early, stop_after, takes], input) = bytes.split_first_chunk()?;
         let stop_after = usize::from(stop_after);
         let mut early = usize::from(early).min(input.len());
@@ -44,10 +44,10 @@ impl<'a> Scene<'a> {
             early = early.min(stop_after);
         }
         let is = |bit: u8| how & bit != 0;
-        Some(Scene {
+        Some(SessionScene {
             input,
             early,
-            manner: Manner { piece, pauses: is(2), stop_after, takes: takes.into() },
+            manner: PeerBehavior { piece, pauses: is(2), stop_after, takes: takes.into() },
             tutorial: is(1),
             pings: is(4),
             idle: is(8),
@@ -55,7 +55,7 @@ impl<'a> Scene<'a> {
         })
     }
 
-    fn run(&self) -> (Box<Report>, Output) {
+    fn run(&self) -> (Box<SessionOutcome>, PeerOutput) {
         let config = Config {
             limits: Limits { max_message_size: self.max_message_size, ..Limits::default() },
             timeouts: Timeouts {
@@ -67,27 +67,27 @@ impl<'a> Scene<'a> {
             },
             ..Config::default()
         };
-        let replier = if self.tutorial {
-            Replier::tutorial(Template::default(), Clock::utc("noon").unwrap())
+        let reply = if self.tutorial {
+            Reply::tutorial(Template::default(), Clock::utc("noon").unwrap())
         } else {
-            Replier::Verbatim
+            Reply::Echo
         };
-        let mut output = Output::default();
+        let mut output = PeerOutput::default();
         let peer = Peer::new(self.input, self.early, self.manner, &mut output);
         let started = Instant::now();
         let opening = Opening {
             number: 1,
             early: self.input[..self.early].to_vec(),
-            replier,
-            orders: None,
+            replier: reply,
+            faults: None,
             deflate: None,
             // As an echo would be, so that no check needs an exception.
-            introduction: if self.tutorial {
+            describe_request: if self.tutorial {
                 Box::new(|_| "You sent: ?info at noon".to_owned())
             } else {
                 Box::new(|_| "?info".to_owned())
             },
-            live: None,
+            stats: None,
         };
         let report = run(peer, Box::new(opening), &config);
         assert!(started.elapsed() < NEVER, "a session without an end");
@@ -115,7 +115,7 @@ impl<'a> Scene<'a> {
 /// # Panics
 /// When that does not hold.
 pub fn session(bytes: &[u8]) {
-    let Some(scene) = Scene::parse(bytes) else { return };
+    let Some(scene) = SessionScene::parse(bytes) else { return };
     let (report, output) = scene.run();
     let sent = frames::parse(&output.bytes);
     check_frames(&scene, &sent);
@@ -123,13 +123,13 @@ pub fn session(bytes: &[u8]) {
     check_goodbye(&report.cause, output.refused, &sent);
     // When nothing is due at a silence, it must not matter how the bytes are cut.
     if !scene.pings && !scene.idle {
-        let manner = Manner { piece: 0, pauses: false, ..scene.manner };
-        let (_, at_once) = Scene { early: 0, manner, ..scene }.run();
+        let manner = PeerBehavior { piece: 0, pauses: false, ..scene.manner };
+        let (_, at_once) = SessionScene { early: 0, manner, ..scene }.run();
         assert_eq!(output.bytes, at_once.bytes, "pieces change the answer");
     }
 }
 
-fn check_frames(scene: &Scene, sent: &[Frame]) {
+fn check_frames(scene: &SessionScene, sent: &[Frame]) {
     let limit = scene.max_message_size;
     for frame in sent {
         match frame {
@@ -147,7 +147,12 @@ fn check_frames(scene: &Scene, sent: &[Frame]) {
     }
 }
 
-fn check_counts(scene: &Scene, report: &Report, output: &Output, sent: &[Frame]) {
+fn check_counts(
+    scene: &SessionScene,
+    report: &SessionOutcome,
+    output: &PeerOutput,
+    sent: &[Frame],
+) {
     let replies = sent.iter().filter(|f| matches!(f, Frame::Text(_) | Frame::Binary(_))).count();
     let received = usize::try_from(report.received.messages).unwrap();
     assert_eq!(replies as u64, report.answered.messages, "replies that nobody counted");

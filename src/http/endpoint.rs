@@ -37,7 +37,7 @@ pub(crate) const ENDPOINT_LIST: &str = "\
 
 /// Whether a query at `path` is read: what the tutorial's addresses and the page's links say in
 /// theirs is not for us.
-pub(crate) fn takes_orders(path: &str) -> bool {
+pub(crate) fn reads_parameters(path: &str) -> bool {
     matches!(path, "/ws" | "/echo")
 }
 

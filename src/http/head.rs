@@ -140,12 +140,12 @@ fn is_tchar(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
 }
 
-pub(super) fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.chars().all(is_tchar)
 }
 
 /// The value of a parameter; none where it is neither a token, or nothing at all, nor a quoted string.
-pub(super) fn token_or_quoted(value: &str) -> Option<String> {
+pub(crate) fn token_or_quoted(value: &str) -> Option<String> {
     let Some(opened) = value.strip_prefix('"') else {
         return value.chars().all(is_tchar).then(|| value.to_owned());
     };

@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use serde::Serialize;
 use tiny_http::{HTTPVersion, Header, StatusCode};
 
-use crate::ops::exposition::FORMAT;
+use crate::metrics::exposition::FORMAT;
 
 /// What a connection answers to one request.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
-//! Who gets in: counted places, handed out as permits.
+//! Who gets in: counted slots, handed out as permits.
 //!
 //! What it is: the count of connections, of sessions, and of what each address has.
-//! What it is not: the refusal itself; whoever is told [`Full`] gives it.
-//! Invariant: a permit gives its place back when it is dropped, however its connection ends.
+//! What it is not: the refusal itself; whoever is told [`LimitReached`] gives it.
+//! Invariant: a permit gives its slot back when it is dropped, however its connection ends.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,27 +13,27 @@ use std::time::Instant;
 use super::address::Host;
 use crate::config::Limits;
 
-/// The places of one server.
+/// The slots of one server.
 #[derive(Debug)]
 pub(crate) struct Admission {
     max_connections: usize,
     max_sessions: usize,
     max_per_ip: Option<usize>,
-    counts: Mutex<Counts>,
+    counts: Mutex<SlotCounts>,
     freed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct SlotCounts {
     connections: usize,
     sessions: usize,
     /// Kept only where there is a limit by address.
     by_ip: HashMap<IpAddr, usize>,
 }
 
-/// Which places are all taken.
+/// Which slots are all taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Full {
+pub(crate) enum LimitReached {
     /// `max_connections` and the reserve.
     Connections,
     /// `max_connections`.
@@ -42,12 +42,14 @@ pub(crate) enum Full {
     Address,
 }
 
-impl fmt::Display for Full {
+impl fmt::Display for LimitReached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Full::Connections => "every connection is taken (--max-connections)",
-            Full::Sessions => "every session is taken (--max-connections)",
-            Full::Address => "this address has no connection left (--max-connections-per-ip)",
+            LimitReached::Connections => "every connection is taken (--max-connections)",
+            LimitReached::Sessions => "every session is taken (--max-connections)",
+            LimitReached::Address => {
+                "this address has no connection left (--max-connections-per-ip)"
+            }
         })
     }
 }
@@ -63,9 +65,9 @@ impl Admission {
         })
     }
 
-    /// Whether there is a place for another session; it is not taken.
-    pub(crate) fn has_session_left(&self) -> Result<(), Full> {
-        if self.lock().sessions < self.max_sessions { Ok(()) } else { Err(Full::Sessions) }
+    /// Whether there is a slot for another session; it is not taken.
+    pub(crate) fn has_session_left(&self) -> Result<(), LimitReached> {
+        if self.lock().sessions < self.max_sessions { Ok(()) } else { Err(LimitReached::Sessions) }
     }
 
     /// The connections that there are.
@@ -78,27 +80,30 @@ impl Admission {
         self.max_connections
     }
 
-    /// A place for a connection from `host`; none is a proxy, whose clients have
-    /// [`client`](ConnectionPermit::client) places instead.
-    pub(crate) fn connect(self: &Arc<Self>, host: Option<Host>) -> Result<ConnectionPermit, Full> {
+    /// A slot for a connection from `host`; none is a proxy, whose clients have
+    /// [`client`](ConnectionPermit::client) slots instead.
+    pub(crate) fn connect(
+        self: &Arc<Self>,
+        host: Option<Host>,
+    ) -> Result<ConnectionPermit, LimitReached> {
         let address = host.map_or(Ok(None), |host| self.address(host))?;
         let mut counts = self.lock();
         if counts.connections >= self.max_connections {
-            drop(counts); // the address gives its place back
-            return Err(Full::Connections);
+            drop(counts); // the address gives its slot back
+            return Err(LimitReached::Connections);
         }
         counts.connections += 1;
         Ok(ConnectionPermit { admission: Arc::clone(self), _address: address })
     }
 
-    /// One of the places that `host` has, where there is a limit to them. For a Unix socket there is
+    /// One of the slots that `host` has, where there is a limit to them. For a Unix socket there is
     /// none: its peers cannot be told from each other, and its mode says who they may be.
-    fn address(self: &Arc<Self>, host: Host) -> Result<Option<AddressPermit>, Full> {
+    fn address(self: &Arc<Self>, host: Host) -> Result<Option<AddressPermit>, LimitReached> {
         let (Some(max), Host::Ip(ip)) = (self.max_per_ip, host) else { return Ok(None) };
         let mut counts = self.lock();
         let of_ip = counts.by_ip.entry(ip).or_default();
         if *of_ip >= max {
-            return Err(Full::Address);
+            return Err(LimitReached::Address);
         }
         *of_ip += 1;
         Ok(Some(AddressPermit { admission: Arc::clone(self), ip }))
@@ -114,7 +119,7 @@ impl Admission {
         self.wait_until_none(deadline, |counts| counts.connections)
     }
 
-    fn wait_until_none(&self, deadline: Instant, count: impl Fn(&Counts) -> usize) -> usize {
+    fn wait_until_none(&self, deadline: Instant, count: impl Fn(&SlotCounts) -> usize) -> usize {
         let mut counts = self.lock();
         loop {
             let left = count(&counts);
@@ -130,12 +135,12 @@ impl Admission {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Counts> {
+    fn lock(&self) -> MutexGuard<'_, SlotCounts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A connection's place.
+/// A connection's slot.
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     admission: Arc<Admission>,
@@ -143,16 +148,16 @@ pub(crate) struct ConnectionPermit {
 }
 
 impl ConnectionPermit {
-    /// A place for the client `host`, for whom this connection's proxy speaks.
-    pub(crate) fn client(&self, host: Host) -> Result<Option<AddressPermit>, Full> {
+    /// A slot for the client `host`, for whom this connection's proxy speaks.
+    pub(crate) fn client(&self, host: Host) -> Result<Option<AddressPermit>, LimitReached> {
         self.admission.address(host)
     }
 
-    /// A place for this connection's session.
-    pub(crate) fn session(&self) -> Result<SessionPermit, Full> {
+    /// A slot for this connection's session.
+    pub(crate) fn session(&self) -> Result<SessionPermit, LimitReached> {
         let mut counts = self.admission.lock();
         if counts.sessions >= self.admission.max_sessions {
-            return Err(Full::Sessions);
+            return Err(LimitReached::Sessions);
         }
         counts.sessions += 1;
         Ok(SessionPermit(Arc::clone(&self.admission)))
@@ -166,7 +171,7 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// An address's place.
+/// An address's slot.
 #[derive(Debug)]
 pub(crate) struct AddressPermit {
     admission: Arc<Admission>,
@@ -185,7 +190,7 @@ impl Drop for AddressPermit {
     }
 }
 
-/// A session's place.
+/// A session's slot.
 #[derive(Debug)]
 pub(crate) struct SessionPermit(Arc<Admission>);
 
@@ -218,10 +223,10 @@ mod tests {
     fn the_reserve_is_for_connections_and_not_for_sessions() {
         let admission = admission(1, 1, None);
         let [first, second] = [HERE, HERE].map(|ip| admission.connect(Some(ip)).unwrap());
-        assert_eq!(admission.connect(Some(HERE)).unwrap_err(), Full::Connections);
+        assert_eq!(admission.connect(Some(HERE)).unwrap_err(), LimitReached::Connections);
         let session = first.session().unwrap();
-        assert_eq!(second.session().unwrap_err(), Full::Sessions);
-        assert_eq!(admission.has_session_left(), Err(Full::Sessions));
+        assert_eq!(second.session().unwrap_err(), LimitReached::Sessions);
+        assert_eq!(admission.has_session_left(), Err(LimitReached::Sessions));
         drop(session);
         assert_eq!(admission.has_session_left(), Ok(()));
         assert!(second.session().is_ok());
@@ -231,7 +236,7 @@ mod tests {
     fn an_address_has_its_own_limit_and_gets_its_places_back() {
         let admission = admission(8, 0, Some(1));
         let here = admission.connect(Some(HERE)).unwrap();
-        assert_eq!(admission.connect(Some(HERE)).unwrap_err(), Full::Address);
+        assert_eq!(admission.connect(Some(HERE)).unwrap_err(), LimitReached::Address);
         let _there = admission.connect(Some(THERE)).unwrap();
         drop(here);
         assert!(admission.connect(Some(HERE)).is_ok());
@@ -249,14 +254,14 @@ mod tests {
         let admission = admission(8, 0, Some(1));
         let [first, second] = [(); 2].map(|()| admission.connect(None).unwrap());
         let here = first.client(HERE).unwrap();
-        assert_eq!(second.client(HERE).unwrap_err(), Full::Address);
-        assert_eq!(admission.connect(Some(HERE)).unwrap_err(), Full::Address);
+        assert_eq!(second.client(HERE).unwrap_err(), LimitReached::Address);
+        assert_eq!(admission.connect(Some(HERE)).unwrap_err(), LimitReached::Address);
         let there = second.client(THERE).unwrap();
         drop(here);
         let here = second.client(HERE).unwrap();
-        assert_eq!(first.client(HERE).unwrap_err(), Full::Address);
-        drop((first, second)); // a client's place is its own, too
-        assert_eq!(admission.connect(Some(HERE)).unwrap_err(), Full::Address);
+        assert_eq!(first.client(HERE).unwrap_err(), LimitReached::Address);
+        drop((first, second)); // a client's slot is its own, too
+        assert_eq!(admission.connect(Some(HERE)).unwrap_err(), LimitReached::Address);
         drop((here, there));
         assert!(admission.lock().by_ip.is_empty());
     }
@@ -272,7 +277,7 @@ mod tests {
     fn who_is_refused_a_connection_keeps_no_place_of_its_address() {
         let admission = admission(1, 0, Some(8));
         let _here = admission.connect(Some(HERE)).unwrap();
-        assert_eq!(admission.connect(Some(THERE)).unwrap_err(), Full::Connections);
+        assert_eq!(admission.connect(Some(THERE)).unwrap_err(), LimitReached::Connections);
         assert_eq!(admission.lock().by_ip.len(), 1);
     }
 

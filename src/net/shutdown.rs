@@ -2,7 +2,7 @@
 //!
 //! What it is: a flag, and a list of connections whose blocking read a stop has to interrupt.
 //! What it is not: the goodbye; each connection says its own.
-//! Invariant: a listed socket is held weakly, so that the list keeps no connection open.
+//! Invariant: a interruptible socket is held weakly, so that the list keeps no connection open.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,22 +12,22 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::Stream;
-use super::bell::Bell;
+use super::waker::Waker;
 
 /// The stop of one server, seen from all of its threads.
 #[derive(Debug, Default)]
 pub(crate) struct Stop {
     requested: AtomicBool,
     cut: AtomicBool,
-    connections: Mutex<Connections>,
+    connections: Mutex<Interruptibles>,
     /// Signalled once, when the stop is requested.
     called: Condvar,
     /// What Unix sockets hear it by; there is one where there are such.
-    bell: Option<Bell>,
+    waker: Option<Waker>,
 }
 
 #[derive(Debug, Default)]
-struct Connections {
+struct Interruptibles {
     next: u64,
     live: HashMap<u64, Entry>,
 }
@@ -45,12 +45,12 @@ impl Stop {
     ///
     /// # Errors
     /// No descriptors.
-    pub(crate) fn with_bell() -> io::Result<Stop> {
-        Ok(Stop { bell: Some(Bell::new()?), ..Stop::default() })
+    pub(crate) fn with_waker() -> io::Result<Stop> {
+        Ok(Stop { waker: Some(Waker::new()?), ..Stop::default() })
     }
 
-    pub(crate) fn bell(&self) -> Option<&Bell> {
-        self.bell.as_ref()
+    pub(crate) fn waker(&self) -> Option<&Waker> {
+        self.waker.as_ref()
     }
 
     /// Asks every thread to end. Returns at once; further calls do nothing.
@@ -60,8 +60,8 @@ impl Stop {
             return;
         }
         self.called.notify_all();
-        if let Some(bell) = &self.bell {
-            bell.ring();
+        if let Some(waker) = &self.waker {
+            waker.wake();
         }
         for entry in connections.live.values().filter(|entry| entry.waiting) {
             shut(entry, Shutdown::Read);
@@ -75,24 +75,24 @@ impl Stop {
 
     /// Blocks until the stop is requested.
     pub(crate) fn wait(&self) {
-        let requested = |_: &mut Connections| !self.requested();
+        let requested = |_: &mut Interruptibles| !self.requested();
         drop(self.called.wait_while(self.lock(), requested));
     }
 
     /// Blocks until the stop is requested, `timeout` at most. Returns whether it was.
     pub(crate) fn wait_for(&self, timeout: Duration) -> bool {
-        let requested = |_: &mut Connections| !self.requested();
+        let requested = |_: &mut Interruptibles| !self.requested();
         drop(self.called.wait_timeout_while(self.lock(), timeout, requested));
         self.requested()
     }
 
     /// Lists `stream`, until the returned value is dropped.
-    pub(crate) fn list(self: &Arc<Self>, stream: &Arc<Stream>) -> Listed {
+    pub(crate) fn list(self: &Arc<Self>, stream: &Arc<Stream>) -> Interruptible {
         let mut connections = self.lock();
         let id = connections.next;
         connections.next += 1;
         connections.live.insert(id, Entry { stream: Arc::downgrade(stream), waiting: false });
-        Listed { stop: Arc::clone(self), id }
+        Interruptible { stop: Arc::clone(self), id }
     }
 
     /// Whether the time for goodbyes is over.
@@ -100,7 +100,7 @@ impl Stop {
         self.cut.load(Ordering::Relaxed)
     }
 
-    /// Ends every listed connection, both ways.
+    /// Ends every interruptible connection, both ways.
     pub(crate) fn cut(&self) {
         self.cut.store(true, Ordering::SeqCst);
         for entry in self.lock().live.values() {
@@ -108,7 +108,7 @@ impl Stop {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Connections> {
+    fn lock(&self) -> MutexGuard<'_, Interruptibles> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -122,12 +122,12 @@ fn shut(entry: &Entry, how: Shutdown) {
 
 /// A connection's place in the list.
 #[derive(Debug)]
-pub(crate) struct Listed {
+pub(crate) struct Interruptible {
     stop: Arc<Stop>,
     id: u64,
 }
 
-impl Listed {
+impl Interruptible {
     /// Says whether the connection waits for its peer and has nothing half done. Once it waits, a
     /// stop (one that came earlier too) makes its reads see the end of the stream.
     pub(crate) fn set_waiting(&self, waiting: bool) {
@@ -140,7 +140,7 @@ impl Listed {
     }
 }
 
-impl Drop for Listed {
+impl Drop for Interruptible {
     fn drop(&mut self) {
         self.stop.lock().live.remove(&self.id);
     }
@@ -169,8 +169,8 @@ mod tests {
     #[test]
     fn a_wait_that_is_on_ends_with_the_stop() {
         let (stop, (stream, _peer)) = (Arc::<Stop>::default(), pair());
-        let listed = stop.list(&stream);
-        listed.set_waiting(true);
+        let interruptible = stop.list(&stream);
+        interruptible.set_waiting(true);
         let waiting = std::thread::spawn(move || read(&stream));
         stop.request();
         assert_eq!(waiting.join().unwrap(), Some(0));
@@ -179,9 +179,9 @@ mod tests {
     #[test]
     fn a_wait_that_begins_after_the_stop_ends_at_once() {
         let (stop, (stream, _peer)) = (Arc::<Stop>::default(), pair());
-        let listed = stop.list(&stream);
+        let interruptible = stop.list(&stream);
         stop.request();
-        listed.set_waiting(true);
+        interruptible.set_waiting(true);
         assert_eq!(read(&stream), Some(0));
     }
 

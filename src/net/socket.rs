@@ -18,31 +18,31 @@ use std::time::{Duration, Instant};
 
 use super::Stream;
 use super::address::Address;
-use super::shutdown::{Listed, Stop};
+use super::shutdown::{Interruptible, Stop};
 use super::tls::{self, HANDSHAKE_RECORD};
 use crate::config::tuning::{READ_AHEAD, TLS_PIECE, WRITE_BUFFER};
-use crate::ops::histogram::Histogram;
+use crate::metrics::histogram::Histogram;
 
 /// How long a read may wait.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Patience {
+pub(crate) struct ReadTimeout {
     /// For the next byte.
-    pub(crate) quiet: Option<Duration>,
+    pub(crate) idle: Option<Duration>,
     /// For whatever is being read, as a whole.
-    pub(crate) until: Option<Instant>,
+    pub(crate) deadline: Option<Instant>,
 }
 
-impl Patience {
-    pub(crate) fn until(deadline: Instant) -> Patience {
-        Patience { quiet: None, until: Some(deadline) }
+impl ReadTimeout {
+    pub(crate) fn deadline(deadline: Instant) -> ReadTimeout {
+        ReadTimeout { idle: None, deadline: Some(deadline) }
     }
 
     /// The wait that is left at `now`; none is as long as it takes.
     pub(crate) fn left(self, now: impl FnOnce() -> Instant) -> Option<Duration> {
-        let until = self.until.map(|until| until.saturating_duration_since(now()));
-        match (self.quiet, until) {
-            (Some(quiet), Some(until)) => Some(quiet.min(until)),
-            (quiet, until) => quiet.or(until),
+        let deadline = self.deadline.map(|deadline| deadline.saturating_duration_since(now()));
+        match (self.idle, deadline) {
+            (Some(idle), Some(deadline)) => Some(idle.min(deadline)),
+            (idle, deadline) => idle.or(deadline),
         }
     }
 }
@@ -50,7 +50,7 @@ impl Patience {
 /// What a session needs of its stream beside reading and writing.
 pub(crate) trait Transport: Read + Write {
     /// Sets how long reads may wait.
-    fn set_patience(&mut self, patience: Patience);
+    fn set_read_timeout(&mut self, read_timeout: ReadTimeout);
     /// Whether the server is stopping. Reads that find nothing then return at once.
     fn stopping(&self) -> bool;
     /// Blocks until the server stops, `timeout` at most. Returns whether it does.
@@ -67,8 +67,8 @@ pub(crate) trait Transport: Read + Write {
 
 /// A session borrows its socket: moving it down would leave a copy in each frame on the way.
 impl<T: Transport> Transport for &mut T {
-    fn set_patience(&mut self, patience: Patience) {
-        (**self).set_patience(patience);
+    fn set_read_timeout(&mut self, read_timeout: ReadTimeout) {
+        (**self).set_read_timeout(read_timeout);
     }
 
     fn stopping(&self) -> bool {
@@ -96,16 +96,16 @@ impl<T: Transport> Transport for &mut T {
 #[derive(Debug)]
 pub(crate) struct Socket {
     // Dropped before the stream, so that the list never holds a closed one.
-    listed: Listed,
+    interruptible: Interruptible,
     stream: Arc<Stream>,
-    tls: Option<tls::Session>,
+    tls: Option<tls::TlsSession>,
     /// Whether the peer spoke without TLS where that is spoken.
-    is_in_the_clear: bool,
+    spoke_plaintext: bool,
     stop: Arc<Stop>,
     is_unix: bool,
-    /// Whether a stop may have shut the read side down; see [`Listed::set_waiting`].
+    /// Whether a stop may have shut the read side down; see [`Interruptible::set_waiting`].
     waiting: bool,
-    patience: Patience,
+    read_timeout: ReadTimeout,
     /// The read timeout that the kernel has; setting it costs a system call.
     kernel_timeout: Option<Duration>,
     last_heard: Instant,
@@ -181,21 +181,21 @@ impl Socket {
     pub(crate) fn new(
         stream: Stream,
         peer: Address,
-        tls: Option<tls::Session>,
+        tls: Option<tls::TlsSession>,
         stop: &Arc<Stop>,
         write: Duration,
     ) -> io::Result<Socket> {
         stream.set_write_timeout(Some(write))?;
         let stream = Arc::new(stream);
         Ok(Socket {
-            listed: stop.list(&stream),
+            interruptible: stop.list(&stream),
             stream,
             tls,
-            is_in_the_clear: false,
+            spoke_plaintext: false,
             stop: Arc::clone(stop),
             is_unix: peer == Address::Unix,
             waiting: false,
-            patience: Patience::default(),
+            read_timeout: ReadTimeout::default(),
             kernel_timeout: None,
             last_heard: Instant::now(),
             answer: Answer::NotDue,
@@ -211,14 +211,14 @@ impl Socket {
     }
 
     /// Its TLS, where it speaks that.
-    pub(crate) fn tls(&self) -> Option<&tls::Session> {
+    pub(crate) fn tls(&self) -> Option<&tls::TlsSession> {
         self.tls.as_ref()
     }
 
     /// Whether the peer spoke without TLS where that is spoken. From then on so do we, for it to
     /// understand its refusal.
-    pub(crate) fn is_in_the_clear(&self) -> bool {
-        cfg!(feature = "tls") && self.is_in_the_clear
+    pub(crate) fn spoke_plaintext(&self) -> bool {
+        cfg!(feature = "tls") && self.spoke_plaintext
     }
 
     /// Measures from now on how long it takes to answer, what came with the handshake included.
@@ -227,11 +227,11 @@ impl Socket {
         self.answer = Answer::Due;
     }
 
-    /// See [`Listed::set_waiting`].
+    /// See [`Interruptible::set_waiting`].
     pub(crate) fn set_waiting(&mut self, waiting: bool) {
         self.waiting = waiting;
         if !self.is_unix {
-            self.listed.set_waiting(waiting);
+            self.interruptible.set_waiting(waiting);
         }
     }
 
@@ -242,16 +242,16 @@ impl Socket {
     }
 
     /// Waits for a Unix socket; has the kernel wait for a TCP one, in the read that follows.
-    fn apply_patience(&mut self) -> io::Result<()> {
-        let left = self.patience.left(Instant::now);
+    fn apply_read_timeout(&mut self) -> io::Result<()> {
+        let left = self.read_timeout.left(Instant::now);
         if left.is_some_and(|left| left.is_zero()) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         if self.is_unix
             && self.waiting
-            && let Some(bell) = self.stop.bell()
+            && let Some(waker) = self.stop.waker()
         {
-            return bell.wait_for(&self.stream, left);
+            return waker.wait_for(&self.stream, left);
         }
         if left != self.kernel_timeout {
             // What is less than a microsecond would be no timeout.
@@ -300,7 +300,7 @@ impl Socket {
                 return Ok(0);
             }
             if tls.awaits_hello() && buf[0] != HANDSHAKE_RECORD {
-                (self.tls, self.is_in_the_clear) = (None, true);
+                (self.tls, self.spoke_plaintext) = (None, true);
                 return Ok(length);
             }
             tls.feed(&buf[..length], &self.stream)?;
@@ -319,7 +319,7 @@ impl Socket {
             self.send_answers()?;
         }
         loop {
-            self.apply_patience()?;
+            self.apply_read_timeout()?;
             match self.ahead.read(&self.stream, buf) {
                 // A peer that left has answered our goodbye with a reset.
                 Ok(0) if self.is_interrupted() => {
@@ -368,8 +368,8 @@ impl Write for Socket {
 }
 
 impl Transport for Socket {
-    fn set_patience(&mut self, patience: Patience) {
-        self.patience = patience;
+    fn set_read_timeout(&mut self, read_timeout: ReadTimeout) {
+        self.read_timeout = read_timeout;
     }
 
     fn stopping(&self) -> bool {
@@ -400,7 +400,7 @@ impl Transport for Socket {
 #[derive(Debug, Clone)]
 pub(crate) struct SocketWriter {
     stream: Arc<Stream>,
-    tls: Option<tls::Session>,
+    tls: Option<tls::TlsSession>,
 }
 
 impl SocketWriter {
@@ -428,7 +428,7 @@ impl Write for SocketWriter {
 }
 
 /// Sends all of `bytes`, encrypted where TLS is spoken.
-fn send(bytes: &[u8], stream: &Stream, tls: Option<&tls::Session>) -> io::Result<()> {
+fn send(bytes: &[u8], stream: &Stream, tls: Option<&tls::TlsSession>) -> io::Result<()> {
     match tls {
         Some(tls) => tls.send(bytes, stream),
         None => send_all(stream, bytes),
@@ -436,7 +436,7 @@ fn send(bytes: &[u8], stream: &Stream, tls: Option<&tls::Session>) -> io::Result
 }
 
 /// Ends the sending side; that of TLS before that of the stream.
-fn finish(stream: &Stream, tls: Option<&tls::Session>) -> io::Result<()> {
+fn finish(stream: &Stream, tls: Option<&tls::TlsSession>) -> io::Result<()> {
     let said = tls.map_or(Ok(()), |tls| tls.finish(stream));
     stream.shutdown(Shutdown::Write).and(said)
 }
@@ -456,10 +456,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patience_is_the_shorter_of_the_two() {
+    fn the_effective_read_timeout_is_the_shorter_of_the_two() {
         let now = Instant::now();
         let (short, long) = (Duration::from_secs(1), Duration::from_secs(9));
-        for (quiet, until, left) in [
+        for (idle, deadline, left) in [
             (None, None, None),
             (Some(short), None, Some(short)),
             (None, Some(now + short), Some(short)),
@@ -467,7 +467,7 @@ mod tests {
             (Some(long), Some(now + short), Some(short)),
             (Some(long), Some(now), Some(Duration::ZERO)),
         ] {
-            assert_eq!(Patience { quiet, until }.left(|| now), left);
+            assert_eq!(ReadTimeout { idle, deadline }.left(|| now), left);
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{open, wait_for_row, wait_for_state};
 use crate::support::browser::Browser;
-use crate::support::client::PATIENCE;
+use crate::support::client::TIMEOUT;
 use crate::support::server::TestServer;
 
 #[test]
@@ -91,7 +91,7 @@ fn it_is_saved_as_json_lines_and_cleared() {
     let params = json!({"behavior": "allow", "downloadPath": folder.path()});
     browser.call("Page.setDownloadBehavior", &params);
     browser.click("button", "Save");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     // The browser keeps the name with an empty file, and puts the complete one in its place.
     let saved = loop {
         let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());

@@ -6,12 +6,12 @@ mod compression;
 mod conversation;
 mod ending;
 mod failure;
+mod faults;
 mod files;
 mod history;
 mod kiosk;
 mod link;
 mod looks;
-mod orders;
 mod picture;
 
 use std::net::SocketAddr;

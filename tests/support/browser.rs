@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tungstenite::{Message, WebSocket};
 
-use super::client::PATIENCE;
+use super::client::TIMEOUT;
 
 /// Several browsers on a busy machine of two cores take their time, and need not be hurried.
-const BROWSER_PATIENCE: Duration = Duration::from_secs(4 * PATIENCE.as_secs());
+const BROWSER_TIMEOUT: Duration = Duration::from_secs(4 * TIMEOUT.as_secs());
 
 /// Keeps Chromium to itself: no window, no updates, no requests of its own.
 const FLAGS: [&str; 15] = [
@@ -75,7 +75,7 @@ impl Browser {
         std::thread::spawn(move || lines.for_each(drop)); // or its stderr would fill up and block it
         let address = url.trim_start_matches("ws://").split('/').next().unwrap();
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(BROWSER_PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(BROWSER_TIMEOUT)).unwrap();
         let (socket, _) = tungstenite::client(&url, stream).unwrap();
         let mut browser = Browser {
             child,
@@ -162,7 +162,7 @@ impl Browser {
 
     /// Waits until an expression is true.
     pub fn wait(&mut self, expression: &str) {
-        let deadline = Instant::now() + BROWSER_PATIENCE;
+        let deadline = Instant::now() + BROWSER_TIMEOUT;
         // A pause inside the page, so that one look does not cost a round trip.
         let look = format!(
             "new Promise(done => {{ const until = Date.now() + 500; (function look() {{ \

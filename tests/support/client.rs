@@ -15,7 +15,7 @@ use tungstenite::{Message, WebSocket};
 use super::stream::{Stream, Wire};
 
 /// Nothing here takes as long; a test that waits so long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The key of RFC 6455, section 1.3, in a request for `path`.
 pub fn handshake(path: &str) -> String {
@@ -66,7 +66,7 @@ impl Client {
     pub fn open_over(wire: Wire, address: SocketAddr, path: &str) -> Client {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         let stream = Stream::over(wire, stream).unwrap();
         Client::on(stream, &format!("ws://{address}{path}"))
     }
@@ -74,7 +74,7 @@ impl Client {
     /// The same on the Unix socket at `socket`.
     pub fn open_unix(socket: &Path, path: &str) -> Client {
         let stream = connect_unix(socket);
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         Client::on(Stream::plain(stream), &format!("ws://localhost{path}"))
     }
 
@@ -161,7 +161,7 @@ impl Raw {
     pub fn try_connect_over(wire: Wire, address: SocketAddr) -> io::Result<Raw> {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         Stream::over(wire, stream).map(|stream| Raw(BufReader::new(stream)))
     }
 
@@ -181,7 +181,7 @@ impl Raw {
 
     /// A connection that somebody else has made.
     pub fn on(stream: TcpStream) -> Raw {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         Raw(BufReader::new(Stream::plain(stream)))
     }
 

@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tungstenite::Message;
 
-use super::client::{Client, PATIENCE, Raw};
+use super::client::{Client, Raw, TIMEOUT};
 use super::stream::Wire;
 #[cfg(feature = "tls")]
 use super::tls::Files;
@@ -163,7 +163,7 @@ impl Program {
 
     /// Waits until threads and descriptors are back at what they were `before`.
     pub fn wait_for_rest(&self, before: Vitals) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let now = self.vitals();
             if now.threads <= before.threads && now.descriptors <= before.descriptors {

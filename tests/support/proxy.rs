@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::client::{PATIENCE, Raw};
+use super::client::{Raw, TIMEOUT};
 use super::program::tool;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Sample {
         command.stdin(Stdio::null()).stdout(output()).stderr(output());
         let child = command.spawn().expect("the proxy cannot be run");
         let mut proxy = Proxy { child, address: self.address, _folder: folder };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !proxy.serves() {
             let is_over = proxy.child.try_wait().unwrap().is_some() || Instant::now() > deadline;
             assert!(!is_over, "{}", fs::read_to_string(log).unwrap_or_default());

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tungstenite::Message;
 
 use crate::support::browser::Browser;
-use crate::support::client::{Client, FIN_CLOSE, FIN_TEXT, PATIENCE, Raw, frame, handshake};
+use crate::support::client::{Client, FIN_CLOSE, FIN_TEXT, Raw, TIMEOUT, frame, handshake};
 use crate::support::program::{Program, command};
 use crate::support::server::TestServer;
 use crate::support::stream::Wire;
@@ -31,7 +31,7 @@ fn client_hello() -> Vec<u8> {
 
 fn connect(server: &TestServer) -> TcpStream {
     let stream = TcpStream::connect(server.address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream
 }
 
@@ -281,7 +281,7 @@ fn the_watchdog_hears_of_life_through_tls() {
     let files = Files::good();
     let folder = tempfile::tempdir().unwrap();
     let socket = std::os::unix::net::UnixDatagram::bind(folder.path().join("notify")).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
     let mut service = command(&["--listen", "127.0.0.1:0"]);
     service.args(files.options()).args(["--max-connections", "1", "--handshake-timeout", "1h"]);
     service.env("WATCHDOG_USEC", "100000");

@@ -14,8 +14,8 @@ use rustls::{
 };
 use wsecho::{AnyCertificate, timestamp};
 
-use crate::check::options::Options;
-use crate::check::reach::Wire;
+use crate::check::options::CheckOptions;
+use crate::check::reach::DeadlineStream;
 use crate::check::report::{shortened, visible};
 
 /// A session of TLS on a wire.
@@ -27,7 +27,10 @@ impl Tls {
     ///
     /// # Errors
     /// Why there is no session, in words.
-    pub(crate) fn start(wire: &mut Wire, options: &Options) -> Result<(String, Tls), String> {
+    pub(crate) fn start(
+        wire: &mut DeadlineStream,
+        options: &CheckOptions,
+    ) -> Result<(String, Tls), String> {
         let host = &options.target.host;
         let name = ServerName::try_from(host.clone())
             .map_err(|_| format!("{host} is no name that a certificate could have"))?;
@@ -42,7 +45,7 @@ impl Tls {
         Ok((found, Tls(Box::new(connection))))
     }
 
-    pub(crate) fn read(&mut self, wire: &mut Wire, buf: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read(&mut self, wire: &mut DeadlineStream, buf: &mut [u8]) -> io::Result<usize> {
         match Stream::new(&mut *self.0, wire).read(buf) {
             // A server that ends the connection without ending the session. A WebSocket has an end of
             // its own, so that nothing can be cut off unnoticed.
@@ -51,16 +54,16 @@ impl Tls {
         }
     }
 
-    pub(crate) fn write(&mut self, wire: &mut Wire, buf: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write(&mut self, wire: &mut DeadlineStream, buf: &[u8]) -> io::Result<usize> {
         Stream::new(&mut *self.0, wire).write(buf)
     }
 
-    pub(crate) fn flush(&mut self, wire: &mut Wire) -> io::Result<()> {
+    pub(crate) fn flush(&mut self, wire: &mut DeadlineStream) -> io::Result<()> {
         Stream::new(&mut *self.0, wire).flush()
     }
 }
 
-fn config(options: &Options) -> Result<ClientConfig, String> {
+fn config(options: &CheckOptions) -> Result<ClientConfig, String> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;

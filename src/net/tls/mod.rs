@@ -6,7 +6,7 @@
 //! Invariant: records leave in the order in which they were made, whichever thread sends.
 //!
 //! A build without the feature `tls` has the same names, for things that cannot be: an
-//! `Option<Session>` takes no room there, and what is done with one is not compiled.
+//! `Option<TlsSession>` takes no room there, and what is done with one is not compiled.
 
 use std::fmt;
 use std::io;
@@ -22,7 +22,7 @@ mod session;
 
 #[cfg(feature = "tls")]
 pub use any::AnyCertificate;
-pub(crate) use session::{Acceptor, Session};
+pub(crate) use session::{TlsAcceptor, TlsSession};
 
 /// What a record of a handshake begins with, and so each TLS connection.
 pub(crate) const HANDSHAKE_RECORD: u8 = 0x16;
@@ -33,7 +33,7 @@ pub(crate) const REFUSAL: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 80];
 
 /// What was agreed on in a handshake.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Agreement {
+pub(crate) struct TlsDetails {
     pub(crate) version: &'static str,
     /// As IANA lists it.
     pub(crate) cipher_suite: String,

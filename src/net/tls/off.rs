@@ -2,32 +2,32 @@
 
 use std::io;
 
-use super::{Agreement, CertificateError};
+use super::{CertificateError, TlsDetails};
 use crate::config::Certificate;
 use crate::net::Stream;
 
 #[derive(Debug)]
-pub(crate) enum Acceptor {}
+pub(crate) enum TlsAcceptor {}
 
-impl Acceptor {
-    pub(crate) fn load(_: &Certificate) -> Result<Acceptor, CertificateError> {
+impl TlsAcceptor {
+    pub(crate) fn load(_: &Certificate) -> Result<TlsAcceptor, CertificateError> {
         Err(CertificateError::NotInThisBuild)
     }
 
-    pub(crate) fn renew(&self) -> Result<(), CertificateError> {
+    pub(crate) fn reload(&self) -> Result<(), CertificateError> {
         match *self {}
     }
 
-    pub(crate) fn session(&self) -> io::Result<Session> {
+    pub(crate) fn session(&self) -> io::Result<TlsSession> {
         match *self {}
     }
 }
 
 #[derive(Debug, Clone)]
-pub(crate) enum Session {}
+pub(crate) enum TlsSession {}
 
-impl Session {
-    pub(crate) fn to_ourselves() -> io::Result<Session> {
+impl TlsSession {
+    pub(crate) fn for_probe() -> io::Result<TlsSession> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -55,7 +55,7 @@ impl Session {
         match *self {}
     }
 
-    pub(crate) fn agreement(&self) -> Option<Agreement> {
+    pub(crate) fn details(&self) -> Option<TlsDetails> {
         match *self {}
     }
 }

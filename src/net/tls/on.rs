@@ -14,7 +14,7 @@ use rustls::{
 };
 
 use super::any::AnyCertificate;
-use super::{Agreement, CertificateError};
+use super::{CertificateError, TlsDetails};
 use crate::config::Certificate;
 use crate::config::tuning::TLS_PIECE;
 use crate::net::Stream;
@@ -25,23 +25,23 @@ const ALPN: &[u8] = b"http/1.1";
 
 /// Gives each new session the certificate of now.
 #[derive(Debug)]
-pub(crate) struct Acceptor {
+pub(crate) struct TlsAcceptor {
     files: Certificate,
     config: Mutex<Arc<ServerConfig>>,
 }
 
-impl Acceptor {
+impl TlsAcceptor {
     /// # Errors
     /// The files cannot be used.
-    pub(crate) fn load(files: &Certificate) -> Result<Acceptor, CertificateError> {
-        Ok(Acceptor { files: files.clone(), config: Mutex::new(read(files)?) })
+    pub(crate) fn load(files: &Certificate) -> Result<TlsAcceptor, CertificateError> {
+        Ok(TlsAcceptor { files: files.clone(), config: Mutex::new(read(files)?) })
     }
 
     /// Reads the files again, for the sessions to come.
     ///
     /// # Errors
     /// They cannot be used; what was read before stays.
-    pub(crate) fn renew(&self) -> Result<(), CertificateError> {
+    pub(crate) fn reload(&self) -> Result<(), CertificateError> {
         let config = read(&self.files)?;
         *lock(&self.config) = config;
         Ok(())
@@ -53,10 +53,10 @@ impl Acceptor {
     /// No random numbers.
     // Not in a frame that sessions without TLS have, too; it would be one page more for each.
     #[inline(never)]
-    pub(crate) fn session(&self) -> io::Result<Session> {
+    pub(crate) fn session(&self) -> io::Result<TlsSession> {
         let config = Arc::clone(&lock(&self.config));
         let connection = ServerConnection::new(config).map_err(io::Error::other)?;
-        Ok(Session::over(connection.into()))
+        Ok(TlsSession::over(connection.into()))
     }
 }
 
@@ -101,12 +101,12 @@ fn provider() -> Arc<CryptoProvider> {
 
 /// One connection's TLS; of both threads of a member of the chat.
 #[derive(Debug, Clone)]
-pub(crate) struct Session(Arc<Sides>);
+pub(crate) struct TlsSession(Arc<Sides>);
 
 #[derive(Debug)]
 struct Sides {
     /// Never locked while somebody waits for the peer, so that who reads does not wait for who writes.
-    state: Mutex<State>,
+    state: Mutex<TlsState>,
     /// Locked from the making of a record to its last byte on the stream.
     sending: Mutex<Sending>,
 }
@@ -119,7 +119,7 @@ enum Sending {
 }
 
 #[derive(Debug)]
-struct State {
+struct TlsState {
     connection: Connection,
     /// Whether a client has yet to say that it speaks TLS.
     awaits_hello: bool,
@@ -127,7 +127,7 @@ struct State {
     surplus: VecDeque<u8>,
 }
 
-impl State {
+impl TlsState {
     /// Decrypts what arrived.
     fn decrypt(&mut self, mut arrived: &[u8]) -> io::Result<()> {
         self.awaits_hello = false;
@@ -165,11 +165,11 @@ impl State {
     }
 }
 
-impl Session {
-    fn over(connection: Connection) -> Session {
+impl TlsSession {
+    fn over(connection: Connection) -> TlsSession {
         let awaits_hello = matches!(connection, Connection::Server(_));
-        let state = Mutex::new(State { connection, awaits_hello, surplus: VecDeque::new() });
-        Session(Arc::new(Sides { state, sending: Mutex::new(Sending::Whole) }))
+        let state = Mutex::new(TlsState { connection, awaits_hello, surplus: VecDeque::new() });
+        TlsSession(Arc::new(Sides { state, sending: Mutex::new(Sending::Whole) }))
     }
 
     /// A client's side, for a server on this machine that is ours: the question is whether it lives,
@@ -177,7 +177,7 @@ impl Session {
     ///
     /// # Errors
     /// No random numbers.
-    pub(crate) fn to_ourselves() -> io::Result<Session> {
+    pub(crate) fn for_probe() -> io::Result<TlsSession> {
         let config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?
@@ -187,7 +187,7 @@ impl Session {
         let nobody = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST).into());
         let connection =
             ClientConnection::new(Arc::new(config), nobody).map_err(io::Error::other)?;
-        Ok(Session::over(connection.into()))
+        Ok(TlsSession::over(connection.into()))
     }
 
     /// Whether this error of a client's read is the server's [`REFUSAL`](super::REFUSAL).
@@ -230,7 +230,7 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`send_all`], `BrokenPipe` after one of them; `NotConnected` in the middle of a handshake.
-    // As `Acceptor::session`.
+    // As `TlsAcceptor::session`.
     #[inline(never)]
     pub(crate) fn send(&self, bytes: &[u8], stream: &Stream) -> io::Result<()> {
         bytes.chunks(TLS_PIECE).try_for_each(|piece| {
@@ -289,7 +289,7 @@ impl Session {
     }
 
     /// What was agreed on; none before the handshake is over.
-    pub(crate) fn agreement(&self) -> Option<Agreement> {
+    pub(crate) fn details(&self) -> Option<TlsDetails> {
         let state = self.lock();
         let version = match state.connection.protocol_version()? {
             rustls::ProtocolVersion::TLSv1_2 => "TLS 1.2",
@@ -302,10 +302,10 @@ impl Session {
         };
         // rustls has a name of its own for those of TLS 1.3.
         let cipher_suite = suite.as_str().unwrap_or_default().replacen("TLS13_", "TLS_", 1);
-        Some(Agreement { version, cipher_suite, server_name })
+        Some(TlsDetails { version, cipher_suite, server_name })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, TlsState> {
         lock(&self.0.state)
     }
 }
@@ -327,7 +327,7 @@ mod tests {
     use super::*;
 
     /// A server's side, and the client's, with a connection between them.
-    fn pair() -> ((Session, Stream), (Session, TcpStream)) {
+    fn pair() -> ((TlsSession, Stream), (TlsSession, TcpStream)) {
         let folder = tempfile::tempdir().unwrap();
         let files =
             Certificate { chain: folder.path().join("chain"), key: folder.path().join("key") };
@@ -339,12 +339,12 @@ mod tests {
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let stream: Stream = OwnedFd::from(listener.accept().unwrap().0).into();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let server = Acceptor::load(&files).unwrap().session().unwrap();
-        ((server, stream), (Session::to_ourselves().unwrap(), peer))
+        let server = TlsAcceptor::load(&files).unwrap().session().unwrap();
+        ((server, stream), (TlsSession::for_probe().unwrap(), peer))
     }
 
     /// Reads as a socket does, with reads of so many bytes.
-    fn read(session: &Session, mut stream: &Stream, size: usize) -> Vec<u8> {
+    fn read(session: &TlsSession, mut stream: &Stream, size: usize) -> Vec<u8> {
         let mut buf = vec![0; size];
         loop {
             if let Some(length) = session.take(&mut buf).unwrap() {

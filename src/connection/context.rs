@@ -1,0 +1,63 @@
+//! What all connections of a server share.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crate::chat::room::Rooms;
+use crate::config::Config;
+use crate::http::head::Head;
+use crate::http::page::Site;
+use crate::http::unavailable::Unavailable;
+use crate::metrics::Metrics;
+use crate::net::address::Address;
+use crate::net::admission::Admission;
+use crate::net::shutdown::Stop;
+use crate::net::tls::TlsAcceptor;
+use crate::session::deflate::DeflatePool;
+
+/// What all connections of a server share.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    /// Where TLS is spoken.
+    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) site: Site,
+    pub(crate) stop: Arc<Stop>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) rooms: Arc<Rooms>,
+    pub(crate) deflate: Arc<DeflatePool>,
+    /// Sessions so far; numbers them in the log.
+    pub(crate) sessions: AtomicU64,
+    /// The `Sec-WebSocket-Key` of the server's own [`Probe`](crate::Probe), which nobody else knows.
+    pub(crate) probe_key: String,
+    /// Where the operator asks for them.
+    pub(crate) metrics: Option<Arc<Metrics>>,
+}
+
+impl Context {
+    /// Whether this handshake is the server's own [`Probe`](crate::Probe).
+    pub(crate) fn is_own(&self, head: &Head) -> bool {
+        head.get("Sec-WebSocket-Key") == Some(&self.probe_key)
+    }
+
+    /// Where this request counts.
+    pub(crate) fn metrics_of(&self, head: &Head) -> Option<&Arc<Metrics>> {
+        self.metrics.as_ref().filter(|_| !self.is_own(head))
+    }
+
+    /// What `/healthz` asks: whether the server lives, and means to.
+    pub(crate) fn health(&self) -> Result<(), Unavailable> {
+        if self.stop.requested() { Err(Unavailable::Stopping) } else { Ok(()) }
+    }
+
+    /// What `/readyz` asks: whether another session would get a place.
+    pub(crate) fn readiness(&self) -> Result<(), Unavailable> {
+        self.health()?;
+        self.admission.has_session_left().map_err(Unavailable::LimitReached)
+    }
+
+    /// What TLS is spoken with to `peer`: all but Unix sockets speak it, or none.
+    pub(crate) fn tls_for(&self, peer: Address) -> Option<&TlsAcceptor> {
+        self.tls.as_ref().filter(|_| peer != Address::Unix)
+    }
+}

@@ -1,0 +1,188 @@
+//! `/info`: what the server saw of a request.
+//!
+//! What it is: [`describe`], pure, from a head, its client and the address it came in on.
+//! What it is not: for pages of other origins. It repeats cookies and credentials to who sent them,
+//! and what a proxy added; so it has no `Access-Faults-Allow-Origin`, and asks the browser to keep
+//! it from other sites.
+//! Invariant: nothing is left out, changed or reordered, but bytes that are not UTF-8 (U+FFFD).
+
+use serde::Serialize;
+
+use crate::handshake::extensions;
+use crate::handshake::response::{Chosen, offered_subprotocols};
+use crate::http::excerpt::method;
+use crate::http::forwarded::Client;
+use crate::http::head::Head;
+use crate::http::response::Response;
+use crate::metrics::tally::CompressionStats;
+use crate::net::address::Address;
+use crate::net::tls::{self, TlsDetails};
+
+/// The answer; its fields stand in this order.
+#[derive(Debug, Serialize)]
+pub(crate) struct Info<'a> {
+    server: ServerInfo,
+    /// The session's number; none over HTTP.
+    session: Option<u64>,
+    request_line: String,
+    http_version: &'static str,
+    /// Name and value, in the order of arrival.
+    headers: &'a [(String, String)],
+    peer: Address,
+    local: Option<Address>,
+    /// Of this connection; what a proxy speaks with the client is in its fields.
+    tls: Option<TlsDetails>,
+    client: &'a Client,
+    subprotocols: OfferedSubprotocols<'a>,
+    extensions: OfferedExtensions<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct ServerInfo {
+    name: &'static str,
+    version: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct OfferedSubprotocols<'a> {
+    offered: Vec<&'a str>,
+    chosen: Option<&'a str>,
+}
+
+/// With their parameters; the chosen one with those that were agreed on. None is chosen or declined
+/// over HTTP.
+#[derive(Debug, Serialize)]
+struct OfferedExtensions<'a> {
+    offered: Vec<&'a str>,
+    chosen: Option<&'a str>,
+    declined: Vec<&'a str>,
+    /// Where compression was chosen.
+    reached: Option<CompressionStats>,
+}
+
+/// What is known of a request that has become a WebSocket.
+#[derive(Debug)]
+pub(crate) struct SessionInfo<'a> {
+    /// The session's.
+    pub(crate) number: u64,
+    pub(crate) chosen: &'a Chosen,
+    pub(crate) reached: Option<CompressionStats>,
+}
+
+/// Describes a request; where it has become a WebSocket, with that.
+pub(crate) fn describe<'a>(
+    head: &'a Head,
+    client: &'a Client,
+    local: Option<Address>,
+    tls: Option<&tls::TlsSession>,
+    opened: Option<SessionInfo<'a>>,
+) -> Info<'a> {
+    let session = opened.as_ref().map(|opened| opened.number);
+    let chosen = opened.as_ref().map(|opened| opened.chosen);
+    let extension = chosen.and_then(|chosen| chosen.extension.as_ref());
+    let is_declined = |number: usize| {
+        chosen.is_some() && extension.is_none_or(|extension| extension.offer != number)
+    };
+    let declined = extensions::offered(head).enumerate().filter(|(number, _)| is_declined(*number));
+    let http_version = head.version.name();
+    Info {
+        server: ServerInfo { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") },
+        session,
+        request_line: format!("{} {} {http_version}", method(head), head.target),
+        http_version,
+        headers: &head.fields,
+        peer: client.peer,
+        local,
+        tls: tls.and_then(tls::TlsSession::details),
+        client,
+        subprotocols: OfferedSubprotocols {
+            offered: offered_subprotocols(head).collect(),
+            chosen: chosen.and_then(|chosen| chosen.subprotocol.as_deref()),
+        },
+        extensions: OfferedExtensions {
+            offered: extensions::offered(head).collect(),
+            chosen: extension.map(|extension| extension.answer.as_str()),
+            declined: declined.map(|(_, offer)| offer).collect(),
+            reached: opened.and_then(|opened| opened.reached),
+        },
+    }
+}
+
+/// The answer over HTTP: in lines, or in one for who asks with `?compact`.
+#[inline(never)]
+pub(crate) fn answer(
+    head: &Head,
+    client: &Client,
+    local: Option<Address>,
+    tls: Option<&tls::TlsSession>,
+) -> Response {
+    let compact = head.query.split('&').any(|parameter| parameter == "compact");
+    Response::json(200, &describe(head, client, local, tls, None), !compact)
+        .with("Cross-Origin-Resource-Policy", "same-origin")
+}
+
+/// The answer to `?info` over a WebSocket.
+pub(crate) fn text(info: &Info) -> String {
+    // Strings and numbers always become JSON.
+    serde_json::to_string_pretty(info).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Limits;
+    use crate::handshake::extensions::Extension;
+    use crate::http::head::parse;
+    use crate::metrics::tally::CompressedBytes;
+
+    fn client(peer: &str) -> Client {
+        Client::of_connection(Address::Ip(peer.parse().unwrap()))
+    }
+
+    #[test]
+    fn everything_in_its_order() {
+        let head = b"GET /ws?a=%20b HTTP/1.1\r\nB: 2\r\na: \xff\"\r\nB: 1\r\n\
+            Sec-WebSocket-Protocol: soap, wamp\r\n\
+            Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits, x\r\n\r\n";
+        let head = parse(head, &Limits::default()).unwrap().unwrap().0;
+        let client = client("[::ffff:10.0.0.1]:7");
+        let local = ([127, 0, 0, 1], 80).into();
+        let chosen = Chosen {
+            subprotocol: Some("soap".to_owned()),
+            extension: Some(Extension { offer: 0, answer: "permessage-deflate; y".to_owned() }),
+        };
+        let reached = Some(CompressionStats {
+            received: CompressedBytes { bytes: 900, on_the_wire: 30 },
+            sent: CompressedBytes { bytes: 7, on_the_wire: 7 },
+        });
+        let opened = Some(SessionInfo { number: 3, chosen: &chosen, reached });
+        let info = describe(&head, &client, Some(local), None, opened);
+        let info = serde_json::to_string(&info).unwrap();
+        let expected = [
+            r#"{"server":{"name":"wsecho","version":""#,
+            env!("CARGO_PKG_VERSION"),
+            r#""},"session":3,"request_line":"GET /ws?a=%20b HTTP/1.1","http_version":"HTTP/1.1","#,
+            "\"headers\":[[\"B\",\"2\"],[\"a\",\"\u{fffd}\\\"\"],[\"B\",\"1\"],",
+            r#"["Sec-WebSocket-Protocol","soap, wamp"],"#,
+            r#"["Sec-WebSocket-Extensions","permessage-deflate; client_max_window_bits, x"]],"#,
+            r#""peer":"[::ffff:10.0.0.1]:7","local":"127.0.0.1:80","tls":null,"#,
+            r#""client":{"address":"10.0.0.1","port":7,"source":"the connection itself","remarks":[]},"#,
+            r#""subprotocols":{"offered":["soap","wamp"],"chosen":"soap"},"#,
+            r#""extensions":{"offered":["permessage-deflate; client_max_window_bits","x"],"#,
+            r#""chosen":"permessage-deflate; y","declined":["x"],"#,
+            r#""reached":{"received":{"bytes":900,"on_the_wire":30},"#,
+            r#""sent":{"bytes":7,"on_the_wire":7}}}}"#,
+        ];
+        assert_eq!(info, expected.concat());
+    }
+
+    #[test]
+    fn without_a_session_there_is_no_number() {
+        let head = parse(b"GET /info HTTP/1.0\r\n\r\n", &Limits::default()).unwrap().unwrap().0;
+        let info =
+            serde_json::to_value(describe(&head, &client("10.0.0.1:7"), None, None, None)).unwrap();
+        assert_eq!(info["request_line"], "GET /info HTTP/1.0");
+        assert!(info["session"].is_null() && info["local"].is_null(), "{info}");
+        assert!(info["subprotocols"]["chosen"].is_null(), "{info}");
+    }
+}

@@ -1,0 +1,329 @@
+//! The table of what can be wrong.
+
+use super::*;
+use crate::config::Limits;
+use crate::fuzzing::assert_readable;
+use crate::http::head::parse;
+
+/// RFC 6455, section 1.3, but for the path.
+const SAMPLE: &str = "GET /echo HTTP/1.1\nHost: server.example.com\nUpgrade: websocket\n\
+    Connection: Upgrade\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\nSec-WebSocket-Version: 13";
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+/// What nginx makes of the sample when it is told nothing.
+const THROUGH_NGINX: &str = "GET /echo HTTP/1.0\nHost: 127.0.0.1:8080\nConnection: close\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\nSec-WebSocket-Version: 13";
+
+fn parsed(request: &str) -> Head {
+    let head = request.replace('\n', "\r\n") + "\r\n\r\n";
+    *parse(head.as_bytes(), &Limits::default()).unwrap().unwrap().0
+}
+
+/// The diagnosis of a request from the network.
+fn diagnosed(request: &str) -> Diagnosis {
+    let policy = OriginPolicy { local: false, allow_origin: &[] };
+    let diagnosis = examine(&parsed(request), &policy).expect_err(request);
+    assert_readable(&diagnosis);
+    diagnosis
+}
+
+/// The sample with one thing changed.
+fn broken(valid: &str, changed: &str) -> Diagnosis {
+    assert!(SAMPLE.contains(valid), "{valid:?} is not in the sample");
+    diagnosed(&SAMPLE.replace(valid, changed))
+}
+
+#[test]
+fn a_valid_handshake_has_its_endpoint_and_its_key() {
+    for (changes, endpoint) in [
+        (&[("GET", "GET")][..], Endpoint::Echo),
+        (&[("/echo", "/WebSocketHandler.ashx?x")], Endpoint::Tutorial),
+        (&[("/echo", "ws://h/")], Endpoint::Tutorial),
+        // Fields may be lists.
+        (
+            &[
+                (": websocket", ": WebSocket, h2c"),
+                (": Upgrade", ": keep-alive\nConnection: x,upgrade"),
+            ],
+            Endpoint::Echo,
+        ),
+        (
+            &[("GET", "GET"), ("Upgrade:", "Origin: https://server.example.com\nUpgrade:")],
+            Endpoint::Echo,
+        ),
+    ] {
+        let request = changes.iter().fold(SAMPLE.to_owned(), |request, (from, to)| {
+            assert!(request.contains(from), "{from:?} is not in the sample");
+            request.replacen(from, to, 1)
+        });
+        let head = parsed(&request);
+        let handshake =
+            examine(&head, &OriginPolicy { local: false, allow_origin: &[] }).expect(&request);
+        assert_eq!((handshake.endpoint, handshake.key), (endpoint, KEY), "{request}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_handshake() {
+    for (valid, changed, status, problem, cause) in [
+        ("GET", "POST", 405, "this one is POST.", "another method"),
+        ("GET", "get", 405, "this one is get.", "another method"),
+        ("HTTP/1.1", "HTTP/1.0", 400, "this request is HTTP/1.0.", "proxy_http_version"),
+        ("Upgrade: websocket", "Upgrade: h2c", 400, "not for one to websocket", "h2c"),
+        ("Upgrade: websocket\n", "", 400, "a proxy probably dropped it", "one hop only"),
+        ("Connection: Upgrade\n", "", 400, "no `Connection: Upgrade`", "`close`"),
+        ("Connection: Upgrade", "Connection: close", 400, "no `Connection: Upgrade`", "`close`"),
+        ("\nSec-WebSocket-Version: 13", "", 426, "it is missing", "by hand"),
+        ("Version: 13", "Version: 8", 426, "it is `8`", "hybi"),
+        ("Version: 13", "Version: 0", 426, "it is `0`", "hixie-76"),
+        ("Version: 13", "Version: 13, 8", 426, "it is `13, 8`", "lists versions"),
+        ("Version: 13", "Version: 14", 426, "it is `14`", "none after 13"),
+        (
+            "Version: 13",
+            "Version: 13\nSec-WebSocket-Version: 8",
+            426,
+            "there are 2",
+            "adds the field",
+        ),
+        ("\nSec-WebSocket-Version: 13", "\nSec-WebSocket-Key1: 1 2", 426, "missing", "2010"),
+        (
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n",
+            "",
+            400,
+            "no Sec-WebSocket-Key",
+            "by hand",
+        ),
+        (
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Key1: 1 2",
+            400,
+            "no Sec-WebSocket-Key",
+            "2010",
+        ),
+        (
+            "Sec-WebSocket-Key: ",
+            "Sec-WebSocket-Key: x\nSec-WebSocket-Key: ",
+            400,
+            "there are 2",
+            "its library",
+        ),
+        (KEY, "dGhlIHNhbXBsZSBub25jZQ", 400, "it is 16 bytes without padding.", "padding"),
+        (KEY, "dGhlIHNhbXBsZSBub25jZQA=", 400, "it is 17 bytes.", "another length"),
+        (KEY, "eA==", 400, "it is 1 byte.", "a word"),
+        (
+            KEY,
+            "____________________-w==",
+            400,
+            "it is 16 bytes in the alphabet for URLs.",
+            "by hand",
+        ),
+        (KEY, "????????????????????????", 400, "it is 24 characters that are no Base64.", "a word"),
+        (KEY, "", 400, "it is empty.", "by hand"),
+    ] {
+        let diagnosis = broken(valid, changed);
+        assert_eq!(diagnosis.status, status, "{changed}");
+        assert!(diagnosis.problem.contains(problem), "{changed}: {}", diagnosis.problem);
+        assert!(diagnosis.cause.contains(cause), "{changed}: {}", diagnosis.cause);
+    }
+}
+
+#[test]
+fn fields_that_go_with_a_status() {
+    for (request, field) in [
+        (SAMPLE.replace("GET", "PUT"), "Allow: GET, HEAD"),
+        (SAMPLE.replace("Version: 13", "Version: 7"), "Sec-WebSocket-Version: 13"),
+        ("GET /ws HTTP/1.0".to_owned(), "Upgrade: websocket"),
+    ] {
+        for accept in ["text/plain", "application/json"] {
+            let request = format!("{request}\nAccept: {accept}");
+            let mut out = Vec::new();
+            diagnosed(&request).answer(&parsed(&request)).write(&mut out, true, true).unwrap();
+            let response = String::from_utf8(out).unwrap();
+            for field in [field, "Vary: Accept", &format!("Content-Type: {accept}")] {
+                assert!(response.contains(&format!("\r\n{field}")), "{response}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_arrived_is_shown() {
+    for (request, arrived) in [
+        (SAMPLE.replace(KEY, "x"), &["GET /echo HTTP/1.1", "Sec-WebSocket-Key: x"][..]),
+        (
+            THROUGH_NGINX.to_owned() + "\nX-Real-IP: 10.0.0.1",
+            &[
+                "GET /echo HTTP/1.0",
+                "(no Upgrade)",
+                "Connection: close",
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+                "X-Real-IP: 10.0.0.1",
+            ],
+        ),
+        (
+            SAMPLE.replace("Upgrade: websocket", "upgrade: a\nUPGRADE: b"),
+            &["GET /echo HTTP/1.1", "Upgrade: a", "Upgrade: b", "Connection: Upgrade"],
+        ),
+    ] {
+        assert_eq!(diagnosed(&request).arrived, arrived);
+    }
+}
+
+#[test]
+fn what_arrived_is_shortened_and_escaped() {
+    let long = "x".repeat(10_000);
+    for request in [
+        format!("GET /{long} HTTP/1.1\nHost: h\nUpgrade: websocket"),
+        format!("{long} /echo HTTP/1.1\nHost: h\nUpgrade: websocket"),
+        SAMPLE.replace(KEY, &long),
+        SAMPLE.replace("Version: 13", &format!("Version: {long}")),
+        SAMPLE.replace("Upgrade: websocket", &format!("Upgrade: {long}")),
+        SAMPLE.replace("Upgrade: websocket", "Upgrade: h2c\n".repeat(90).trim_end()),
+        format!("{SAMPLE}\nOrigin: http://{long}\nVia: {long}\nForwarded: {long}"),
+        format!("{THROUGH_NGINX}\n{}", "X-Forwarded-For: 10.0.0.1\n".repeat(90).trim_end()),
+    ] {
+        let text = diagnosed(&request).to_string();
+        assert!(text.len() < 3000 && !text.contains(&long), "{text}");
+    }
+    let text = broken("Upgrade: websocket", "Upgrade: \u{9b}2J\u{202e}\t\\").to_string();
+    assert!(text.contains(r"Upgrade: \u{9b}2J\u{202e}\t\\"), "{text}");
+}
+
+#[test]
+fn secrets_are_not_repeated() {
+    let text =
+        diagnosed(&format!("{THROUGH_NGINX}\nCookie: a=b\nAuthorization: Basic c")).to_string();
+    assert!(!text.contains("Cookie") && !text.contains("Basic"), "{text}");
+}
+
+#[test]
+fn where_no_upgrade_has_arrived() {
+    for (fields, status, problem) in [
+        ("", 426, "/ws speaks WebSocket, and this is plain HTTP."),
+        ("User-Agent: Mozilla/5.0\nConnection: keep-alive", 426, "and this is plain HTTP."),
+        ("Via: 1.1 squid", 426, "that came through a proxy."),
+        ("X-Forwarded-For: 10.0.0.1", 426, "that came through a proxy."),
+        ("Forwarded: for=10.0.0.1", 426, "that came through a proxy."),
+        ("X-Real-IP: 10.0.0.1", 426, "that came through a proxy."),
+        ("Sec-WebSocket-Version: 13", 426, "a proxy probably dropped it."),
+        ("sec-websocket-extensions: permessage-deflate", 426, "a proxy probably dropped it."),
+        // What nginx adds to every request, when it is told to let upgrades through.
+        ("Connection: upgrade", 426, "that came through a proxy."),
+        ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", 400, "a proxy probably dropped it."),
+        ("Connection: Upgrade, HTTP2-Settings\nUpgrade: h2c", 426, "not for one to websocket."),
+    ] {
+        for version in ["HTTP/1.1", "HTTP/1.0"] {
+            let diagnosis = diagnosed(format!("GET /ws {version}\nHost: h\n{fields}").trim_end());
+            assert_eq!(diagnosis.status, status, "{fields}");
+            assert!(diagnosis.problem.ends_with(problem), "{fields}: {}", diagnosis.problem);
+            for proxy in ["proxy_http_version 1.1;", "mod_proxy_wstunnel", "IIS", "timeout tunnel"]
+            {
+                assert!(diagnosis.fix.contains(proxy), "{fields}: {}", diagnosis.fix);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_that_asks_again_hears_about_its_origin() {
+    for (fields, is_refused) in [
+        ("Host: 127.0.0.1:8080\nConnection: upgrade\nReferer: http://example.com/", true),
+        ("Host: 127.0.0.1:8080\nReferer: https://example.com:8443", true),
+        ("Host: example.com\nReferer: http://example.com/?url=/ws", false),
+        ("Host: example.com\nReferer: https://example.com/", false),
+        ("Host: example.com\nReferer: about:blank", false),
+        // Somebody followed a link.
+        ("Host: example.com\nReferer: http://a.example/\nSec-Fetch-Mode: navigate", false),
+    ] {
+        let diagnosis = diagnosed(&format!("GET /ws HTTP/1.1\n{fields}"));
+        assert_eq!(diagnosis.status, 426);
+        assert_eq!(diagnosis.problem.contains("is of another."), is_refused, "{fields}");
+        assert!(diagnosis.fix.contains("proxy_set_header Host $http_host;"), "{}", diagnosis.fix);
+    }
+}
+
+#[test]
+fn an_upgrade_where_no_websocket_is() {
+    for path in ["/nothing", "/Echo", "/echo/", "/healthz", "/info", "/client.js"] {
+        let diagnosis = broken("/echo", path);
+        assert_eq!(diagnosis.status, 404, "{path}");
+        assert_eq!(diagnosis.problem, format!("No WebSocket is spoken at {path}."));
+        assert!(diagnosis.fix.contains("/echo     WebSocket"), "{}", diagnosis.fix);
+    }
+}
+
+#[test]
+fn a_request_with_an_uncertain_end_is_not_looked_at_any_further() {
+    for (fields, status, problem) in [
+        ("Content-Length: 5", 413, "has a body"),
+        ("Content-Length: 5\nTransfer-Encoding: chunked", 400, "not allowed"),
+        ("Host: h", 400, "more than one Host"),
+    ] {
+        let diagnosis = diagnosed(&format!("{SAMPLE}\n{fields}"));
+        assert_eq!(diagnosis.status, status, "{fields}");
+        assert!(diagnosis.problem.contains(problem), "{}", diagnosis.problem);
+    }
+}
+
+#[test]
+fn a_page_of_another_origin() {
+    for (fields, cause, fix) in [
+        ("Origin: https://evil.example", "another site", "--allow-origin https://evil.example"),
+        ("Origin: null", "sandboxed", "--allow-origin null"),
+        ("Origin: chrome-extension://abc", "another site", "--allow-origin chrome-extension://abc"),
+        ("Origin: http://server.example.com:8080", "in the port alone", "$http_host"),
+        ("Origin: https://server.example.com:80", "in the port alone", "ProxyPreserveHost On"),
+        ("Origin: http://a.example\nX-Forwarded-Host: A.example", "changed Host", "$http_host"),
+        (
+            "Origin: http://a.example\nForwarded: for=_x;Host=\"a.example\"",
+            "changed Host",
+            "HAProxy",
+        ),
+        ("Origin: http://a.example\nX-Forwarded-Host: b.example", "Or it\nis", "$http_host"),
+        (
+            "Origin: http://a.example\nVia: 1.1 squid",
+            "Or it\nis",
+            "--allow-origin http://a.example",
+        ),
+        // Nothing that a shell would read as more than an argument.
+        ("Origin: http://a;reboot", "another site", "--allow-origin ORIGIN"),
+        ("Origin: $(reboot)", "without an origin", "--allow-origin ORIGIN"),
+        ("Origin:", "without an origin", "--allow-origin ORIGIN"),
+    ] {
+        let diagnosis = diagnosed(&format!("{SAMPLE}\n{fields}"));
+        assert_eq!(diagnosis.status, 403, "{fields}");
+        assert!(diagnosis.cause.contains(cause), "{fields}: {}", diagnosis.cause);
+        assert!(diagnosis.fix.contains(fix), "{fields}: {}", diagnosis.fix);
+        assert!(diagnosis.arrived.contains(&"Host: server.example.com".to_owned()));
+    }
+}
+
+#[test]
+fn a_page_on_this_machine_or_an_allowed_one_is_no_problem() {
+    let head = parsed(&format!("{SAMPLE}\nOrigin: http://localhost:3000"));
+    let allowed = ["http://localhost:3000".to_owned()];
+    assert!(examine(&head, &OriginPolicy { local: false, allow_origin: &[] }).is_err());
+    assert!(examine(&head, &OriginPolicy { local: true, allow_origin: &[] }).is_ok());
+    assert!(examine(&head, &OriginPolicy { local: false, allow_origin: &allowed }).is_ok());
+}
+
+#[test]
+fn plain_refusals_are_readable_too() {
+    let head = parsed("DELETE /n\u{202e}othing?x HTTP/1.1\nHost: h");
+    assert_readable(&nothing(&head));
+    assert_readable(&no_such_method(&head));
+    assert_eq!(no_such_method(&head).problem, "DELETE is not served here; GET and HEAD are.");
+}
+
+#[test]
+fn the_same_in_json() {
+    let diagnosis = broken("Version: 13", "Version: \"7\"");
+    let json = serde_json::to_value(&diagnosis).unwrap();
+    let expected = serde_json::json!({
+        "status": 426,
+        "problem": "Sec-WebSocket-Version must be 13, once; it is `\"7\"`.",
+        "arrived": ["GET /echo HTTP/1.1", "Sec-WebSocket-Version: \"7\""],
+        "cause": "A client that lists versions, or makes one up. There has been none after 13.",
+        "fix": "Send `Sec-WebSocket-Version: 13`; from an old client, get a newer one.",
+    });
+    assert_eq!(json, expected);
+}

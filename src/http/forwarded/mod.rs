@@ -1,0 +1,383 @@
+//! Who the client is, when a proxy speaks for it.
+//!
+//! What it is: a pure decision over the peer's address, the trusted proxies and the request's
+//! `Forwarded` (RFC 7239) or `X-Forwarded-For`, which each proxy on the way extends at its right end
+//! by the address that it was spoken to from.
+//! What it is not: a proof; it is as true as the trusted proxies are.
+//! Invariants: nothing that an untrusted hop wrote decides; what is left of the address that is taken
+//! is not looked at, and cannot hide it. The two kinds of field are never mixed.
+
+pub(crate) mod parse;
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use self::parse::{ForwardedField, Remark};
+use crate::config::Network;
+use crate::http::head::Head;
+use crate::net::address::{Address, Host};
+
+/// Who sent a request. Shown as it stands in the log: `203.0.113.9 via 127.0.0.1:5000`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Client {
+    /// The other end of the connection; whoever shows a client shows it beside.
+    #[serde(skip)]
+    pub(crate) peer: Address,
+    /// The client's address: the peer's own, or what a trusted proxy says of it.
+    pub(crate) address: Host,
+    /// Its port, where that is known.
+    pub(crate) port: Option<u16>,
+    /// What says so.
+    pub(crate) source: Source,
+    /// What a reader of the raw fields may wonder about.
+    pub(crate) remarks: Vec<Remark>,
+}
+
+/// What says who the client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    Connection,
+    ForwardedField(ForwardedField),
+}
+
+impl Client {
+    /// The peer itself.
+    pub(crate) fn of_connection(peer: Address) -> Client {
+        Client {
+            peer,
+            address: peer.host(),
+            port: peer.port(),
+            source: Source::Connection,
+            remarks: Vec::new(),
+        }
+    }
+
+    /// Follows the elements of `field`, the last one first, for as long as trusted proxies wrote
+    /// them.
+    fn follow(mut self, field: ForwardedField, head: &Head, trusted: &[Network]) -> Client {
+        for node in field.nodes(head.all(field.name())) {
+            if !trusts(trusted, self.address) {
+                break;
+            }
+            match node {
+                Ok((address, port)) => {
+                    (self.address, self.port) = (Host::Ip(address.to_canonical()), port);
+                    self.source = Source::ForwardedField(field);
+                }
+                Err(remark) => {
+                    self.remarks.push(remark);
+                    break;
+                }
+            }
+        }
+        self
+    }
+}
+
+/// Whether `host` is a trusted proxy.
+pub(crate) fn trusts(trusted: &[Network], host: Host) -> bool {
+    trusted.iter().any(|network| match host {
+        Host::Ip(ip) => network.contains(ip),
+        Host::Unix => *network == Network::UNIX,
+    })
+}
+
+/// Decides who sent the request `head` over a connection from `peer`.
+pub(crate) fn resolve(peer: Address, trusted: &[Network], head: &Head) -> Client {
+    let mut client = Client::of_connection(peer);
+    let has = |field: ForwardedField| head.all(field.name()).any(|line| !line.is_empty());
+    let (forwarded, x_forwarded_for) =
+        (has(ForwardedField::Forwarded), has(ForwardedField::XForwardedFor));
+    if !trusts(trusted, client.address) {
+        client.remarks.extend((forwarded || x_forwarded_for).then_some(Remark::NotTrusted));
+        return client;
+    }
+    if !forwarded && !x_forwarded_for {
+        client.remarks.push(Remark::Nothing);
+    }
+    if forwarded && x_forwarded_for {
+        client.remarks.push(Remark::Both);
+    }
+    let field = if forwarded { ForwardedField::Forwarded } else { ForwardedField::XForwardedFor };
+    client.follow(field, head, trusted)
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.source {
+            Source::Connection => self.peer.fmt(f),
+            Source::ForwardedField(_) => write!(f, "{} via {}", self.address, self.peer),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Source::Connection => "the connection itself",
+            Source::ForwardedField(field) => field.name(),
+        })
+    }
+}
+
+impl Serialize for Source {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Limits;
+    use crate::http::head::parse;
+
+    const TRUSTED: [&str; 2] = ["127.0.0.0/8", "2001:db8:99::/48"];
+
+    fn resolved(peer: &str, fields: &str) -> Client {
+        let head = format!("GET / HTTP/1.1\n{fields}\n\n").replace('\n', "\r\n");
+        let head = parse(head.as_bytes(), &Limits::default()).unwrap().unwrap().0;
+        let trusted = TRUSTED.map(|network| network.parse().unwrap());
+        let peer = peer.parse().map_or(Address::Unix, Address::Ip);
+        resolve(peer, &trusted, &head)
+    }
+
+    /// Address, port and remarks of the client that a proxy on this machine speaks for.
+    fn named(fields: &str) -> (String, Option<u16>, Vec<String>) {
+        let client = resolved("127.0.0.1:5000", fields);
+        let remarks = client.remarks.iter().map(|remark| format!("{remark:?}")).collect();
+        (client.address.to_string(), client.port, remarks)
+    }
+
+    #[test]
+    fn one_hop() {
+        for (fields, address, port) in [
+            ("X-Forwarded-For: 203.0.113.9", "203.0.113.9", None),
+            ("x-forwarded-for: 203.0.113.9:4711", "203.0.113.9", Some(4711)),
+            ("X-Forwarded-For: 2001:db8::1", "2001:db8::1", None),
+            ("X-Forwarded-For: [2001:db8::1]", "2001:db8::1", None),
+            ("X-Forwarded-For: [2001:db8::1]:4711", "2001:db8::1", Some(4711)),
+            ("X-Forwarded-For: ::ffff:203.0.113.9", "203.0.113.9", None),
+            ("X-Forwarded-For: ,, 203.0.113.9 ,", "203.0.113.9", None),
+            ("Forwarded: for=203.0.113.9", "203.0.113.9", None),
+            ("forwarded: FOR=203.0.113.9", "203.0.113.9", None),
+            ("Forwarded: for=\"203.0.113.9:4711\"", "203.0.113.9", Some(4711)),
+            ("Forwarded: for=\"203.0.113.9:_port\"", "203.0.113.9", None),
+            ("Forwarded: for=\"[2001:db8::1]\"", "2001:db8::1", None),
+            ("Forwarded: For=\"[2001:DB8::1]:4711\"", "2001:db8::1", Some(4711)),
+            ("Forwarded: for=\"[2001:db8\\::1]:47\\11\"", "2001:db8::1", Some(4711)),
+            ("Forwarded: for=\"[::ffff:203.0.113.9]\"", "203.0.113.9", None),
+            ("Forwarded: proto=https;for=203.0.113.9;by=_p", "203.0.113.9", None),
+            ("Forwarded: ; For=203.0.113.9 ; host=\"a;for=1.1.1.1,b\"", "203.0.113.9", None),
+            ("Forwarded: for=203.0.113.9;x=\"\\\",for=1.1.1.1\\\\\"", "203.0.113.9", None),
+            ("Forwarded: for=203.0.113.9;host=h:80", "203.0.113.9", None),
+        ] {
+            assert_eq!(named(fields), (address.to_owned(), port, vec![]), "{fields}");
+        }
+    }
+
+    #[test]
+    fn from_right_to_left_past_trusted_hops() {
+        for (fields, address) in [
+            ("X-Forwarded-For: 1.1.1.1, 203.0.113.9", "203.0.113.9"),
+            ("X-Forwarded-For: 1.1.1.1, 203.0.113.9, 127.0.0.2", "203.0.113.9"),
+            ("X-Forwarded-For: 203.0.113.9, 2001:db8:99::5, ::ffff:127.0.0.2", "203.0.113.9"),
+            ("X-Forwarded-For: 127.0.0.3, 127.0.0.2", "127.0.0.3"),
+            ("X-Forwarded-For: 1.1.1.1\nX-Forwarded-For: 203.0.113.9", "203.0.113.9"),
+            ("X-Forwarded-For: 203.0.113.9\nA: b\nX-Forwarded-For: 127.0.0.2", "203.0.113.9"),
+            ("Forwarded: for=1.1.1.1,for=203.0.113.9", "203.0.113.9"),
+            ("Forwarded: for=203.0.113.9 , by=b;for=127.0.0.2", "203.0.113.9"),
+            ("Forwarded: for=203.0.113.9\nForwarded: for=\"[2001:db8:99::5]:1\"", "203.0.113.9"),
+            // What stands left of the client may be anything.
+            ("X-Forwarded-For: unknown, ], 203.0.113.9", "203.0.113.9"),
+            ("Forwarded: for=\", for=203.0.113.9", "203.0.113.9"),
+            ("Forwarded: for=\"x, for=\"203.0.113.9:80\"", "203.0.113.9"),
+            ("Forwarded: for=\"x\\, for=\"203.0.113.9\"", "203.0.113.9"),
+            ("Forwarded: for=\"\nForwarded: for=203.0.113.9", "203.0.113.9"),
+        ] {
+            assert_eq!(named(fields).0, address, "{fields}");
+            assert_eq!(named(fields).2, [""; 0], "{fields}");
+        }
+    }
+
+    #[test]
+    fn what_names_nobody_ends_the_walk_at_who_passed_it_on() {
+        for (fields, address, remark) in [
+            ("A: b", "127.0.0.1", "Nothing"),
+            ("X-Forwarded-For:", "127.0.0.1", "Nothing"),
+            ("X-Forwarded-For: unknown", "127.0.0.1", "Unknown"),
+            ("X-Forwarded-For: 1.1.1.1, Unknown, 127.0.0.2", "127.0.0.2", "Unknown"),
+            ("X-Forwarded-For: 1.1.1.1, x, 127.0.0.2", "127.0.0.2", "Malformed(\"x\")"),
+            ("X-Forwarded-For: 1.1.1", "127.0.0.1", "Malformed(\"1.1.1\")"),
+            ("X-Forwarded-For: 1.1.1.01", "127.0.0.1", "Malformed(\"1.1.1.01\")"),
+            ("X-Forwarded-For: 1.1.1.1:+8", "127.0.0.1", "Malformed(\"1.1.1.1:+8\")"),
+            ("X-Forwarded-For: 1.1.1.1:", "127.0.0.1", "Malformed(\"1.1.1.1:\")"),
+            ("X-Forwarded-For: 1.1.1.1:65536", "127.0.0.1", "Malformed(\"1.1.1.1:65536\")"),
+            ("X-Forwarded-For: [1.1.1.1]", "127.0.0.1", "Malformed(\"[1.1.1.1]\")"),
+            ("X-Forwarded-For: [::1]1", "127.0.0.1", "Malformed(\"[::1]1\")"),
+            ("X-Forwarded-For: \"1.1.1.1\"", "127.0.0.1", "Malformed(\"\\\"1.1.1.1\\\"\")"),
+            ("X-Forwarded-For: for=1.1.1.1", "127.0.0.1", "Malformed(\"for=1.1.1.1\")"),
+            ("Forwarded: for=unknown", "127.0.0.1", "Unknown"),
+            ("Forwarded: for=\"unknown:80\"", "127.0.0.1", "Unknown"),
+            (
+                "Forwarded: for=1.1.1.1,for=_hidden,for=127.0.0.2",
+                "127.0.0.2",
+                "Obfuscated(\"_hidden\")",
+            ),
+            ("Forwarded: for=\"_SEVKISEK:_1\"", "127.0.0.1", "Obfuscated(\"_SEVKISEK\")"),
+            ("Forwarded: for=_", "127.0.0.1", "Malformed(\"_\")"),
+            ("Forwarded: for=\"_<b>\"", "127.0.0.1", "Malformed(\"_<b>\")"),
+            ("Forwarded: for=1.1.1.1, proto=https", "127.0.0.1", "Unnamed"),
+            ("Forwarded: 1.1.1.1", "127.0.0.1", "Malformed(\"1.1.1.1\")"),
+            ("Forwarded: for=", "127.0.0.1", "Malformed(\"\")"),
+            ("Forwarded: for=2001:db8::1", "127.0.0.1", "Malformed(\"for=2001:db8::1\")"),
+            ("Forwarded: for=\"2001:db8::1\"", "127.0.0.1", "Malformed(\"2001:db8::1\")"),
+            (
+                "Forwarded: for=1.1.1.1;for=2.2.2.2",
+                "127.0.0.1",
+                "Malformed(\"for=1.1.1.1;for=2.2.2.2\")",
+            ),
+            ("Forwarded: for=\"1.1.1.1\"x", "127.0.0.1", "Malformed(\"for=\\\"1.1.1.1\\\"x\")"),
+            ("Forwarded: for=1.1.1.1\"", "127.0.0.1", "Malformed(\"for=1.1.1.1\\\"\")"),
+            ("Forwarded: for= 1.1.1.1", "127.0.0.1", "Malformed(\"for= 1.1.1.1\")"),
+        ] {
+            let (named, _, remarks) = named(fields);
+            assert_eq!(
+                (named.as_str(), &remarks[..]),
+                (address, &[remark.to_owned()][..]),
+                "{fields}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_two_kinds_of_field_are_never_mixed() {
+        let both = "X-Forwarded-For: 1.1.1.1\nForwarded: ";
+        assert_eq!(
+            named(&format!("{both}for=203.0.113.9")),
+            ("203.0.113.9".to_owned(), None, vec!["Both".to_owned()])
+        );
+        let (address, port, remarks) = named(&format!("{both}for=unknown"));
+        assert_eq!((address.as_str(), port), ("127.0.0.1", Some(5000)));
+        assert_eq!(remarks, ["Both", "Unknown"]);
+    }
+
+    #[test]
+    fn a_peer_that_is_not_trusted_speaks_for_itself() {
+        for (peer, address) in [
+            ("203.0.113.7:5000", "203.0.113.7"),
+            ("[::ffff:203.0.113.7]:5000", "203.0.113.7"),
+            ("[2001:db8::7]:5000", "2001:db8::7"),
+        ] {
+            let silent = resolved(peer, "A: b");
+            assert_eq!((silent.address.to_string().as_str(), silent.port), (address, Some(5000)));
+            assert_eq!(silent.remarks, []);
+            for fields in ["X-Forwarded-For: 1.1.1.1", "Forwarded: for=1.1.1.1", "Forwarded: ]"] {
+                let talkative = resolved(peer, fields);
+                assert_eq!(
+                    talkative,
+                    Client { remarks: vec![Remark::NotTrusted], ..silent.clone() }
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_trusted_peer_may_come_mapped_into_ipv6() {
+        let client = resolved("[::ffff:127.0.0.1]:5000", "X-Forwarded-For: 203.0.113.9");
+        assert_eq!(client.to_string(), "203.0.113.9 via [::ffff:127.0.0.1]:5000");
+        assert_eq!(resolved("[::ffff:127.0.0.1]:5000", "A: b").address.to_string(), "127.0.0.1");
+    }
+
+    #[test]
+    fn a_unix_socket_is_trusted_by_its_name_alone() {
+        let head = b"GET / HTTP/1.1\r\nX-Forwarded-For: 1.1.1.1, 203.0.113.9, 10.0.0.1\r\n\r\n";
+        let head = parse(head, &Limits::default()).unwrap().unwrap().0;
+        for (trusted, client, port, remarks) in [
+            (&["unix", "10.0.0.0/8"][..], "203.0.113.9 via unix", None, 0),
+            (&["unix"], "10.0.0.1 via unix", None, 0),
+            (&["0.0.0.0/0", "::/0"], "unix", None, 1),
+        ] {
+            let networks: Vec<_> = trusted.iter().map(|name| name.parse().unwrap()).collect();
+            let resolved = resolve(Address::Unix, &networks, &head);
+            assert_eq!((resolved.to_string().as_str(), resolved.port), (client, port));
+            assert_eq!(resolved.remarks.len(), remarks, "{trusted:?}");
+        }
+        let from_elsewhere =
+            resolve(Address::Ip(([10, 0, 0, 2], 1).into()), &[Network::UNIX], &head);
+        assert_eq!(from_elsewhere.to_string(), "10.0.0.2:1");
+    }
+
+    #[test]
+    fn how_it_is_shown() {
+        let fields = "X-Forwarded-For: 1.1.1.1\nForwarded: for=\"203.0.113.9:4711\"";
+        let client = resolved("127.0.0.1:5000", fields);
+        assert_eq!(client.to_string(), "203.0.113.9 via 127.0.0.1:5000");
+        assert_eq!(
+            serde_json::to_value(client).unwrap(),
+            serde_json::json!({
+                "address": "203.0.113.9", "port": 4711, "source": "Forwarded",
+                "remarks": ["X-Forwarded-For is ignored beside Forwarded"],
+            })
+        );
+        let client = resolved("203.0.113.7:5000", fields);
+        assert_eq!(client.to_string(), "203.0.113.7:5000");
+        assert_eq!(client.source.to_string(), "the connection itself");
+    }
+
+    /// Ten thousand texts of what matters to the parser, the same ones every time.
+    #[test]
+    fn whatever_a_client_sends_its_proxy_has_the_last_word() {
+        const PIECES: [&str; 20] = [
+            "\"",
+            "\\",
+            ",",
+            ";",
+            "=",
+            ":",
+            "[",
+            "]",
+            " ",
+            "_",
+            "for",
+            "For=",
+            "unknown",
+            "127.0.0.1",
+            "1.1.1.1",
+            "::1",
+            "80",
+            "\u{fffd}",
+            "x",
+            "for=\"",
+        ];
+        let trusted = TRUSTED.map(|network| network.parse().unwrap());
+        let peer = Address::Ip("127.0.0.1:5000".parse().unwrap());
+        let mut head = parse(b"GET / HTTP/1.1\r\n\r\n", &Limits::default()).unwrap().unwrap().0;
+        let mut random: u64 = 0x2545_f491_4f6c_dd1d;
+        for _ in 0..10_000 {
+            let mut text = String::new();
+            for _ in 0..random % 12 {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                text.push_str(PIECES[(random >> 33) as usize % PIECES.len()]);
+            }
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1) >> 1;
+            for (name, said) in [
+                ("Forwarded", "for=203.0.113.9"),
+                ("Forwarded", "by=b;for=\"203.0.113.9:1\";x=\"\\\",\""),
+                ("X-Forwarded-For", "203.0.113.9"),
+            ] {
+                head.fields = vec![(name.to_owned(), format!("{text}, {said}"))];
+                let appended = resolve(peer, &trusted, &head);
+                head.fields =
+                    vec![(name.to_owned(), text.clone()), (name.to_owned(), said.to_owned())];
+                for client in [appended, resolve(peer, &trusted, &head)] {
+                    assert_eq!(client.address.to_string(), "203.0.113.9", "{text}, {said}");
+                    assert_eq!(client.remarks, [], "{text}, {said}");
+                }
+                head.fields.pop();
+                resolve(peer, &trusted, &head); // does not panic
+            }
+        }
+    }
+}

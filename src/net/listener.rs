@@ -1,0 +1,162 @@
+//! Listeners: our own, with a backlog that holds a burst, and those that somebody hands over.
+//!
+//! Invariant: the path of a listener of our own lasts as long as the listener.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use super::Stream;
+use super::address::Address;
+use super::unix_path::{self, BoundPath};
+use crate::config::Listen;
+use crate::config::tuning::LISTEN_BACKLOG;
+
+/// A socket that listens, for TCP or on a path.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: Socket,
+    address: SockAddr,
+    /// Of our own, and not somebody else's.
+    path: Option<BoundPath>,
+}
+
+impl Listener {
+    /// Binds and listens.
+    ///
+    /// # Errors
+    /// The operating system's: address in use, no permission, no such address; and those of
+    /// [`unix_path::free`].
+    pub(crate) fn bind(listen: &Listen) -> io::Result<Listener> {
+        match listen {
+            Listen::Tcp(address) => Listener::bind_tcp(*address),
+            Listen::Unix { path, mode } => Listener::bind_unix(path, *mode),
+        }
+    }
+
+    fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // A restart must not wait for the connections of the last run to leave TIME_WAIT.
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            // So that `[::]` and `0.0.0.0` can be listened on side by side, whatever the system's
+            // default.
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&address.into())?;
+        Listener::listening(socket, None)
+    }
+
+    fn bind_unix(path: &Path, mode: Option<u32>) -> io::Result<Listener> {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        unix_path::free(path)?;
+        socket.bind(&SockAddr::unix(path)?)?;
+        let bound = BoundPath::new(path)?;
+        // Nobody can connect before it listens, and so nobody before the mode is right.
+        if let Some(mode) = mode {
+            fs::set_permissions(path, Permissions::from_mode(mode))?;
+        }
+        Listener::listening(socket, Some(bound))
+    }
+
+    fn listening(socket: Socket, path: Option<BoundPath>) -> io::Result<Listener> {
+        socket.listen(LISTEN_BACKLOG)?;
+        Listener::new(socket, path)
+    }
+
+    /// Takes a listener over as it is, with what waits in its backlog.
+    ///
+    /// # Errors
+    /// It does not listen, or not for streams.
+    pub(crate) fn adopt(fd: OwnedFd) -> io::Result<Listener> {
+        let socket = Socket::from(fd);
+        if !socket.is_listener()? || socket.r#type()? != Type::STREAM {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it does not listen"));
+        }
+        // Whoever made it may have polled it.
+        socket.set_nonblocking(false)?;
+        Listener::new(socket, None)
+    }
+
+    fn new(socket: Socket, path: Option<BoundPath>) -> io::Result<Listener> {
+        let address = socket.local_addr()?;
+        if !address.is_unix() {
+            // What it accepts inherits this, which saves a system call for each connection.
+            socket.set_tcp_nodelay(true)?;
+        }
+        Ok(Listener { socket, address, path })
+    }
+
+    /// Waits for the next connection. Returns it, and who it is from.
+    pub(crate) fn accept(&self) -> io::Result<(Stream, Address)> {
+        let (stream, peer) = self.socket.accept()?;
+        Ok((stream, Address::of(&peer)))
+    }
+
+    /// Ends a wait in [`accept`](Listener::accept): by a connection, as whoever else has this
+    /// listener is to go on with it.
+    pub(crate) fn wake(&self, timeout: Duration) {
+        // It fails where nothing is needed: nobody is waiting.
+        let _ = match &self.path {
+            // Somebody may have moved it or taken it away.
+            Some(_) => self.socket.shutdown(Shutdown::Both),
+            None => connect(&self.reachable(), timeout).map(drop),
+        };
+    }
+
+    pub(crate) fn is_unix(&self) -> bool {
+        self.address.is_unix()
+    }
+
+    /// Where it listens, with the real port.
+    pub(crate) fn address(&self) -> Listen {
+        self.address
+            .as_socket()
+            .map_or_else(|| Listen::Unix { path: self.path(), mode: None }, Listen::Tcp)
+    }
+
+    /// Where it can be reached from its own machine.
+    pub(crate) fn reachable(&self) -> SockAddr {
+        self.address.as_socket().map_or_else(|| self.address.clone(), |at| reachable(at).into())
+    }
+
+    /// An abstract one is shown as systemd writes it.
+    fn path(&self) -> PathBuf {
+        let name = |name| format!("@{}", String::from_utf8_lossy(name)).into();
+        let path = self.address.as_pathname().map(Path::to_owned);
+        path.or_else(|| self.address.as_abstract_namespace().map(name)).unwrap_or_default()
+    }
+}
+
+/// Connects, in `timeout` at most.
+pub(crate) fn connect(address: &SockAddr, timeout: Duration) -> io::Result<Stream> {
+    let socket = Socket::new(address.domain(), Type::STREAM, None)?;
+    socket.connect_timeout(address, timeout).map(|()| socket)
+}
+
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_accepted_does_not_delay_small_writes() {
+        let listener = Listener::bind(&([127, 0, 0, 1], 0).into()).unwrap();
+        let _peer = connect(&listener.reachable(), Duration::from_secs(20)).unwrap();
+        assert!(listener.accept().unwrap().0.tcp_nodelay().unwrap());
+    }
+}

@@ -1,0 +1,152 @@
+//! Frames as no server should send them, for the authors of clients.
+//!
+//! What it is: the rewriting of outgoing frames as a query asked. tungstenite makes only right ones.
+//! What it is not: on the way of an ordinary session's frames (`transport`).
+//!
+//! ```text
+//! frame ──▶ Pong? dropped (pong=off)
+//!       ──▶ data? spoilt (bad=…), or cut in pieces (fragment=N) ──▶ socket
+//! ```
+
+use crate::frame::{
+    BINARY, CONTINUATION, FIN, MASKED, OPCODE, PONG, RESERVED, RSV1, TEXT, header, split,
+};
+use crate::session::faults::{FrameFaults, Malformation};
+
+/// Any key will do; this one is easy to see.
+const MASK_KEY: [u8; 4] = [0x0f, 0xf0, 0x0f, 0xf0];
+
+/// Orders that are being carried out.
+#[derive(Debug)]
+pub(in crate::session) struct MalformedFrames {
+    faults: FrameFaults,
+    /// Data messages to let pass before the protocol is broken.
+    good: u64,
+}
+
+impl MalformedFrames {
+    /// `good`: data messages to let pass before the protocol is broken.
+    pub(in crate::session) fn new(faults: FrameFaults, good: u64) -> MalformedFrames {
+        MalformedFrames { faults, good }
+    }
+
+    /// What is sent instead of `frame`, which is whole and right.
+    pub(in crate::session) fn rewrite(&mut self, frame: &[u8]) -> Vec<u8> {
+        let (first, payload) = split(frame);
+        match (first & OPCODE, self.faults) {
+            (PONG, FrameFaults { pong_off: true, .. }) => Vec::new(),
+            (TEXT | BINARY, FrameFaults { bad: Some(bad), .. }) if self.good == 0 => {
+                malform(bad, first, payload)
+            }
+            (TEXT | BINARY, FrameFaults { fragment, .. }) => {
+                self.good = self.good.saturating_sub(1);
+                fragment.map_or_else(|| frame.to_vec(), |size| cut(first, payload, size))
+            }
+            _ => frame.to_vec(),
+        }
+    }
+}
+
+/// A message in pieces of `size` bytes. RSV1, where it says compressed, is said by the first.
+fn cut(first: u8, payload: &[u8], size: usize) -> Vec<u8> {
+    let first = first & (RSV1 | OPCODE);
+    let mut frames = Vec::with_capacity(payload.len());
+    let pieces = payload.len().div_ceil(size).max(1);
+    for number in 0..pieces {
+        let piece = &payload[number * size..payload.len().min((number + 1) * size)];
+        let start = if number == 0 { first } else { CONTINUATION };
+        let fin = if number + 1 == pieces { FIN } else { 0 };
+        frames.extend(header(fin | start, piece.len()));
+        frames.extend_from_slice(piece);
+    }
+    frames
+}
+
+/// A frame that breaks the protocol.
+fn malform(bad: Malformation, first: u8, payload: &[u8]) -> Vec<u8> {
+    match bad {
+        Malformation::Utf8 => {
+            [header(FIN | TEXT, payload.len() + 1), payload.to_vec(), vec![0xff]].concat()
+        }
+        Malformation::Rsv => [header(first | RSV1, payload.len()), payload.to_vec()].concat(),
+        Malformation::Opcode => [header(FIN | RESERVED, payload.len()), payload.to_vec()].concat(),
+        Malformation::Mask => {
+            let mut header = header(first, payload.len());
+            header[1] |= MASKED;
+            let masked = payload.iter().zip(MASK_KEY.iter().cycle()).map(|(byte, key)| byte ^ key);
+            [header, MASK_KEY.to_vec(), masked.collect()].concat()
+        }
+        Malformation::Length => {
+            let length = (payload.len() as u64).to_be_bytes();
+            [&[first, 127], &length[..], payload].concat()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::filter::{FilteredTransport, FrameFilter};
+    use std::io::Write;
+
+    /// What leaves after these frames were written.
+    fn written(faults: FrameFaults, good: u64, frames: &[&[u8]]) -> Vec<u8> {
+        let filter = Box::new(FrameFilter::MalformedFrames(MalformedFrames::new(faults, good)));
+        let mut transport = FilteredTransport::new(Vec::new(), Some(filter));
+        for frame in frames {
+            assert_eq!(transport.write(frame).unwrap(), frame.len());
+        }
+        transport.into_inner()
+    }
+
+    fn bad(bad: Malformation) -> FrameFaults {
+        FrameFaults { bad: Some(bad), ..FrameFaults::default() }
+    }
+
+    #[test]
+    fn without_orders_frames_leave_as_they_are() {
+        let frames: [&[u8]; 3] = [b"\x81\x02hi", b"\x8a\x00", b"\x88\x02\x03\xe8"];
+        assert_eq!(written(FrameFaults::default(), 0, &frames), frames.concat());
+    }
+
+    #[test]
+    fn a_pong_can_be_kept_back_and_nothing_else_is() {
+        let faults = FrameFaults { pong_off: true, ..FrameFaults::default() };
+        let frames: [&[u8]; 4] = [b"\x8a\x01x", b"\x89\x00", b"\x81\x01a", b"\x88\x00"];
+        assert_eq!(written(faults, 0, &frames), frames[1..].concat());
+    }
+
+    #[test]
+    fn a_message_in_fragments() {
+        let faults = |size| FrameFaults { fragment: Some(size), ..FrameFaults::default() };
+        assert_eq!(written(faults(2), 0, &[b"\x81\x05hello"]), b"\x01\x02he\x00\x02ll\x80\x01o");
+        assert_eq!(written(faults(5), 0, &[b"\x82\x05hello"]), b"\x82\x05hello");
+        assert_eq!(written(faults(5), 0, &[b"\x81\x00"]), b"\x81\x00");
+        assert_eq!(written(faults(2), 0, &[b"\xc1\x03def"]), b"\x41\x02de\x80\x01f");
+        let long = [&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0][..], &vec![7; 65536]].concat();
+        let pieces = written(faults(40_000), 0, &[&long]);
+        assert_eq!(pieces[..4], [0x02, 126, 0x9c, 0x40]);
+        assert_eq!(pieces[40_004..40_008], [0x80, 126, 0x63, 0xc0]);
+        assert_eq!(pieces.len(), 65536 + 8);
+    }
+
+    #[test]
+    fn each_way_to_break_the_protocol() {
+        for (kind, expected) in [
+            (Malformation::Utf8, &b"\x81\x03hi\xff"[..]),
+            (Malformation::Rsv, b"\xc1\x02hi"),
+            (Malformation::Opcode, b"\x83\x02hi"),
+            (Malformation::Mask, b"\x81\x82\x0f\xf0\x0f\xf0g\x99"),
+            (Malformation::Length, b"\x81\x7f\0\0\0\0\0\0\0\x02hi"),
+        ] {
+            assert_eq!(written(bad(kind), 0, &[b"\x81\x02hi"]), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn some_messages_are_good_first_and_control_frames_always() {
+        let frames: [&[u8]; 4] = [b"\x81\x01a", b"\x89\x00", b"\x81\x01b", b"\x81\x01c"];
+        let expected = b"\x81\x01a\x89\x00\x81\x01b\xc1\x01c";
+        assert_eq!(written(bad(Malformation::Rsv), 2, &frames), expected);
+    }
+}

@@ -1,0 +1,438 @@
+//! The words of control by query.
+//!
+//! What it is: one table, from which queries are read, refused and explained.
+//! Invariant: `help` lists every word that `parse` knows, in its right form.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use form_urlencoded::parse as pairs;
+
+use super::{Compression, Faults, ForcedEnd, FrameFaults, Malformation, Push, SessionFaults};
+use crate::config::Limits;
+use crate::config::control::{AFTER_MAX, DELAY_MAX, TIMER_MAX, TIMER_MIN};
+
+/// One word.
+struct Parameter {
+    name: &'static str,
+    /// A right value.
+    example: &'static str,
+    /// What it does, and what it is limited to.
+    effect: &'static str,
+    /// Takes a value; none when it is not understood.
+    take: fn(&mut ParameterDraft, &str, &Limits) -> Option<()>,
+}
+
+/// What has been read of a query.
+#[derive(Default)]
+struct ParameterDraft {
+    control: Faults,
+    session: SessionFaults,
+    frames: FrameFaults,
+    close: Option<u16>,
+    reason: Option<String>,
+    abort: Option<ForcedEnd>,
+    after: Option<u64>,
+    push: Option<Duration>,
+    count: Option<u64>,
+}
+
+const PARAMETERS: [Parameter; 17] = [
+    Parameter {
+        name: "delay",
+        example: "250ms",
+        effect: "wait before each reply, 60s at most",
+        take: |draft, value, _| {
+            draft.session.delay = duration(value)?.min(DELAY_MAX);
+            Some(())
+        },
+    },
+    Parameter {
+        name: "handshake-delay",
+        example: "1s",
+        effect: "wait before the handshake is answered, 60s at most",
+        take: |draft, value, _| {
+            draft.control.handshake.delay = duration(value)?.min(DELAY_MAX);
+            Some(())
+        },
+    },
+    Parameter {
+        name: "status",
+        example: "503",
+        effect: "refuse the handshake with this status, 200 to 599",
+        take: |draft, value, _| {
+            draft.control.handshake.status =
+                Some(value.parse().ok().filter(|status| (200..600).contains(status))?);
+            Some(())
+        },
+    },
+    Parameter {
+        name: "subprotocol",
+        example: "chat",
+        effect: "choose this subprotocol if it was offered, and no other",
+        take: |draft, value, _| {
+            draft.control.handshake.subprotocol =
+                Some(value.to_owned()).filter(|name| !name.is_empty());
+            draft.control.handshake.subprotocol.as_ref().map(drop)
+        },
+    },
+    Parameter {
+        name: "compression",
+        example: "off",
+        effect: "decline permessage-deflate (off), compress short replies too (always), or keep the context beside that (takeover)",
+        take: |draft, value, _| {
+            draft.control.handshake.compression = Some(match value {
+                "off" => Compression::Off,
+                "always" => Compression::Always,
+                "takeover" => Compression::Takeover,
+                _ => return None,
+            });
+            Some(())
+        },
+    },
+    Parameter {
+        name: "close",
+        example: "4001",
+        effect: "send a Close with this code: 1000 to 1003, 1007 to 1014, 3000 to 4999",
+        take: |draft, value, _| {
+            let may_be_sent = |code: &u16| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
+            draft.close = Some(value.parse().ok().filter(may_be_sent)?);
+            Some(())
+        },
+    },
+    Parameter {
+        name: "reason",
+        example: "bye",
+        effect: "the reason in that Close, cut to 123 bytes",
+        take: |draft, value, _| {
+            draft.reason = Some(value.to_owned());
+            Some(())
+        },
+    },
+    Parameter {
+        name: "abort",
+        example: "rst",
+        effect: "end the connection without a Close: rst or fin",
+        take: |draft, value, _| {
+            draft.abort = Some(match value {
+                "rst" => ForcedEnd::Reset,
+                "fin" => ForcedEnd::Fin,
+                _ => return None,
+            });
+            Some(())
+        },
+    },
+    Parameter {
+        name: "after",
+        example: "3",
+        effect: "messages to answer before `close`, `abort` or `bad`; 0: at once",
+        take: |draft, value, _| {
+            draft.after = Some(value.parse::<u64>().ok()?.min(AFTER_MAX));
+            Some(())
+        },
+    },
+    Parameter {
+        name: "ping",
+        example: "1s",
+        effect: "a Ping each time this has passed, 10ms to 1h",
+        take: |draft, value, _| {
+            draft.session.ping = Some(duration(value)?.clamp(TIMER_MIN, TIMER_MAX));
+            Some(())
+        },
+    },
+    Parameter {
+        name: "pong",
+        example: "off",
+        effect: "do not answer a Ping",
+        take: |draft, value, _| {
+            draft.frames.pong_off = true;
+            (value == "off").then_some(())
+        },
+    },
+    Parameter {
+        name: "read",
+        example: "off",
+        effect: "do not read, for 60s at most: what you send is stuck",
+        take: |draft, value, _| {
+            draft.session.read_off = true;
+            (value == "off").then_some(())
+        },
+    },
+    Parameter {
+        name: "fragment",
+        example: "16",
+        effect: "reply in fragments of so many bytes, or 1KiB",
+        take: |draft, value, _| {
+            draft.frames.fragment = Some(size(value).filter(|size| *size > 0)?);
+            Some(())
+        },
+    },
+    Parameter {
+        name: "size",
+        example: "64KiB",
+        effect: "reply (or push) so many bytes instead, --max-message-size at most",
+        take: |draft, value, limits| {
+            draft.session.size = Some(size(value)?.min(limits.max_message_size));
+            Some(())
+        },
+    },
+    Parameter {
+        name: "push",
+        example: "1s",
+        effect: "send without being asked each time this has passed, 10ms to 1h: number and time as JSON, or `size` bytes",
+        take: |draft, value, _| {
+            draft.push = Some(duration(value)?.clamp(TIMER_MIN, TIMER_MAX));
+            Some(())
+        },
+    },
+    Parameter {
+        name: "count",
+        example: "10",
+        effect: "so many pushes; 0 and without it: no end",
+        take: |draft, value, _| {
+            draft.count = Some(value.parse().ok()?);
+            Some(())
+        },
+    },
+    Parameter {
+        name: "bad",
+        example: "utf8",
+        effect: "break the protocol in a reply (utf8, rsv, opcode, mask, length) or in the handshake (accept)",
+        take: |draft, value, _| {
+            draft.frames.bad = Some(match value {
+                "utf8" => Malformation::Utf8,
+                "rsv" => Malformation::Rsv,
+                "opcode" => Malformation::Opcode,
+                "mask" => Malformation::Mask,
+                "length" => Malformation::Length,
+                "accept" => {
+                    draft.control.handshake.bad_accept = true;
+                    return Some(());
+                }
+                _ => return None,
+            });
+            Some(())
+        },
+    },
+];
+
+/// The words, a line each.
+pub fn help() -> String {
+    PARAMETERS.iter().fold(String::new(), |mut text, parameter| {
+        let form = format!("{}={}", parameter.name, parameter.example);
+        let _ = writeln!(text, "  {form:<18} {}", parameter.effect);
+        text
+    })
+}
+
+/// Reads a query.
+///
+/// # Errors
+/// What is wrong with it, and what would be right, in sentences.
+pub(crate) fn parse(query: &str, limits: &Limits) -> Result<Faults, String> {
+    let mut draft = ParameterDraft::default();
+    let mut seen: Vec<String> = Vec::new();
+    for (name, value) in pairs(query.as_bytes()) {
+        if name.is_empty() && value.is_empty() {
+            continue;
+        }
+        let parameter = PARAMETERS
+            .iter()
+            .find(|parameter| parameter.name == name)
+            .ok_or_else(|| format!("There is no parameter {name:?}. There are:\n\n{}", help()))?;
+        if seen.iter().any(|seen| *seen == name) {
+            return Err(format!("{name} is there twice; once is enough."));
+        }
+        seen.push(name.into_owned());
+        (parameter.take)(&mut draft, &value, limits).ok_or_else(|| wrong(parameter, &value))?;
+    }
+    draft.finish()
+}
+
+fn wrong(parameter: &Parameter, value: &str) -> String {
+    let Parameter { name, example, effect, .. } = parameter;
+    format!("{name}={value:?} is not understood. A right one is {name}={example} ({effect}).")
+}
+
+impl ParameterDraft {
+    /// Brings together what belongs together.
+    fn finish(self) -> Result<Faults, String> {
+        let ParameterDraft {
+            mut control,
+            mut session,
+            frames,
+            close,
+            reason,
+            abort,
+            after,
+            push,
+            count,
+        } = self;
+        session.push = match (push, count) {
+            (None, Some(_)) => {
+                return Err("count goes with push, as in push=1s&count=10.".to_owned());
+            }
+            // Then the size is that of the pushes, and echo goes on as it is.
+            (Some(every), count) => {
+                Some(Push { every, count: count.unwrap_or_default(), size: session.size.take() })
+            }
+            (None, None) => None,
+        };
+        session.end = match (close, abort, reason) {
+            (Some(_), Some(_), _) => {
+                return Err("close and abort are two ends; choose one.".to_owned());
+            }
+            (None, _, Some(_)) => {
+                return Err("reason goes with close, as in close=4001&reason=bye.".to_owned());
+            }
+            (Some(code), None, reason) => Some(ForcedEnd::Close(code, reason.unwrap_or_default())),
+            (None, abort, None) => abort,
+        };
+        if after.is_some() && session.end.is_none() && frames.bad.is_none() {
+            return Err(
+                "after says when to close, abort or be bad, as in close=4001&after=3.".to_owned()
+            );
+        }
+        session.after = after.unwrap_or_default();
+        session.frames = Some(frames).filter(|frames| *frames != FrameFaults::default());
+        control.session =
+            Some(session).filter(|session| *session != SessionFaults::default()).map(Box::new);
+        Ok(control)
+    }
+}
+
+fn duration(value: &str) -> Option<Duration> {
+    humantime::parse_duration(value).ok()
+}
+
+fn size(value: &str) -> Option<usize> {
+    usize::try_from(value.parse::<ByteSize>().ok()?.as_u64()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::control::READ_OFF_MAX;
+    use crate::session::faults::HandshakeFaults;
+
+    fn parsed(query: &str) -> Result<Faults, String> {
+        parse(query, &Limits::default())
+    }
+
+    fn session(query: &str) -> SessionFaults {
+        *parsed(query).unwrap().session.unwrap()
+    }
+
+    #[test]
+    fn every_word_understands_its_own_example() {
+        for Parameter { name, example, .. } in &PARAMETERS {
+            let needs = match *name {
+                "reason" | "after" => "close=1000&",
+                "count" => "push=1s&",
+                _ => "",
+            };
+            let control = parsed(&format!("{needs}{name}={example}")).unwrap();
+            assert_ne!(control, Faults::default(), "{name} does nothing");
+        }
+    }
+
+    #[test]
+    fn nothing_asked_is_an_ordinary_session() {
+        for query in ["", "&", "="] {
+            assert_eq!(parsed(query), Ok(Faults::default()), "{query}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked() {
+        assert_eq!(session("delay=1s").delay, Duration::from_secs(1));
+        assert_eq!(session("ping=250ms").ping, Some(Duration::from_millis(250)));
+        assert_eq!(session("size=2KiB").size, Some(2048));
+        assert!(session("read=off").read_off);
+        let pushed = |query| session(query).push.unwrap();
+        let (every, size) = (Duration::from_secs(1), Some(64));
+        assert_eq!(pushed("push=1s&count=10&size=64"), Push { every, count: 10, size });
+        assert_eq!(session("push=1s&size=64").size, None, "echo goes on");
+        assert_eq!(pushed("push=1s"), Push { every, count: 0, size: None });
+        let close = session("close=4001&reason=a%20b+c&after=3");
+        assert_eq!(close.end, Some(ForcedEnd::Close(4001, "a b c".to_owned())));
+        assert_eq!(close.after, 3);
+        assert_eq!(session("abort=rst").end, Some(ForcedEnd::Reset));
+        assert_eq!(session("abort=fin").end, Some(ForcedEnd::Fin));
+        let frames = session("fragment=16&pong=off&bad=mask&after=1").frames.unwrap();
+        let expected =
+            FrameFaults { pong_off: true, fragment: Some(16), bad: Some(Malformation::Mask) };
+        assert_eq!(frames, expected);
+        let handshake =
+            parsed("status=404&handshake-delay=2s&subprotocol=x&bad=accept&compression=always")
+                .unwrap();
+        assert_eq!(handshake.session, None);
+        let expected = HandshakeFaults {
+            delay: Duration::from_secs(2),
+            status: Some(404),
+            subprotocol: Some("x".to_owned()),
+            bad_accept: true,
+            compression: Some(Compression::Always),
+        };
+        assert_eq!(handshake.handshake, expected);
+    }
+
+    #[test]
+    fn values_are_clamped() {
+        assert_eq!(session("delay=100years").delay, DELAY_MAX);
+        assert_eq!(parsed("handshake-delay=2min").unwrap().handshake.delay, DELAY_MAX);
+        assert_eq!(session("ping=1ns").ping, Some(TIMER_MIN));
+        assert_eq!(session("ping=2h").ping, Some(TIMER_MAX));
+        assert_eq!(session("push=1ms").push.unwrap().every, TIMER_MIN);
+        assert_eq!(session("size=1TiB").size, Some(Limits::default().max_message_size));
+        assert_eq!(session("close=1000&after=18446744073709551615").after, AFTER_MAX);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named_with_the_right_form() {
+        for (query, words) in [
+            ("delay=250", "delay=250ms"),
+            ("delay", "delay=250ms"),
+            ("delay=-1s", "delay=250ms"),
+            ("status=101", "status=503"),
+            ("status=600", "status=503"),
+            ("close=1005", "close=4001"),
+            ("close=999", "close=4001"),
+            ("close=5000", "close=4001"),
+            ("abort=now", "abort=rst"),
+            ("pong=on", "pong=off"),
+            ("read=", "read=off"),
+            ("fragment=0", "fragment=16"),
+            ("size=x", "size=64KiB"),
+            ("subprotocol=", "subprotocol=chat"),
+            ("compression=on", "compression=off"),
+            ("bad=luck", "bad=utf8"),
+            ("token=x", "no parameter \"token\""),
+            ("delay=1s&delay=1s", "delay is there twice"),
+            ("close=1000&abort=fin", "choose one"),
+            ("reason=bye", "close=4001&reason=bye"),
+            ("reason=bye&abort=fin", "close=4001&reason=bye"),
+            ("after=3", "close=4001&after=3"),
+            ("count=3", "push=1s&count=10"),
+            ("push=1s&count=-1", "count=10"),
+            ("after=3&bad=accept", "close=4001&after=3"),
+        ] {
+            let error = parsed(query).unwrap_err();
+            assert!(error.contains(words), "{query}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_words_tell_the_limits() {
+        let effect = |name| PARAMETERS.iter().find(|p| p.name == name).unwrap().effect;
+        let told = |duration: Duration| format!("{}s", duration.as_secs());
+        assert!(effect("delay").contains(&told(DELAY_MAX)));
+        assert!(effect("handshake-delay").contains(&told(DELAY_MAX)));
+        assert!(effect("read").contains(&told(READ_OFF_MAX)));
+        let humane = |duration| humantime::format_duration(duration).to_string();
+        let range = format!("{} to {}", humane(TIMER_MIN), humane(TIMER_MAX));
+        assert!(effect("ping").contains(&range) && effect("push").contains(&range));
+        assert_eq!(help().lines().count(), PARAMETERS.len());
+    }
+}

@@ -1,0 +1,90 @@
+//! What is answered to a message.
+//!
+//! What it is: pure functions from a message (and the time) to the reply.
+//! What it is not: I/O, or a clock.
+//! Invariant: the reply holds the whole message; nothing is cut, and no character is split.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use tungstenite::Message;
+
+use super::cached_clock::CachedClock;
+use crate::chat::member::ChatSession;
+use crate::config::{Clock, Template};
+
+/// How one session answers.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// `/echo`: the same bytes, the same type.
+    Echo,
+    /// The tutorial's endpoints: text or binary in, one text out.
+    Tutorial(Template, CachedClock),
+    /// `/chat`: said to the room, which answers everybody.
+    Chat(Box<ChatSession>),
+}
+
+impl Reply {
+    pub(crate) fn tutorial(template: Template, clock: Clock) -> Reply {
+        Reply::Tutorial(template, CachedClock::new(clock))
+    }
+
+    /// The reply to a data message. `now` is asked only for a reply that shows it.
+    pub(crate) fn reply(&mut self, message: Message, now: impl FnOnce() -> SystemTime) -> Message {
+        let Reply::Tutorial(template, clock) = self else { return message };
+        let text = match &message {
+            Message::Text(text) => Cow::Borrowed(text.as_str()),
+            Message::Binary(bytes) => String::from_utf8_lossy(bytes),
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {
+                return message;
+            }
+        };
+        Message::text(template.render(&text, clock.text_at(now())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::LONG_TIME;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    fn tutorial() -> Reply {
+        Reply::tutorial(Template::default(), Clock::utc(LONG_TIME).unwrap())
+    }
+
+    fn afternoon() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(15 * 3600 + 4 * 60 + 5)
+    }
+
+    #[test]
+    fn the_tutorial_answers_text_with_text() {
+        let reply = tutorial().reply(Message::text("hello"), afternoon);
+        assert_eq!(reply, Message::text("You sent: hello at 3:04:05 PM"));
+    }
+
+    #[test]
+    fn the_tutorial_answers_binary_with_text_and_bad_bytes_become_fffd() {
+        let reply = tutorial().reply(Message::binary(b"a\xff\xc3(b".to_vec()), afternoon);
+        assert_eq!(reply, Message::text("You sent: a\u{fffd}\u{fffd}(b at 3:04:05 PM"));
+    }
+
+    #[test]
+    fn an_empty_message_is_a_message() {
+        let reply = tutorial().reply(Message::text(""), afternoon);
+        assert_eq!(reply, Message::text("You sent:  at 3:04:05 PM"));
+    }
+
+    #[test]
+    fn a_message_that_looks_like_a_place_is_not_filled_in() {
+        let reply = tutorial().reply(Message::text("{time}"), afternoon);
+        assert_eq!(reply, Message::text("You sent: {time} at 3:04:05 PM"));
+    }
+
+    #[test]
+    fn echo_keeps_bytes_and_type() {
+        for message in [Message::text("é"), Message::binary(vec![0, 255]), Message::text("")] {
+            assert_eq!(Reply::Echo.reply(message.clone(), afternoon), message);
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Control by query: every order, over real sockets.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tungstenite::error::ProtocolError;
+use tungstenite::{Error, Message};
+
+use crate::support::client::{Client, FIN_PING, FIN_PONG, FIN_TEXT, Raw, frame, handshake};
+use crate::support::server::TestServer;
+
+/// What a page asks after a failed handshake: the same address, in plain HTTP.
+fn plain(server: &TestServer, path: &str) -> (u16, String) {
+    let response = server.raw().get(path);
+    (response.status, response.body)
+}
+
+fn refused(server: &TestServer, path: &str) -> (u16, String) {
+    let response = server.raw().send(handshake(path)).response();
+    (response.status, response.body)
+}
+
+#[test]
+fn a_delay_is_before_each_reply() {
+    let server = TestServer::start();
+    let mut client = server.open("/ws?delay=60ms");
+    for _ in 0..2 {
+        let asked = Instant::now();
+        assert!(client.ask("x").to_text().unwrap().starts_with("You sent: x at "));
+        assert!(asked.elapsed() >= Duration::from_millis(60));
+    }
+}
+
+#[test]
+fn a_delay_does_not_hold_up_the_stop_nor_lose_its_reply() {
+    let mut server = TestServer::start();
+    let mut raw = server.raw();
+    raw.upgrade("/echo?delay=1min").send(frame(FIN_TEXT, b"x"));
+    server.stopper.stop();
+    assert_eq!(raw.frame(), (FIN_TEXT, b"x".to_vec()));
+    assert_eq!(raw.close_code(), 1001);
+    drop(raw);
+    server.join();
+}
+
+#[test]
+fn a_handshake_can_be_late() {
+    let server = TestServer::start();
+    let asked = Instant::now();
+    let mut client = server.open("/echo?handshake-delay=60ms");
+    assert!(asked.elapsed() >= Duration::from_millis(60));
+    assert_eq!(client.ask("x"), Message::text("x"));
+}
+
+#[test]
+fn a_status_refuses_and_says_that_it_was_ordered() {
+    let server = TestServer::start();
+    for status in [200, 302, 401, 418, 503, 599] {
+        let path = format!("/ws?status={status}");
+        let (got, body) = refused(&server, &path);
+        assert_eq!(got, status, "{body}");
+        assert!(
+            body.starts_with(&format!("Refused with {status}, as the query orders.\n")),
+            "{body}"
+        );
+        assert_eq!(plain(&server, &path), (status, body));
+    }
+}
+
+#[test]
+fn what_is_not_understood_gets_400_with_the_right_form() {
+    let server = TestServer::start();
+    for (query, words) in [
+        ("delay=soon", "A right one is delay=250ms (wait before each reply, 60s at most)."),
+        ("token=%3Cb%3E%1b", "There is no parameter \"token\"."),
+        ("close=4001&abort=rst", "choose one"),
+    ] {
+        let path = format!("/echo?{query}");
+        let (status, body) = refused(&server, &path);
+        assert!(status == 400 && body.contains(words), "{status} {body}");
+        assert!(!body.contains('\u{1b}'), "{body:?}");
+        assert_eq!(plain(&server, &path), (400, body));
+    }
+}
+
+#[test]
+fn a_close_comes_after_its_messages() {
+    let server = TestServer::start();
+    let mut client = server.open("/echo?close=4001&reason=bye&after=3");
+    for _ in 0..3 {
+        assert_eq!(client.ask("x"), Message::text("x"));
+    }
+    assert_eq!(client.close(), (4001, "bye".to_owned()));
+    client.assert_closed();
+    for code in [1000, 1003, 1007, 1012, 1013, 1014, 3000, 4999] {
+        let mut raw = server.raw();
+        raw.upgrade(&format!("/ws?close={code}"));
+        assert_eq!(raw.close_code(), code, "at once");
+        raw.send(frame(0x88, &code.to_be_bytes()));
+        assert_eq!(raw.rest(), b"", "{code}");
+    }
+}
+
+#[test]
+fn an_abort_is_a_reset_or_an_end_and_no_close() {
+    let server = TestServer::start();
+    let mut client = server.open("/echo?abort=rst&after=1");
+    assert_eq!(client.ask("x"), Message::text("x"));
+    match client.0.read() {
+        Err(Error::Io(error)) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+        other => panic!("no reset: {other:?}"),
+    }
+    let mut client = server.open("/echo?abort=fin&after=1");
+    assert_eq!(client.ask("x"), Message::text("x"));
+    let end = client.0.read();
+    assert!(
+        matches!(end, Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))),
+        "{end:?}"
+    );
+}
+
+#[test]
+fn pings_come_on_a_timer_whatever_else_is_said() {
+    let server = TestServer::start();
+    let mut raw = server.raw();
+    raw.upgrade("/echo?ping=20ms");
+    let mut pings = 0;
+    while pings < 3 {
+        match raw.send(frame(FIN_TEXT, b"x")).frame() {
+            (FIN_PING, _) => pings += 1,
+            (FIN_TEXT, payload) => assert_eq!(payload, b"x"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_pong_can_be_kept_back() {
+    let server = TestServer::start();
+    for (path, expected) in [("/echo", FIN_PONG), ("/echo?pong=off", FIN_TEXT)] {
+        let mut raw = server.raw();
+        raw.upgrade(path).send(frame(FIN_PING, b"?")).send(frame(FIN_TEXT, b"x"));
+        assert_eq!(raw.frame().0, expected, "{path}");
+    }
+}
+
+#[test]
+fn a_session_that_does_not_read_still_pings_and_hears_of_the_stop() {
+    let mut server = TestServer::start();
+    let mut raw = server.raw();
+    raw.upgrade("/echo?read=off&ping=20ms").send(frame(FIN_TEXT, b"x"));
+    for _ in 0..5 {
+        assert_eq!(raw.frame().0, FIN_PING, "it has read");
+    }
+    server.stopper.stop();
+    assert_eq!(raw.close_code(), 1001);
+    drop(raw);
+    server.join();
+}
+
+#[test]
+fn replies_in_fragments() {
+    let server = TestServer::start();
+    let mut raw = server.raw();
+    raw.upgrade("/echo?fragment=2").send(frame(FIN_TEXT, b"hello"));
+    assert_eq!(raw.frame(), (0x01, b"he".to_vec()));
+    assert_eq!(raw.frame(), (0x00, b"ll".to_vec()));
+    assert_eq!(raw.frame(), (0x80, b"o".to_vec()));
+    let long = "é".repeat(100_000);
+    assert_eq!(server.open("/echo?fragment=777").ask(long.as_str()), Message::text(long));
+}
+
+#[test]
+fn replies_of_any_size_and_of_the_same_type() {
+    let server = TestServer::start();
+    let mut client = server.open("/echo?size=64KiB");
+    assert_eq!(client.ask("x"), Message::text("x".repeat(65536)));
+    assert_eq!(client.ask(vec![0]), Message::binary(vec![b'x'; 65536]));
+    assert_eq!(server.open("/ws?size=0").ask("x"), Message::text(""));
+    let largest = server.open("/echo?size=1TiB").ask("x").len();
+    assert_eq!(largest, wsecho::Limits::default().max_message_size);
+}
+
+#[test]
+fn a_subprotocol_is_chosen_among_those_offered() {
+    let server = TestServer::start();
+    for (query, chosen) in
+        [("", Some("a")), ("?subprotocol=b", Some("b")), ("?subprotocol=c", None)]
+    {
+        let offer = handshake(&format!("/echo{query}"))
+            .replace("Host: h", "Host: h\r\nSec-WebSocket-Protocol: a, b");
+        let response = server.raw().send(offer).response_to_head();
+        assert_eq!(response.get("Sec-WebSocket-Protocol"), chosen, "{query}");
+    }
+}
+
+#[test]
+fn a_wrong_accept_key_is_seen_by_the_client() {
+    let server = TestServer::start();
+    let stream = std::net::TcpStream::connect(server.address).unwrap();
+    let url = format!("ws://{}/echo?bad=accept", server.address);
+    match tungstenite::client(url, stream) {
+        Err(tungstenite::HandshakeError::Failure(Error::Protocol(
+            ProtocolError::SecWebSocketAcceptKeyMismatch,
+        ))) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_protocol_is_broken_after_the_good_messages() {
+    let server = TestServer::start();
+    for (bad, bytes) in [
+        ("utf8", &b"\x81\x02x\xff"[..]),
+        ("rsv", b"\xc1\x01x"),
+        ("opcode", b"\x83\x01x"),
+        ("mask", b"\x81\x81\x0f\xf0\x0f\xf0w"),
+        ("length", b"\x81\x7f\0\0\0\0\0\0\0\x01x"),
+    ] {
+        let mut raw = server.raw();
+        raw.upgrade(&format!("/echo?bad={bad}&after=1"));
+        assert_eq!(raw.send(frame(FIN_TEXT, b"x")).bytes(3), b"\x81\x01x", "{bad}");
+        assert_eq!(raw.send(frame(FIN_TEXT, b"x")).bytes(bytes.len()), bytes, "{bad}");
+    }
+}
+
+#[test]
+fn without_control_and_at_the_tutorials_paths_a_query_says_nothing() {
+    let off = TestServer::with(|config| config.faults = false);
+    assert_eq!(off.open("/echo?size=3&delay=soon").ask("x"), Message::text("x"));
+    assert_eq!(plain(&off, "/echo?status=503").0, 426);
+    assert!(plain(&off, "/help").1.contains("--no-control"));
+    let on = TestServer::start();
+    let mut client = on.open("/WebSocketGenericHandler.ashx?user=1&close=4000");
+    assert!(client.ask("x").to_text().unwrap().starts_with("You sent: x"));
+}
+
+#[test]
+fn help_lists_the_orders() {
+    let server = TestServer::start();
+    let (status, body) = plain(&server, "/help");
+    assert_eq!(status, 200);
+    assert!(body.contains(&wsecho::fault_help()), "{body}");
+    assert!(body.contains("  close=4001 "), "{body}");
+}
+
+#[test]
+fn a_first_message_can_ask_for_what_the_server_saw() {
+    let server = TestServer::start();
+    for (path, second) in [("/echo", "?info"), ("/ws", "You sent: ?info at ")] {
+        let mut client = server.open(path);
+        let info = client.ask("?info");
+        let info: Value = serde_json::from_str(info.to_text().unwrap()).unwrap();
+        assert_eq!(info["request_line"], format!("GET {path} HTTP/1.1"));
+        assert_eq!(info["local"], server.address.to_string());
+        assert_eq!(info["peer"], client.0.get_ref().local_addr().unwrap().to_string());
+        assert!(info["session"].as_u64().is_some_and(|number| number > 0), "{info}");
+        assert!(info["headers"].as_array().is_some_and(|fields| fields.len() >= 5), "{info}");
+        assert!(client.ask("?info").to_text().unwrap().starts_with(second), "only the first");
+    }
+    let mut late = server.open("/echo");
+    assert_eq!(late.ask("x"), Message::text("x"));
+    assert_eq!(late.ask("?info"), Message::text("?info"));
+    let mut binary = server.open("/echo");
+    assert_eq!(binary.ask(b"?info".to_vec()), Message::binary(b"?info".to_vec()));
+}
+
+#[test]
+fn orders_and_a_broken_client_end_as_they_should() {
+    let server = TestServer::start();
+    let mut raw: Raw = server.raw();
+    raw.upgrade("/echo?fragment=1&ping=10ms&close=4000&after=9");
+    raw.send(frame(0xc1, b"x"));
+    assert_eq!(raw.close_code(), 1002);
+    let mut client: Client = server.open("/echo?pong=off");
+    client.0.close(None).unwrap();
+    client.assert_closed();
+}
