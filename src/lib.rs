@@ -74,5 +74,5 @@ pub use server::descriptors::raise_descriptor_limit;
 pub use server::mappings::mapping_shortage;
 pub use server::probe::Probe;
 pub use server::{CertificateReloader, Error, Server, Stopper};
-pub use session::end::meaning as close_code_meaning;
+pub use session::close_codes::{close_code_meaning, close_code_name};
 pub use session::faults::help as fault_help;

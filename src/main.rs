@@ -64,12 +64,12 @@ fn run(config: Config) -> Result<(), Error> {
 /// not to serve.
 fn announce(server: &Server) {
     let scheme = if server.certificate_reloader().is_some() { "https" } else { "http" };
-    let urls: Vec<_> = server.listening().iter().map(|listen| url(listen, scheme)).collect();
+    let urls: Vec<_> = server.listen_addrs().iter().map(|listen| url(listen, scheme)).collect();
     let mut out = std::io::stdout().lock();
     for url in &urls {
         let _ = writeln!(out, "listening on {url}");
     }
-    if let Some(admin) = server.admin() {
+    if let Some(admin) = server.admin_addr() {
         let _ = writeln!(out, "admin on {}", url(&admin, "http"));
     }
     let _ = out.flush();

@@ -22,7 +22,7 @@ fn bind_run_stop() {
         Config { listen: vec![here.into(); 2], admin: Some(here.into()), ..Config::default() };
     let server = Server::bind(config).unwrap();
     let address = server.local_addrs()[1];
-    let Some(Listen::Tcp(admin)) = server.admin() else { panic!("no door for the operator") };
+    let Some(Listen::Tcp(admin)) = server.admin_addr() else { panic!("no door for the operator") };
     let stopper = server.stopper();
     let running = std::thread::spawn(|| server.run());
     let silent = TcpStream::connect(admin).unwrap();

@@ -1,56 +1,46 @@
-//! What members of a room are told, as JSON in text messages.
-//!
-//! What it is: the events, and their encoding into one frame that all members share.
+//! The events of a room: JSON in text messages, each encoded once into a frame that all members
+//! share.
 
 use std::sync::Arc;
 
 use serde::Serialize;
-use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::Frame;
-use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tungstenite::protocol::frame::coding::{Data, OpCode};
 
-/// A whole frame, ready to be written; one for all who are sent it.
-pub(crate) type EncodedFrame = Arc<[u8]>;
+/// A whole WebSocket frame, shared by the outboxes of all members.
+pub(super) type EncodedFrame = Arc<[u8]>;
 
-/// An event.
+/// An event, as it stands in a frame.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-pub(crate) enum Event<'a> {
-    /// To a newcomer alone, first of all.
+pub(super) enum Event<'a> {
+    /// The first event for a new member, and for it alone.
     Welcome {
         room: &'a str,
-        /// The newcomer's name, which is its own in this room.
+        /// The new member's name, which no other member of this room has.
         name: &'a str,
         members: Vec<&'a str>,
-        /// The last message so far; the next one has the number after it.
+        /// The number of the last message so far.
         seq: u64,
     },
-    /// Somebody came, the newcomer included.
+    /// A member joined; sent to the new member, too.
     Join { name: &'a str, at: &'a str },
-    /// Somebody left.
+    /// A member left, or was removed.
     Leave { name: &'a str, at: &'a str },
-    /// Somebody said something.
+    /// A member sent a message; it gets its own messages, too.
     Message { from: &'a str, text: &'a str, at: &'a str, seq: u64 },
 }
 
 impl Event<'_> {
-    pub(crate) fn encode(&self) -> EncodedFrame {
+    pub(super) fn encode(&self) -> EncodedFrame {
         // Strings and numbers always become JSON.
         let json = serde_json::to_vec(self).unwrap_or_default();
-        encoded(Frame::message(json, OpCode::Data(Data::Text), true))
+        let frame = Frame::message(json, OpCode::Data(Data::Text), true);
+        let mut bytes = Vec::with_capacity(frame.len());
+        // A Vec takes every byte.
+        let _ = frame.format(&mut bytes);
+        bytes.into()
     }
-}
-
-/// The Close for a member who does not keep up.
-pub(crate) fn too_slow(reason: &str) -> EncodedFrame {
-    encoded(Frame::close(Some(CloseFrame { code: CloseCode::Again, reason: reason.into() })))
-}
-
-fn encoded(frame: Frame) -> EncodedFrame {
-    let mut bytes = Vec::with_capacity(frame.len());
-    // A Vec takes every byte.
-    let _ = frame.format(&mut bytes);
-    bytes.into()
 }
 
 #[cfg(test)]
@@ -64,6 +54,5 @@ mod tests {
         let json = r#"{"type":"message","from":"ann","text":"\"é\"\n","at":"noon","seq":7}"#;
         assert_eq!(frame[..2], [0x81, u8::try_from(json.len()).unwrap()]);
         assert_eq!(&frame[2..], json.as_bytes());
-        assert_eq!(&too_slow("x")[..], [0x88, 3, 0x03, 0xf5, b'x']);
     }
 }

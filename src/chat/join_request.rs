@@ -1,32 +1,34 @@
-//! Who wants into which room: the query of `/chat`.
+//! The room and the name that the query of `/chat` asks for.
 
 use crate::config::chat::NAME_MAX;
+use crate::http::excerpt;
 
-/// The room where those go who name none.
+/// The room of a client that names none.
 const LOBBY: &str = "lobby";
 
-/// A wish to join.
+/// A request to join a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct JoinRequest {
     pub(crate) room: String,
-    /// None for who has no name.
+    /// `None` if the client gave no name; it becomes `guest-N`.
     pub(crate) name: Option<String>,
 }
 
-/// Reads the query.
+/// Parses the query.
 ///
 /// # Errors
-/// What is wrong with it, and what would be right, in a sentence.
+/// One sentence: what is wrong, and what would be right.
 pub(crate) fn parse(query: &str) -> Result<JoinRequest, String> {
     let (mut room, mut name) = (None, None);
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
-        let place = match &*key {
+        let slot = match &*key {
             "room" => &mut room,
             "name" => &mut name,
             "" if value.is_empty() => continue,
             _ => {
                 return Err(format!(
-                    "There is no parameter {key:?}; there are room and name, as in /chat?room=lobby&name=ann."
+                    "There is no parameter \"{}\"; there are room and name, as in /chat?room=lobby&name=ann.",
+                    excerpt::brief(&key)
                 ));
             }
         };
@@ -34,10 +36,11 @@ pub(crate) fn parse(query: &str) -> Result<JoinRequest, String> {
         if value.is_empty() || value.chars().count() > NAME_MAX || value.contains(char::is_control)
         {
             return Err(format!(
-                "{key}={value:?} is not understood; it has 1 to {NAME_MAX} characters, as in {key}=ann."
+                "{key}=\"{}\" is not understood; it has 1 to {NAME_MAX} characters, as in {key}=ann.",
+                excerpt::brief(value)
             ));
         }
-        if place.replace(value.to_owned()).is_some() {
+        if slot.replace(value.to_owned()).is_some() {
             return Err(format!("{key} is there twice; once is enough."));
         }
     }
@@ -49,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rooms_and_names() {
+    fn room_and_name_are_parsed() {
         for (query, room, name) in [
             ("", "lobby", None),
             ("&", "lobby", None),
@@ -63,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_parameter() {
         let long = format!("name={}", "ä".repeat(33));
         for (query, words) in [
             ("room=", "room=\"\" is not understood"),

@@ -1,7 +1,6 @@
-//! A member's turn to speak.
-//!
-//! What it is: the rules for what a member sends, and the Close for who breaks them.
+//! One member of a room, as its session sees it: the seam between `session` and `chat`.
 
+use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -9,43 +8,73 @@ use tungstenite::Message;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use super::outbox::Outbox;
+use super::event::EncodedFrame;
+use super::join_request::JoinRequest;
 use super::rate::MessageRate;
-use super::room::Membership;
+use super::room::{JoinError, Membership, Rooms};
+use crate::config::chat::FRAMES_PER_WRITE;
+use crate::frame::{FIN, TEXT, split};
+use crate::metrics::tally::Tally;
+use crate::net::waker::Waker;
 
-/// A member who talks.
+/// See the module.
 #[derive(Debug)]
 pub(crate) struct ChatSession {
-    member: Membership,
+    membership: Membership,
     rate: MessageRate,
 }
 
-/// A rule was broken: the Close that says so, and the option that sets the rule.
+/// The member broke a rule: the Close that tells it, and the option that sets the rule.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ChatViolation {
     pub(crate) frame: CloseFrame,
+    /// Empty if no option sets the rule.
     pub(crate) option: &'static str,
 }
 
+/// Why events did not reach the member.
+#[derive(Debug)]
+pub(crate) enum DeliveryError {
+    /// The outbox has overflowed; the member is no longer in its room.
+    TooSlow,
+    Io(io::Error),
+}
+
 impl ChatSession {
-    pub(crate) fn new(member: Membership, now: Instant) -> ChatSession {
-        let rate = MessageRate::new(member.limits().rate, now);
-        ChatSession { member, rate }
+    /// Joins a room. Its greeting waits to be delivered.
+    ///
+    /// # Errors
+    /// The room is full, there are too many rooms, or no descriptor is left.
+    pub(crate) fn join(
+        rooms: &Arc<Rooms>,
+        request: JoinRequest,
+        now: Instant,
+    ) -> Result<ChatSession, JoinError> {
+        let membership = rooms.join(request, SystemTime::now())?;
+        let rate = MessageRate::new(rooms.limits().rate, now);
+        Ok(ChatSession { membership, rate })
     }
 
-    /// Through which the member is sent to.
-    pub(crate) fn outbox(&self) -> &Arc<Outbox> {
-        self.member.outbox()
+    /// Set when events wait to be delivered.
+    pub(crate) fn waker(&self) -> Arc<Waker> {
+        Arc::clone(self.membership.outbox().waker())
     }
 
     /// See [`Membership::names`].
     pub(crate) fn names(&self) -> (&str, Option<String>) {
-        self.member.names()
+        self.membership.names()
     }
 
-    /// Says a message to the room.
-    pub(crate) fn say(&mut self, message: &Message, now: Instant) -> Result<(), ChatViolation> {
-        let limits = self.member.limits();
+    /// Sends a message of this member to the room.
+    ///
+    /// # Errors
+    /// It breaks a rule.
+    pub(crate) fn on_message(
+        &mut self,
+        message: &Message,
+        now: Instant,
+    ) -> Result<(), ChatViolation> {
+        let limits = self.membership.limits();
         let Message::Text(text) = message else {
             return Err(violation(CloseCode::Unsupported, "a chat is text".to_owned(), ""));
         };
@@ -58,8 +87,28 @@ impl ChatSession {
             let reason = format!("more than {} messages in a second", limits.rate);
             return Err(violation(CloseCode::Policy, reason, "--chat-rate"));
         }
-        self.member.say(text, SystemTime::now());
+        self.membership.send(text, SystemTime::now());
         Ok(())
+    }
+
+    /// Writes the events that wait, and counts them.
+    ///
+    /// # Errors
+    /// See [`DeliveryError`].
+    pub(crate) fn deliver(&self, out: &mut impl Write) -> Result<Tally, DeliveryError> {
+        let outbox = self.membership.outbox();
+        let frames = outbox.take().map_err(|_| DeliveryError::TooSlow)?;
+        write_frames(&frames, out).map_err(|error| {
+            // A member that stopped reading overflows before its write times out.
+            if outbox.has_overflowed() { DeliveryError::TooSlow } else { DeliveryError::Io(error) }
+        })?;
+        let mut delivered = Tally::default();
+        for frame in &frames {
+            let (first, payload) = split(frame);
+            debug_assert_eq!(first, FIN | TEXT, "events are whole text messages");
+            delivered.add(payload.len());
+        }
+        Ok(delivered)
     }
 }
 
@@ -67,31 +116,100 @@ fn violation(code: CloseCode, reason: String, option: &'static str) -> ChatViola
     ChatViolation { frame: CloseFrame { code, reason: reason.into() }, option }
 }
 
+/// Writes frames without copying them together.
+fn write_frames(frames: &[EncodedFrame], out: &mut impl Write) -> io::Result<()> {
+    for frames in frames.chunks(FRAMES_PER_WRITE) {
+        let mut slices: Vec<_> = frames.iter().map(|frame| IoSlice::new(frame)).collect();
+        let mut rest = slices.as_mut_slice();
+        while !rest.is_empty() {
+            let written = out.write_vectored(rest)?;
+            IoSlice::advance_slices(&mut rest, written);
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::join_request::JoinRequest;
-    use crate::chat::room::Rooms;
     use crate::config::ChatLimits;
-    use std::time::UNIX_EPOCH;
+
+    fn join(limits: ChatLimits) -> ChatSession {
+        let request = JoinRequest { room: "r".to_owned(), name: None };
+        ChatSession::join(&Arc::new(Rooms::new(limits)), request, Instant::now()).unwrap()
+    }
 
     #[test]
-    fn the_rules() {
+    fn each_rule_has_its_close_code_and_its_option() {
         let now = Instant::now();
-        let limits = ChatLimits { rate: 2, message_size: 3, ..ChatLimits::default() };
-        let rooms = Arc::new(Rooms::new(limits));
-        let outbox = Arc::new(Outbox::new(9));
-        let join_request = JoinRequest { room: "r".to_owned(), name: None };
-        let mut chat =
-            ChatSession::new(rooms.join(join_request, &outbox, UNIX_EPOCH).unwrap(), now);
-        let mut say = |message: Message| {
-            chat.say(&message, now)
+        let mut chat = join(ChatLimits { rate: 2, message_size: 3, ..ChatLimits::default() });
+        let mut send = |message: Message| {
+            chat.on_message(&message, now)
                 .map_err(|violation| (u16::from(violation.frame.code), violation.option))
         };
-        assert_eq!(say("abc".into()), Ok(()));
-        assert_eq!(say("abcd".into()), Err((1009, "--chat-message-size")));
-        assert_eq!(say(vec![0].into()), Err((1003, "")));
-        assert_eq!(say("b".into()), Ok(()));
-        assert_eq!(say("c".into()), Err((1008, "--chat-rate")));
+        assert_eq!(send("abc".into()), Ok(()));
+        assert_eq!(send("abcd".into()), Err((1009, "--chat-message-size")));
+        assert_eq!(send(vec![0].into()), Err((1003, "")));
+        assert_eq!(send("b".into()), Ok(()));
+        assert_eq!(send("c".into()), Err((1008, "--chat-rate")));
+    }
+
+    /// A stream that takes few bytes at a time.
+    struct Trickle(Vec<u8>);
+
+    impl Write for Trickle {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = bytes.len().min(7);
+            self.0.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn events_are_written_whole_and_counted() {
+        let mut chat = join(ChatLimits { rate: 1000, ..ChatLimits::default() });
+        for _ in 0..2 * FRAMES_PER_WRITE {
+            chat.on_message(&Message::text("x".repeat(200)), Instant::now()).unwrap();
+        }
+        let mut out = Trickle(Vec::new());
+        let delivered = chat.deliver(&mut out).unwrap();
+        let events = 2 * FRAMES_PER_WRITE as u64 + 2; // welcome and join
+        assert_eq!(delivered.messages, events);
+        assert!(delivered.bytes < out.0.len() as u64, "headers are no payload");
+        let mut rest = &out.0[..];
+        let mut payload = 0;
+        while let [0x81, length, ..] = *rest {
+            let (header, length) = match length {
+                126 => (4, usize::from(u16::from_be_bytes([rest[2], rest[3]]))),
+                short => (2, usize::from(short)),
+            };
+            payload += length as u64;
+            rest = &rest[header + length..];
+        }
+        assert!(rest.is_empty());
+        assert_eq!(payload, delivered.bytes);
+    }
+
+    #[test]
+    fn a_broken_stream_and_an_overflow_are_told_apart() {
+        struct Broken;
+        impl Write for Broken {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::TimedOut.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut chat = join(ChatLimits { outbox: 2, rate: 1000, ..ChatLimits::default() });
+        assert!(matches!(chat.deliver(&mut Broken), Err(DeliveryError::Io(_))));
+        for _ in 0..3 {
+            chat.on_message(&"x".into(), Instant::now()).unwrap();
+        }
+        assert!(matches!(chat.deliver(&mut Vec::new()), Err(DeliveryError::TooSlow)));
     }
 }

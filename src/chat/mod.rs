@@ -1,19 +1,22 @@
-//! `/chat`: what one member of a room sends, all of its members get.
-//!
-//! What it is: rooms and their members, and the outboxes through which members are sent to.
-//! What it is not: a session; `ws` reads what a member says, and hands it over here.
-//! Invariants: every member of a room gets the same messages in the same order, without a gap in
-//! `seq`. Nobody waits for a member who reads slowly. A room exists while it has members.
+//! `/chat`: a message of one member goes to every member of the room.
 //!
 //! ```text
-//! member ── session reads ──▶ room: seq, encoded once ──▶ outbox of each member ──▶ its courier
-//!                                                         (bounded)                 (a thread) writes
+//! session reads ──▶ ChatSession::on_message ──▶ room: numbered, encoded once
+//!                                                 │ a reference to the frame
+//!                                                 ▼
+//! session writes ◀── ChatSession::deliver ◀── outbox of each member (bounded), and its waker
 //! ```
+//!
+//! A member is served by its session's thread alone: that thread waits for its socket and for the
+//! outbox's waker. The seam to `session` is [`ChatSession`](member::ChatSession).
+//!
+//! **Invariants:** all members of a room get the same messages in the same order, without a gap in
+//! `seq`. A room never waits for a member: one that reads too slowly is removed. A room exists while
+//! it has members.
 
-pub(crate) mod courier;
 mod event;
 pub(crate) mod join_request;
 pub(crate) mod member;
-pub(crate) mod outbox;
+mod outbox;
 mod rate;
 pub(crate) mod room;

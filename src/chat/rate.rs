@@ -1,29 +1,29 @@
-//! How much a member may say.
+//! The message rate of one member.
 
 use std::time::{Duration, Instant};
 
-/// Counts messages in spans of a second.
+/// Counts the messages of each second.
 #[derive(Debug)]
-pub(crate) struct MessageRate {
+pub(super) struct MessageRate {
     limit: u32,
-    /// When the current span began, and what was said in it.
+    /// When the current second began, and the messages in it.
     since: Instant,
-    said: u32,
+    sent: u32,
 }
 
 impl MessageRate {
     /// `limit` messages a second.
-    pub(crate) fn new(limit: u32, now: Instant) -> MessageRate {
-        MessageRate { limit, since: now, said: 0 }
+    pub(super) fn new(limit: u32, now: Instant) -> MessageRate {
+        MessageRate { limit, since: now, sent: 0 }
     }
 
     /// Whether one more message at `now` is within the limit.
-    pub(crate) fn allows(&mut self, now: Instant) -> bool {
+    pub(super) fn allows(&mut self, now: Instant) -> bool {
         if now.saturating_duration_since(self.since) >= Duration::from_secs(1) {
-            (self.since, self.said) = (now, 0);
+            (self.since, self.sent) = (now, 0);
         }
-        self.said = self.said.saturating_add(1);
-        self.said <= self.limit
+        self.sent = self.sent.saturating_add(1);
+        self.sent <= self.limit
     }
 }
 
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_second_has_its_messages() {
+    fn each_second_has_its_own_count() {
         let start = Instant::now();
         let mut rate = MessageRate::new(2, start);
         let later = start + Duration::from_millis(999);

@@ -9,14 +9,14 @@
 use serde::Serialize;
 
 use crate::handshake::extensions;
-use crate::handshake::response::{Chosen, offered_subprotocols};
+use crate::handshake::negotiate::{Negotiated, offered_subprotocols};
 use crate::http::excerpt::method;
 use crate::http::forwarded::Client;
 use crate::http::head::Head;
 use crate::http::response::Response;
 use crate::metrics::tally::CompressionStats;
 use crate::net::address::Address;
-use crate::net::tls::{self, TlsDetails};
+use crate::net::tls::TlsDetails;
 
 /// The answer; its fields stand in this order.
 #[derive(Debug, Serialize)]
@@ -31,7 +31,7 @@ pub(crate) struct Info<'a> {
     peer: Address,
     local: Option<Address>,
     /// Of this connection; what a proxy speaks with the client is in its fields.
-    tls: Option<TlsDetails>,
+    tls: Option<&'a TlsDetails>,
     client: &'a Client,
     subprotocols: OfferedSubprotocols<'a>,
     extensions: OfferedExtensions<'a>,
@@ -54,7 +54,7 @@ struct OfferedSubprotocols<'a> {
 #[derive(Debug, Serialize)]
 struct OfferedExtensions<'a> {
     offered: Vec<&'a str>,
-    chosen: Option<&'a str>,
+    chosen: Option<String>,
     declined: Vec<&'a str>,
     /// Where compression was chosen.
     reached: Option<CompressionStats>,
@@ -65,7 +65,7 @@ struct OfferedExtensions<'a> {
 pub(crate) struct SessionInfo<'a> {
     /// The session's.
     pub(crate) number: u64,
-    pub(crate) chosen: &'a Chosen,
+    pub(crate) negotiated: &'a Negotiated,
     pub(crate) reached: Option<CompressionStats>,
 }
 
@@ -74,14 +74,14 @@ pub(crate) fn describe<'a>(
     head: &'a Head,
     client: &'a Client,
     local: Option<Address>,
-    tls: Option<&tls::TlsSession>,
+    tls: Option<&'a TlsDetails>,
     opened: Option<SessionInfo<'a>>,
 ) -> Info<'a> {
     let session = opened.as_ref().map(|opened| opened.number);
-    let chosen = opened.as_ref().map(|opened| opened.chosen);
-    let extension = chosen.and_then(|chosen| chosen.extension.as_ref());
+    let negotiated = opened.as_ref().map(|opened| opened.negotiated);
+    let compression = negotiated.and_then(|negotiated| negotiated.compression.as_ref());
     let is_declined = |number: usize| {
-        chosen.is_some() && extension.is_none_or(|extension| extension.offer != number)
+        negotiated.is_some() && compression.is_none_or(|chosen| chosen.offer != number)
     };
     let declined = extensions::offered(head).enumerate().filter(|(number, _)| is_declined(*number));
     let http_version = head.version.name();
@@ -93,15 +93,15 @@ pub(crate) fn describe<'a>(
         headers: &head.fields,
         peer: client.peer,
         local,
-        tls: tls.and_then(tls::TlsSession::details),
+        tls,
         client,
         subprotocols: OfferedSubprotocols {
             offered: offered_subprotocols(head).collect(),
-            chosen: chosen.and_then(|chosen| chosen.subprotocol.as_deref()),
+            chosen: negotiated.and_then(|negotiated| negotiated.subprotocol.as_deref()),
         },
         extensions: OfferedExtensions {
             offered: extensions::offered(head).collect(),
-            chosen: extension.map(|extension| extension.answer.as_str()),
+            chosen: compression.map(|chosen| chosen.parameters.to_string()),
             declined: declined.map(|(_, offer)| offer).collect(),
             reached: opened.and_then(|opened| opened.reached),
         },
@@ -114,7 +114,7 @@ pub(crate) fn answer(
     head: &Head,
     client: &Client,
     local: Option<Address>,
-    tls: Option<&tls::TlsSession>,
+    tls: Option<&TlsDetails>,
 ) -> Response {
     let compact = head.query.split('&').any(|parameter| parameter == "compact");
     Response::json(200, &describe(head, client, local, tls, None), !compact)
@@ -131,9 +131,10 @@ pub(crate) fn text(info: &Info) -> String {
 mod tests {
     use super::*;
     use crate::config::Limits;
-    use crate::handshake::extensions::Extension;
+    use crate::handshake::negotiate::NegotiatedCompression;
     use crate::http::head::parse;
     use crate::metrics::tally::CompressedBytes;
+    use crate::session::deflate::DeflateParameters;
 
     fn client(peer: &str) -> Client {
         Client::of_connection(Address::Ip(peer.parse().unwrap()))
@@ -147,15 +148,16 @@ mod tests {
         let head = parse(head, &Limits::default()).unwrap().unwrap().0;
         let client = client("[::ffff:10.0.0.1]:7");
         let local = ([127, 0, 0, 1], 80).into();
-        let chosen = Chosen {
+        let parameters = DeflateParameters::negotiate(&[], true).unwrap();
+        let negotiated = Negotiated {
             subprotocol: Some("soap".to_owned()),
-            extension: Some(Extension { offer: 0, answer: "permessage-deflate; y".to_owned() }),
+            compression: Some(NegotiatedCompression { offer: 0, parameters }),
         };
         let reached = Some(CompressionStats {
             received: CompressedBytes { bytes: 900, on_the_wire: 30 },
             sent: CompressedBytes { bytes: 7, on_the_wire: 7 },
         });
-        let opened = Some(SessionInfo { number: 3, chosen: &chosen, reached });
+        let opened = Some(SessionInfo { number: 3, negotiated: &negotiated, reached });
         let info = describe(&head, &client, Some(local), None, opened);
         let info = serde_json::to_string(&info).unwrap();
         let expected = [
@@ -169,7 +171,7 @@ mod tests {
             r#""client":{"address":"10.0.0.1","port":7,"source":"the connection itself","remarks":[]},"#,
             r#""subprotocols":{"offered":["soap","wamp"],"chosen":"soap"},"#,
             r#""extensions":{"offered":["permessage-deflate; client_max_window_bits","x"],"#,
-            r#""chosen":"permessage-deflate; y","declined":["x"],"#,
+            r#""chosen":"permessage-deflate","declined":["x"],"#,
             r#""reached":{"received":{"bytes":900,"on_the_wire":30},"#,
             r#""sent":{"bytes":7,"on_the_wire":7}}}}"#,
         ];

@@ -4,7 +4,8 @@
 //! What it is not: the answer; `connection` gives it. Why a request is refused says `diagnosis`.
 //! Invariant: every head has exactly one route.
 
-use crate::handshake::{check, response};
+use crate::handshake::check::is_websocket_meant;
+use crate::handshake::refusals;
 use crate::http::diagnosis::Diagnosis;
 use crate::http::endpoint;
 use crate::http::framing;
@@ -35,14 +36,14 @@ pub(crate) enum Route {
 
 /// Decides.
 pub(crate) fn route(head: &Head) -> Route {
-    if response::is_meant(head) {
+    if is_websocket_meant(head) {
         return Route::WebSocket;
     }
     if let Err(diagnosis) = framing::check(head) {
         return Route::End(diagnosis);
     }
     if !matches!(head.method.as_str(), "GET" | "HEAD") {
-        return Route::Refusal(check::no_such_method(head));
+        return Route::Refusal(refusals::method_not_allowed(head));
     }
     match head.path.as_str() {
         "/healthz" => Route::Health,

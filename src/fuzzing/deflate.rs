@@ -8,9 +8,9 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 use super::frames::{self, Frame};
 use super::peer::{Peer, PeerBehavior, PeerOutput};
 use crate::config::{Config, Limits, Timeouts};
-use crate::session::deflate::{DeflateParameters, DeflatePool, Terms};
+use crate::session::deflate::{Deflate, DeflateParameters, DeflatePool, DeflateSetup};
 use crate::session::reply::Reply;
-use crate::session::{Opening, run};
+use crate::session::{Session, SessionSetup};
 
 /// Long enough that no machine is too slow; a session that lasts as long waits for nothing.
 const NEVER: Duration = Duration::from_secs(10);
@@ -64,10 +64,11 @@ impl<'a> DeflateScene<'a> {
         self.how & bit != 0
     }
 
-    fn terms(&self) -> Terms {
+    fn setup(&self) -> DeflateSetup {
         let window = [("server_max_window_bits", Some(self.window.to_string()))];
-        Terms {
-            agreement: DeflateParameters::reach(&window, self.is(TAKEOVER)).expect("a good offer"),
+        DeflateSetup {
+            parameters: DeflateParameters::negotiate(&window, self.is(TAKEOVER))
+                .expect("a good offer"),
             always: self.is(ALWAYS),
             pool: Arc::new(DeflatePool::default()),
             takeover: None,
@@ -82,16 +83,16 @@ impl<'a> DeflateScene<'a> {
         };
         let mut output = PeerOutput::default();
         let peer = Peer::new(input, 0, manner, &mut output);
-        let opening = Opening {
+        let setup = SessionSetup {
             number: 1,
             early: Vec::new(),
-            replier: Reply::Echo,
+            reply: Ok(Reply::Echo),
             faults: None,
-            deflate: Some(Box::new(self.terms())),
-            describe_request: Box::new(|_| "?info".to_owned()),
+            deflate: Some(Deflate::new(self.setup())),
+            describe: Box::new(|_| "?info".to_owned()),
             stats: None,
         };
-        run(peer, Box::new(opening), &config);
+        Session::new(peer, setup, &config).run();
         output
     }
 

@@ -4,18 +4,19 @@ use std::net::IpAddr;
 
 use super::assert_readable;
 use super::peer::{Peer, PeerBehavior, PeerOutput};
+use crate::chat::join_request;
 use crate::config::Limits;
 use crate::connection::info;
 use crate::connection::route::{Route, route};
 use crate::handshake::check::{self, OriginPolicy};
-use crate::handshake::extensions::{self, Extension, Offer};
-use crate::handshake::response::{self, Chosen};
+use crate::handshake::negotiate::negotiate;
+use crate::handshake::refusals;
+use crate::handshake::response::switching_protocols;
 use crate::http::diagnosis::Diagnosis;
 use crate::http::forwarded::Client;
 use crate::http::head::{Head, HeadError, parse};
 use crate::http::{forwarded, origin};
-use crate::session::deflate::DeflateParameters;
-use crate::session::faults::{self, Faults};
+use crate::session::faults;
 
 /// However a request arrives, it is the same request; it is kept within the limits; it gets exactly
 /// one answer, which is valid HTTP, holds nothing that the peer could have put there, and explains itself if it is a
@@ -69,7 +70,7 @@ fn next(
     buffer: &mut Vec<u8>,
     rest: &[u8],
     limits: &Limits,
-) -> Option<(Box<Head>, usize)> {
+) -> Option<(Head, usize)> {
     let read = Head::read(peer, buffer, limits);
     assert!(buffer.len() <= limits.max_head_size, "{} bytes are kept", buffer.len());
     let is_long = rest.len() >= limits.max_head_size;
@@ -104,37 +105,39 @@ fn check_answer(head: &Head) {
         Route::Info => assert_eq!(head.path, "/info"),
         Route::Page(path) => {
             assert_eq!(path, head.path);
-            check_refusal(&check::nothing(head), head, keep);
+            check_refusal(&refusals::not_found(head), head, keep);
         }
         Route::WebSocket => check_handshake(head),
         Route::UpgradeRequired => {
-            check_refusal(&check::no_upgrade(head, &DOOR), head, keep);
+            check_refusal(&check::no_upgrade(head, &POLICY), head, keep);
         }
         Route::Refusal(refusal) => check_refusal(&refusal, head, keep),
         Route::End(refusal) => check_refusal(&refusal, head, false),
     }
 }
 
-const DOOR: OriginPolicy = OriginPolicy { local: false, allow_origin: &[] };
+const POLICY: OriginPolicy = OriginPolicy { local: false, allow_origin: &[] };
 
-/// However the connection came in.
+/// On a loopback address and on another one.
 fn check_handshake(head: &Head) {
     for local in [false, true] {
-        match check::examine(head, &OriginPolicy { local, ..DOOR }) {
-            Ok(handshake) => match faults::parse(&head.query, &Limits::default()) {
-                Ok(Faults { handshake: faults, .. }) => {
-                    let subprotocol = response::chosen_subprotocol(head, &faults);
-                    let agree = |offer: &Offer| DeflateParameters::reach(&offer.parameters, local);
-                    let extension = extensions::choose(head, agree)
-                        .map(|(offer, agreed)| Extension { offer, answer: agreed.to_string() });
-                    let subprotocol = subprotocol.map(str::to_owned);
-                    let chosen = Chosen { subprotocol, extension };
-                    let response = response::accept(handshake.key, &chosen, faults.bad_accept);
-                    check_upgrade(response.as_bytes());
-                }
-                Err(why) => check_refusal(&check::bad_query(head, why), head, false),
-            },
-            Err(refusal) => check_refusal(&refusal, head, false),
+        let endpoint = match check::check(head, &OriginPolicy { local, ..POLICY }) {
+            Ok(endpoint) => endpoint,
+            Err(refusal) => {
+                check_refusal(&refusal, head, false);
+                continue;
+            }
+        };
+        match faults::parse(&head.query, &Limits::default()) {
+            Ok(faults) => {
+                let negotiated = negotiate(head, endpoint, &faults, true);
+                let bad_accept = faults.handshake.bad_accept;
+                check_upgrade(switching_protocols(head, &negotiated, bad_accept).as_bytes());
+            }
+            Err(why) => check_refusal(&refusals::bad_parameters(head, why), head, false),
+        }
+        if let Err(why) = join_request::parse(&head.query) {
+            check_refusal(&refusals::bad_join_request(head, why), head, false);
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::net::socket::{ReadTimeout, Transport};
+use crate::net::transport::{ReadTimeout, Transport};
 
 /// Reads after the end that are still no endless loop: tungstenite's, and the one that lingers.
 const READS_AFTER_END: usize = 4;
@@ -127,7 +127,7 @@ impl Write for Peer<'_> {
 impl Transport for Peer<'_> {
     fn set_read_timeout(&mut self, _: ReadTimeout) {}
 
-    fn stopping(&self) -> bool {
+    fn is_stopping(&self) -> bool {
         self.stopping
     }
 
@@ -135,7 +135,7 @@ impl Transport for Peer<'_> {
         self.stopping
     }
 
-    fn last_heard(&self) -> Instant {
+    fn last_received(&self) -> Instant {
         Instant::now()
     }
 

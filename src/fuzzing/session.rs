@@ -7,10 +7,9 @@ use super::peer::{Peer, PeerBehavior, PeerOutput};
 use crate::config::Clock;
 use crate::config::Template;
 use crate::config::{Config, Limits, Timeouts};
-use crate::session::end::Cause;
-use crate::session::keepalive::Expired;
+use crate::session::end::SessionEnd;
 use crate::session::reply::Reply;
-use crate::session::{Opening, SessionOutcome, run};
+use crate::session::{Session, SessionOutcome, SessionSetup};
 
 /// Long enough that no machine is too slow; a session that lasts as long waits for nothing.
 const NEVER: Duration = Duration::from_secs(10);
@@ -55,7 +54,7 @@ impl<'a> SessionScene<'a> {
         })
     }
 
-    fn run(&self) -> (Box<SessionOutcome>, PeerOutput) {
+    fn run(&self) -> (SessionOutcome, PeerOutput) {
         let config = Config {
             limits: Limits { max_message_size: self.max_message_size, ..Limits::default() },
             timeouts: Timeouts {
@@ -75,23 +74,23 @@ impl<'a> SessionScene<'a> {
         let mut output = PeerOutput::default();
         let peer = Peer::new(self.input, self.early, self.manner, &mut output);
         let started = Instant::now();
-        let opening = Opening {
+        let setup = SessionSetup {
             number: 1,
             early: self.input[..self.early].to_vec(),
-            replier: reply,
+            reply: Ok(reply),
             faults: None,
             deflate: None,
-            // As an echo would be, so that no check needs an exception.
-            describe_request: if self.tutorial {
+            // Like an echo, so that no check needs an exception.
+            describe: if self.tutorial {
                 Box::new(|_| "You sent: ?info at noon".to_owned())
             } else {
                 Box::new(|_| "?info".to_owned())
             },
             stats: None,
         };
-        let report = run(peer, Box::new(opening), &config);
+        let outcome = Session::new(peer, setup, &config).run();
         assert!(started.elapsed() < NEVER, "a session without an end");
-        (report, output)
+        (outcome, output)
     }
 
     /// The most that a peer may be sent for its input.
@@ -116,11 +115,11 @@ impl<'a> SessionScene<'a> {
 /// When that does not hold.
 pub fn session(bytes: &[u8]) {
     let Some(scene) = SessionScene::parse(bytes) else { return };
-    let (report, output) = scene.run();
+    let (outcome, output) = scene.run();
     let sent = frames::parse(&output.bytes);
     check_frames(&scene, &sent);
-    check_counts(&scene, &report, &output, &sent);
-    check_goodbye(&report.cause, output.refused, &sent);
+    check_counts(&scene, &outcome, &output, &sent);
+    check_close(&outcome.end, output.refused, &sent);
     // When nothing is due at a silence, it must not matter how the bytes are cut.
     if !scene.pings && !scene.idle {
         let manner = PeerBehavior { piece: 0, pauses: false, ..scene.manner };
@@ -149,38 +148,36 @@ fn check_frames(scene: &SessionScene, sent: &[Frame]) {
 
 fn check_counts(
     scene: &SessionScene,
-    report: &SessionOutcome,
+    outcome: &SessionOutcome,
     output: &PeerOutput,
     sent: &[Frame],
 ) {
     let replies = sent.iter().filter(|f| matches!(f, Frame::Text(_) | Frame::Binary(_))).count();
-    let received = usize::try_from(report.received.messages).unwrap();
-    assert_eq!(replies as u64, report.answered.messages, "replies that nobody counted");
+    let received = usize::try_from(outcome.received.messages).unwrap();
+    assert_eq!(replies as u64, outcome.sent.messages, "replies that nobody counted");
     if !output.refused {
-        assert_eq!(report.received.messages, report.answered.messages, "a message without a reply");
+        assert_eq!(outcome.received.messages, outcome.sent.messages, "a message without a reply");
     }
     let limit = scene.output_limit(received, output.pauses);
     assert!(output.bytes.len() <= limit, "{} bytes out, over {limit}", output.bytes.len());
 }
 
-/// One Close at most, with nothing after it, and with the code that the cause demands.
-fn check_goodbye(cause: &Cause, refused: bool, sent: &[Frame]) {
+/// One Close at most, with nothing after it, and with the code that the end demands.
+fn check_close(end: &SessionEnd, refused: bool, sent: &[Frame]) {
     let closes = sent.iter().filter(|frame| matches!(frame, Frame::Close(_))).count();
     let code = match sent.last() {
         Some(Frame::Close(code)) => Some(*code),
         _ => None,
     };
     assert_eq!(closes, usize::from(code.is_some()), "a Close that is not the last frame");
-    let expected = match cause {
-        Cause::ClientClosed(frame) => Some(frame.as_ref().map(|frame| frame.code.into())),
-        Cause::Violation(frame) => Some(Some(frame.code.into())),
-        Cause::Stop | Cause::Expired(Expired::Idle) => Some(Some(1001)),
-        Cause::ClientLeft => None,
-        Cause::WriteTimeout if refused => None,
-        other => panic!("no cause to end: {other}"),
+    let expected = match (end.by, end.how) {
+        ("client" | "server", "close") => Some(end.code),
+        ("client", "fin") => None,
+        ("server", "drop") if refused && end.limit == "--write-timeout" => None,
+        _ => panic!("nothing in the input leads to this end: {end}"),
     };
-    // Who does not read cannot be told.
+    // A peer that does not read cannot be told.
     if !refused || code.is_some() {
-        assert_eq!(code, expected, "{cause}");
+        assert_eq!(code, expected, "{end}");
     }
 }

@@ -14,15 +14,6 @@ pub(crate) struct Offer<'a> {
     pub(crate) parameters: Vec<(&'a str, Option<String>)>,
 }
 
-/// The extension that was chosen.
-#[derive(Debug)]
-pub(crate) struct Extension {
-    /// The number of its offer.
-    pub(crate) offer: usize,
-    /// As it is answered.
-    pub(crate) answer: String,
-}
-
 /// What is offered, in order of preference, each with its parameters. A parameter in quotes holds a
 /// token, and so no comma.
 pub(crate) fn offered(head: &Head) -> impl Iterator<Item = &str> {

@@ -58,7 +58,7 @@ mod tests {
 
     fn head(fields: &str) -> Head {
         let text = format!("GET / HTTP/1.1\r\n{fields}\r\n\r\n");
-        *parse(text.as_bytes(), &Limits::default()).unwrap().unwrap().0
+        parse(text.as_bytes(), &Limits::default()).unwrap().unwrap().0
     }
 
     #[test]

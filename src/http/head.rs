@@ -97,7 +97,7 @@ impl Head {
         stream: &mut impl Read,
         buffer: &mut Vec<u8>,
         limits: &Limits,
-    ) -> Result<Box<Head>, HeadError> {
+    ) -> Result<Head, HeadError> {
         let mut seen = 0;
         loop {
             // A parse costs the whole buffer: only the first bytes (is this HTTP at all?) and a
@@ -166,10 +166,7 @@ fn has_blank_line(buffer: &[u8], seen: usize) -> bool {
 }
 
 /// A head and its length in bytes; none while it is not complete.
-pub(crate) fn parse(
-    bytes: &[u8],
-    limits: &Limits,
-) -> Result<Option<(Box<Head>, usize)>, HeadError> {
+pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<(Head, usize)>, HeadError> {
     let mut fields = vec![httparse::EMPTY_HEADER; limits.max_headers];
     let mut request = httparse::Request::new(&mut fields);
     let length = match request.parse(bytes) {
@@ -194,8 +191,7 @@ pub(crate) fn parse(
             .map(|field| (field.name.to_owned(), String::from_utf8_lossy(field.value).into_owned()))
             .collect(),
     };
-    // Boxed, as it goes from hand to hand.
-    Ok(Some((Box::new(head), length)))
+    Ok(Some((head, length)))
 }
 
 /// Path and query of a request target in origin form or absolute form. `*` is the path of itself.
@@ -219,7 +215,7 @@ fn path_and_query(target: &str) -> Option<(&str, &str)> {
 mod tests {
     use super::*;
 
-    fn read(bytes: &[u8]) -> Result<(Box<Head>, Vec<u8>), HeadError> {
+    fn read(bytes: &[u8]) -> Result<(Head, Vec<u8>), HeadError> {
         let mut buffer = Vec::new();
         let head = Head::read(&mut &*bytes, &mut buffer, &Limits::default())?;
         Ok((head, buffer))

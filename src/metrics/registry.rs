@@ -60,7 +60,7 @@ pub(crate) struct SessionStats {
     started: Instant,
     pub(crate) received: SharedTally,
     /// In a chat its courier's.
-    pub(crate) answered: Arc<SharedTally>,
+    pub(crate) answered: SharedTally,
     /// In nanoseconds; 0 before there is one.
     round_trip: AtomicU64,
 }
@@ -156,12 +156,11 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// Enters the list. `answered` is where what goes out is counted.
+    /// Adds a session to the list.
     pub(crate) fn new(
         registry: &Arc<SessionRegistry>,
         number: u64,
         identify: Identify,
-        answered: Arc<SharedTally>,
     ) -> Registration {
         let stats = Arc::new(SessionStats {
             number,
@@ -169,13 +168,13 @@ impl Registration {
             since: SystemTime::now(),
             started: Instant::now(),
             received: SharedTally::default(),
-            answered,
+            answered: SharedTally::default(),
             round_trip: AtomicU64::new(0),
         });
-        let mut state = registry.lock();
-        state.opened += 1;
-        state.open.insert(number, Arc::clone(&stats));
-        drop(state);
+        let mut list = registry.lock();
+        list.opened += 1;
+        list.open.insert(number, Arc::clone(&stats));
+        drop(list);
         Registration { registry: Arc::clone(registry), stats, end: PANIC }
     }
 
@@ -184,7 +183,7 @@ impl Registration {
     }
 
     /// Says how the session ends.
-    pub(crate) fn ends(&mut self, end: EndLabels) {
+    pub(crate) fn set_end(&mut self, end: EndLabels) {
         self.end = end;
     }
 }
@@ -212,7 +211,7 @@ mod tests {
             room: None,
             name: None,
         };
-        Registration::new(registry, number, Box::new(identify), Arc::default())
+        Registration::new(registry, number, Box::new(identify))
     }
 
     #[test]
@@ -231,7 +230,7 @@ mod tests {
         };
         assert_eq!(registry.totals(), totals(2, vec![]));
         let end = ["client", "close", "1000"];
-        first.ends(end);
+        first.set_end(end);
         drop(first);
         assert_eq!(registry.totals(), totals(1, vec![(end, 1)]));
         drop(second);

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::socket::{ReadTimeout, Transport};
+use super::transport::{ReadTimeout, Transport};
 use crate::config::tuning::LINGER_BYTES;
 
 /// Ends the sending side, and discards what the peer sends until it closes, `time` at most.

@@ -4,7 +4,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use super::Stream;
 use super::address::Address;
 use super::unix_path::{self, BoundPath};
+use super::waker::{Readiness, Waker, wait_readable};
 use crate::config::Listen;
 use crate::config::tuning::LISTEN_BACKLOG;
 
@@ -24,7 +25,7 @@ pub(crate) struct Listener {
     socket: Socket,
     address: SockAddr,
     /// Of our own, and not somebody else's.
-    path: Option<BoundPath>,
+    _path: Option<BoundPath>,
 }
 
 impl Listener {
@@ -79,8 +80,6 @@ impl Listener {
         if !socket.is_listener()? || socket.r#type()? != Type::STREAM {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it does not listen"));
         }
-        // Whoever made it may have polled it.
-        socket.set_nonblocking(false)?;
         Listener::new(socket, None)
     }
 
@@ -90,24 +89,28 @@ impl Listener {
             // What it accepts inherits this, which saves a system call for each connection.
             socket.set_tcp_nodelay(true)?;
         }
-        Ok(Listener { socket, address, path })
+        // An accept loop waits in poll(2); the accept that follows must not wait as well.
+        socket.set_nonblocking(true)?;
+        Ok(Listener { socket, address, _path: path })
     }
 
-    /// Waits for the next connection. Returns it, and who it is from.
-    pub(crate) fn accept(&self) -> io::Result<(Stream, Address)> {
-        let (stream, peer) = self.socket.accept()?;
-        Ok((stream, Address::of(&peer)))
-    }
-
-    /// Ends a wait in [`accept`](Listener::accept): by a connection, as whoever else has this
-    /// listener is to go on with it.
-    pub(crate) fn wake(&self, timeout: Duration) {
-        // It fails where nothing is needed: nobody is waiting.
-        let _ = match &self.path {
-            // Somebody may have moved it or taken it away.
-            Some(_) => self.socket.shutdown(Shutdown::Both),
-            None => connect(&self.reachable(), timeout).map(drop),
-        };
+    /// Waits for the next connection. Returns it with its peer; `None` once `stop` is set.
+    ///
+    /// # Errors
+    /// Those of accept(2), some of which concern one connection only.
+    pub(crate) fn accept(&self, stop: &Waker) -> io::Result<Option<(Stream, Address)>> {
+        loop {
+            match wait_readable(&self.socket, stop, None, None)? {
+                Readiness::Woken => return Ok(None),
+                Readiness::TimedOut | Readiness::Readable => {}
+            }
+            match self.socket.accept() {
+                Ok((stream, peer)) => return Ok(Some((stream, Address::of(&peer)))),
+                // Another thread, or another process with this listener, was faster.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     pub(crate) fn is_unix(&self) -> bool {
@@ -157,6 +160,7 @@ mod tests {
     fn what_is_accepted_does_not_delay_small_writes() {
         let listener = Listener::bind(&([127, 0, 0, 1], 0).into()).unwrap();
         let _peer = connect(&listener.reachable(), Duration::from_secs(20)).unwrap();
-        assert!(listener.accept().unwrap().0.tcp_nodelay().unwrap());
+        let accepted = listener.accept(&Waker::new().unwrap()).unwrap().unwrap();
+        assert!(accepted.0.tcp_nodelay().unwrap());
     }
 }

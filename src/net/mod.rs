@@ -4,9 +4,12 @@ pub(crate) mod address;
 pub(crate) mod admission;
 pub(crate) mod lingering_close;
 pub(crate) mod listener;
+mod read_ahead;
 pub(crate) mod shutdown;
 pub(crate) mod socket;
+mod timed_stream;
 pub(crate) mod tls;
+pub(crate) mod transport;
 mod unix_path;
 pub(crate) mod waker;
 

@@ -1,8 +1,9 @@
-//! How everything ends: the stop flag, and the sockets that must hear of it.
+//! The stop of a server, and the connections whose blocking reads it has to interrupt.
 //!
-//! What it is: a flag, and a list of connections whose blocking read a stop has to interrupt.
-//! What it is not: the goodbye; each connection says its own.
-//! Invariant: a interruptible socket is held weakly, so that the list keeps no connection open.
+//! The stop only ends waits. Each connection then closes in its own way: a session sends a Close, a
+//! connection between two requests just ends.
+//!
+//! **Invariant:** a registered stream is held weakly, so that the list keeps no connection open.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,43 +15,48 @@ use std::time::Duration;
 use super::Stream;
 use super::waker::Waker;
 
-/// The stop of one server, seen from all of its threads.
-#[derive(Debug, Default)]
+/// The stop of one server, shared by all of its threads.
+#[derive(Debug)]
 pub(crate) struct Stop {
     requested: AtomicBool,
     cut: AtomicBool,
     connections: Mutex<Interruptibles>,
-    /// Signalled once, when the stop is requested.
-    called: Condvar,
-    /// What Unix sockets hear it by; there is one where there are such.
-    waker: Option<Waker>,
+    /// Notified once, when the stop is requested: for threads that wait without a socket.
+    notifier: Condvar,
+    /// Set from the stop on: for threads that wait in poll(2).
+    waker: Waker,
 }
 
 #[derive(Debug, Default)]
 struct Interruptibles {
     next: u64,
-    live: HashMap<u64, Entry>,
+    entries: HashMap<u64, Entry>,
 }
 
 #[derive(Debug)]
 struct Entry {
     stream: Weak<Stream>,
-    /// Waiting for its peer, so that a stop may end the wait. A connection in the middle of a
-    /// request is left to finish it.
-    waiting: bool,
+    /// Whether the connection waits for its peer, so that a stop may end the wait. In the middle
+    /// of a request it may not.
+    is_waiting: bool,
 }
 
 impl Stop {
-    /// A stop that Unix sockets hear, too.
-    ///
     /// # Errors
-    /// No descriptors.
-    pub(crate) fn with_waker() -> io::Result<Stop> {
-        Ok(Stop { waker: Some(Waker::new()?), ..Stop::default() })
+    /// No descriptor is left for its waker.
+    pub(crate) fn new() -> io::Result<Stop> {
+        Ok(Stop {
+            requested: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+            connections: Mutex::default(),
+            notifier: Condvar::new(),
+            waker: Waker::new()?,
+        })
     }
 
-    pub(crate) fn waker(&self) -> Option<&Waker> {
-        self.waker.as_ref()
+    /// Set from the stop on, and never cleared.
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
     }
 
     /// Asks every thread to end. Returns at once; further calls do nothing.
@@ -59,11 +65,9 @@ impl Stop {
         if self.requested.swap(true, Ordering::SeqCst) {
             return;
         }
-        self.called.notify_all();
-        if let Some(waker) = &self.waker {
-            waker.wake();
-        }
-        for entry in connections.live.values().filter(|entry| entry.waiting) {
+        self.notifier.notify_all();
+        self.waker.wake();
+        for entry in connections.entries.values().filter(|entry| entry.is_waiting) {
             shut(entry, Shutdown::Read);
         }
     }
@@ -75,35 +79,36 @@ impl Stop {
 
     /// Blocks until the stop is requested.
     pub(crate) fn wait(&self) {
-        let requested = |_: &mut Interruptibles| !self.requested();
-        drop(self.called.wait_while(self.lock(), requested));
+        let not_requested = |_: &mut Interruptibles| !self.requested();
+        drop(self.notifier.wait_while(self.lock(), not_requested));
     }
 
-    /// Blocks until the stop is requested, `timeout` at most. Returns whether it was.
+    /// Blocks until the stop is requested, for `timeout` at most. Returns whether it was.
     pub(crate) fn wait_for(&self, timeout: Duration) -> bool {
-        let requested = |_: &mut Interruptibles| !self.requested();
-        drop(self.called.wait_timeout_while(self.lock(), timeout, requested));
+        let not_requested = |_: &mut Interruptibles| !self.requested();
+        drop(self.notifier.wait_timeout_while(self.lock(), timeout, not_requested));
         self.requested()
     }
 
-    /// Lists `stream`, until the returned value is dropped.
-    pub(crate) fn list(self: &Arc<Self>, stream: &Arc<Stream>) -> Interruptible {
+    /// Registers `stream` until the returned value is dropped.
+    pub(crate) fn register(self: &Arc<Self>, stream: &Arc<Stream>) -> Interruptible {
         let mut connections = self.lock();
         let id = connections.next;
         connections.next += 1;
-        connections.live.insert(id, Entry { stream: Arc::downgrade(stream), waiting: false });
+        let entry = Entry { stream: Arc::downgrade(stream), is_waiting: false };
+        connections.entries.insert(id, entry);
         Interruptible { stop: Arc::clone(self), id }
     }
 
-    /// Whether the time for goodbyes is over.
+    /// Whether the grace period is over.
     pub(crate) fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Relaxed)
     }
 
-    /// Ends every interruptible connection, both ways.
+    /// Ends every registered connection, both ways.
     pub(crate) fn cut(&self) {
         self.cut.store(true, Ordering::SeqCst);
-        for entry in self.lock().live.values() {
+        for entry in self.lock().entries.values() {
             shut(entry, Shutdown::Both);
         }
     }
@@ -120,7 +125,7 @@ fn shut(entry: &Entry, how: Shutdown) {
     }
 }
 
-/// A connection's place in the list.
+/// A registered connection; dropping it takes the connection off the list.
 #[derive(Debug)]
 pub(crate) struct Interruptible {
     stop: Arc<Stop>,
@@ -128,12 +133,12 @@ pub(crate) struct Interruptible {
 }
 
 impl Interruptible {
-    /// Says whether the connection waits for its peer and has nothing half done. Once it waits, a
-    /// stop (one that came earlier too) makes its reads see the end of the stream.
-    pub(crate) fn set_waiting(&self, waiting: bool) {
-        if let Some(entry) = self.stop.lock().live.get_mut(&self.id) {
-            entry.waiting = waiting;
-            if waiting && self.stop.requested() {
+    /// Says whether the connection waits for its peer with nothing half done. From then on a stop,
+    /// also one that came earlier, makes its reads see the end of the stream.
+    pub(crate) fn set_waiting(&self, is_waiting: bool) {
+        if let Some(entry) = self.stop.lock().entries.get_mut(&self.id) {
+            entry.is_waiting = is_waiting;
+            if is_waiting && self.stop.requested() {
                 shut(entry, Shutdown::Read);
             }
         }
@@ -142,7 +147,7 @@ impl Interruptible {
 
 impl Drop for Interruptible {
     fn drop(&mut self) {
-        self.stop.lock().live.remove(&self.id);
+        self.stop.lock().entries.remove(&self.id);
     }
 }
 
@@ -152,6 +157,10 @@ mod tests {
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::OwnedFd;
+
+    fn stop() -> Arc<Stop> {
+        Arc::new(Stop::new().unwrap())
+    }
 
     /// A connected pair of streams.
     fn pair() -> (Arc<Stream>, TcpStream) {
@@ -167,28 +176,28 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_that_is_on_ends_with_the_stop() {
-        let (stop, (stream, _peer)) = (Arc::<Stop>::default(), pair());
-        let interruptible = stop.list(&stream);
-        interruptible.set_waiting(true);
+    fn the_stop_ends_a_read_in_progress() {
+        let (stop, (stream, _peer)) = (stop(), pair());
+        let registered = stop.register(&stream);
+        registered.set_waiting(true);
         let waiting = std::thread::spawn(move || read(&stream));
         stop.request();
         assert_eq!(waiting.join().unwrap(), Some(0));
     }
 
     #[test]
-    fn a_wait_that_begins_after_the_stop_ends_at_once() {
-        let (stop, (stream, _peer)) = (Arc::<Stop>::default(), pair());
-        let interruptible = stop.list(&stream);
+    fn a_read_that_begins_after_the_stop_ends_at_once() {
+        let (stop, (stream, _peer)) = (stop(), pair());
+        let registered = stop.register(&stream);
         stop.request();
-        interruptible.set_waiting(true);
+        registered.set_waiting(true);
         assert_eq!(read(&stream), Some(0));
     }
 
     #[test]
-    fn who_does_not_wait_is_left_alone_until_the_cut() {
-        let (stop, (stream, mut peer)) = (Arc::<Stop>::default(), pair());
-        let _listed = stop.list(&stream);
+    fn the_stop_does_not_interrupt_a_busy_connection_until_the_cut() {
+        let (stop, (stream, mut peer)) = (stop(), pair());
+        let _registered = stop.register(&stream);
         stop.request();
         std::io::Write::write_all(&mut peer, b"x").unwrap();
         assert_eq!(read(&stream), Some(1));
@@ -198,8 +207,8 @@ mod tests {
 
     #[test]
     fn the_list_keeps_no_connection_open() {
-        let (stop, (stream, mut peer)) = (Arc::<Stop>::default(), pair());
-        let _listed = stop.list(&stream);
+        let (stop, (stream, mut peer)) = (stop(), pair());
+        let _registered = stop.register(&stream);
         drop(stream);
         assert_eq!(peer.read(&mut [0]).unwrap(), 0);
     }

@@ -1,58 +1,74 @@
-//! A wait for a Unix socket that a stop can end.
+//! Wakes a thread that waits for its socket.
 //!
-//! What it is: a wait for two things, for what the peer sends and for the waker, which rings once.
-//! What it is not: needed for TCP. There a stop shuts the read side down, of which the peer learns
-//! nothing; on a Unix socket that would take the peer its sending side, and with it the last messages
-//! and the answer to our Close.
-//! Invariant: what has arrived is heard before the waker.
+//! No other thread can interrupt a blocking read. A thread that others have something for (a chat
+//! member; an accept loop or a session on a Unix socket when the server stops) therefore waits with
+//! poll(2) for its socket and for a [`Waker`], and reads once the socket is readable. Every other
+//! session blocks in the read itself, which is one system call a message.
+//!
+//! **Invariant:** a wake-up is never lost: a waker stays set until [`Waker::clear`].
 
 use std::io;
-use std::net::Shutdown;
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::Stream;
-
-/// One for a whole server. See the module.
+/// An eventfd(2). See the module.
 #[derive(Debug)]
-pub(crate) struct Waker {
-    notifier: UnixStream,
-    watcher: UnixStream,
-}
+pub(crate) struct Waker(EventFd);
 
 impl Waker {
     /// # Errors
-    /// No descriptors.
+    /// No descriptor is left.
     pub(crate) fn new() -> io::Result<Waker> {
-        let (notifier, watcher) = UnixStream::pair()?;
-        Ok(Waker { notifier, watcher })
+        Ok(Waker(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?))
     }
 
-    /// Ends every wait, and those to come.
+    /// Ends every [`wait_readable`] on this waker, and those to come.
     pub(crate) fn wake(&self) {
-        // The watcher is the end of this stream; it cannot have ended before.
-        let _ = self.notifier.shutdown(Shutdown::Write);
+        // It fails only when the counter is at its maximum, and then the waker is set.
+        let _ = self.0.write(1);
     }
 
-    /// Waits for something to read, or for the end of `stream`.
-    ///
-    /// # Errors
-    /// `WouldBlock` when the time is over, or the waker has rung.
-    pub(crate) fn wait_for(&self, stream: &Stream, time: Option<Duration>) -> io::Result<()> {
-        let mut waits =
-            [stream.as_fd(), self.watcher.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-        poll(&mut waits, time.map_or(PollTimeout::NONE, in_milliseconds))?;
-        match waits[0].any() {
-            Some(false) => Err(io::ErrorKind::WouldBlock.into()),
-            Some(true) | None => Ok(()),
-        }
+    /// Takes the wake-ups so far back.
+    pub(crate) fn clear(&self) {
+        // It fails only when the waker is not set.
+        let _ = self.0.read();
     }
 }
 
-/// Never less: who wakes too early would look at the clock, and wait for a fraction again.
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// The source has bytes, a connection, or its end. A waker may be set, too.
+    Readable,
+    /// A waker is set.
+    Woken,
+    TimedOut,
+}
+
+/// Waits until `source` can be read, `stop` or `waker` is set, or `timeout` is over.
+///
+/// # Errors
+/// Those of poll(2): `Interrupted`, or no memory.
+pub(crate) fn wait_readable(
+    source: &impl AsFd,
+    stop: &Waker,
+    waker: Option<&Waker>,
+    timeout: Option<Duration>,
+) -> io::Result<Readiness> {
+    let descriptors = [source.as_fd(), stop.0.as_fd(), waker.unwrap_or(stop).0.as_fd()];
+    let mut waits = descriptors.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    poll(&mut waits, timeout.map_or(PollTimeout::NONE, in_milliseconds))?;
+    Ok(match waits.map(|wait| wait.any() == Some(true)) {
+        [true, ..] => Readiness::Readable,
+        [false, false, false] => Readiness::TimedOut,
+        [false, ..] => Readiness::Woken,
+    })
+}
+
+/// Rounded up: a wait that ended a fraction early would be followed by another one.
 fn in_milliseconds(time: Duration) -> PollTimeout {
     let milliseconds = time.as_nanos().div_ceil(1_000_000);
     i32::try_from(milliseconds).ok().and_then(|ms| ms.try_into().ok()).unwrap_or(PollTimeout::MAX)
@@ -62,41 +78,42 @@ fn in_milliseconds(time: Duration) -> PollTimeout {
 mod tests {
     use super::*;
     use std::io::{Read, Write};
-    use std::os::fd::OwnedFd;
-
-    fn pair() -> (Stream, UnixStream) {
-        let (stream, peer) = UnixStream::pair().unwrap();
-        (OwnedFd::from(stream).into(), peer)
-    }
+    use std::os::unix::net::UnixStream;
 
     #[test]
-    fn what_has_arrived_is_heard_before_the_bell() {
-        let (waker, (mut stream, mut peer)) = (Waker::new().unwrap(), pair());
+    fn received_bytes_come_before_a_wake_up() {
+        let (stop, waker) = (Waker::new().unwrap(), Waker::new().unwrap());
+        let (mut stream, mut peer) = UnixStream::pair().unwrap();
         waker.wake();
-        assert_eq!(waker.wait_for(&stream, None).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let wait = |stream: &UnixStream| wait_readable(stream, &stop, Some(&waker), None).unwrap();
+        assert_eq!(wait(&stream), Readiness::Woken);
         peer.write_all(b"x").unwrap();
-        waker.wait_for(&stream, None).unwrap();
+        assert_eq!(wait(&stream), Readiness::Readable);
         assert_eq!(stream.read(&mut [0; 2]).unwrap(), 1);
-        assert_eq!(waker.wait_for(&stream, None).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(wait(&stream), Readiness::Woken, "it stays set");
         drop(peer);
-        waker.wait_for(&stream, None).unwrap();
-        assert_eq!(stream.read(&mut [0; 2]).unwrap(), 0);
+        assert_eq!(wait(&stream), Readiness::Readable, "the end of the stream");
     }
 
     #[test]
-    fn a_wait_ends_with_the_bell_or_with_its_time() {
-        let (waker, (stream, _peer)) = (Waker::new().unwrap(), pair());
-        let wait = |time| waker.wait_for(&stream, time).unwrap_err().kind();
-        assert_eq!(wait(Some(Duration::from_nanos(1))), io::ErrorKind::WouldBlock);
+    fn a_wait_ends_by_either_waker_or_by_its_timeout() {
+        let (stop, waker) = (Waker::new().unwrap(), Waker::new().unwrap());
+        let (stream, _peer) = UnixStream::pair().unwrap();
+        let wait = |timeout| wait_readable(&stream, &stop, Some(&waker), timeout).unwrap();
+        assert_eq!(wait(Some(Duration::from_nanos(1))), Readiness::TimedOut);
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| wait(None));
             waker.wake();
-            assert_eq!(waiting.join().unwrap(), io::ErrorKind::WouldBlock);
+            assert_eq!(waiting.join().unwrap(), Readiness::Woken);
         });
+        waker.clear();
+        assert_eq!(wait(Some(Duration::ZERO)), Readiness::TimedOut);
+        stop.wake();
+        assert_eq!(wait(None), Readiness::Woken);
     }
 
     #[test]
-    fn a_time_is_rounded_up() {
+    fn timeouts_are_rounded_up_to_milliseconds() {
         for (time, milliseconds) in [
             (Duration::from_nanos(1), Some(1)),
             (Duration::from_micros(1001), Some(2)),

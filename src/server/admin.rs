@@ -28,7 +28,8 @@ use crate::net::address::Address;
 use crate::net::lingering_close::linger;
 use crate::net::listener::Listener;
 use crate::net::shutdown::Stop;
-use crate::net::socket::{ReadTimeout, Socket, Transport};
+use crate::net::socket::Socket;
+use crate::net::transport::{ReadTimeout, Transport};
 
 /// What whoever asked for something else is shown.
 const PLACES: &str = "\
@@ -72,7 +73,7 @@ impl AdminServer {
             metrics: Arc::clone(metrics),
             count_threads: Box::new(count_threads),
             is_serving: AtomicBool::new(false),
-            stop: Arc::default(),
+            stop: Arc::new(Stop::new()?),
         });
         let mut admin = AdminServer { state, threads: Vec::new() };
         for _ in 0..ADMIN_THREADS {
@@ -94,9 +95,6 @@ impl Drop for AdminServer {
         // In this order: who accepts a connection after the cut sees that the stop was requested.
         self.state.stop.request();
         self.state.stop.cut();
-        for _ in &self.threads {
-            self.state.listener.wake(ACCEPT_BACKOFF.1);
-        }
         for thread in self.threads.drain(..) {
             // Its panics were caught where they happened.
             let _ = thread.join();
@@ -107,20 +105,20 @@ impl Drop for AdminServer {
 impl AdminState {
     /// A thread's life: one connection after another.
     fn attend(&self) {
-        while !self.stop.requested() {
-            match self.listener.accept() {
-                Ok((stream, peer)) => {
-                    // A panic has been reported by the panic hook; it ends this connection alone.
+        loop {
+            match self.listener.accept(self.stop.waker()) {
+                Ok(None) => return,
+                Ok(Some((stream, peer))) => {
+                    // A panic was reported by the panic hook; it ends this connection alone.
                     let served = catch_unwind(AssertUnwindSafe(|| self.serve(stream, peer)));
                     if let Ok(Err(error)) = served {
-                        debug!("{peer}: the operator's connection was lost: {error}");
+                        debug!("{peer}: the admin connection was lost: {error}");
                     }
                 }
-                Err(error) if !self.stop.requested() => {
-                    debug!("cannot accept the operator's connections, trying again: {error}");
+                Err(error) => {
+                    debug!("cannot accept admin connections, trying again: {error}");
                     self.stop.wait_for(ACCEPT_BACKOFF.1);
                 }
-                Err(_) => {}
             }
         }
     }

@@ -16,8 +16,10 @@ use socket2::SockAddr;
 use crate::frame::{CLOSE, FIN, TEXT};
 use crate::net::address::Address;
 use crate::net::listener::connect;
-use crate::net::socket::{ReadTimeout, Socket, Transport};
+use crate::net::shutdown::Stop;
+use crate::net::socket::Socket;
 use crate::net::tls;
+use crate::net::transport::{ReadTimeout, Transport};
 
 /// A client that proves that its server lives. See [`Server::probe`](crate::Server::probe).
 #[derive(Debug)]
@@ -49,15 +51,22 @@ impl Probe {
     fn converse(&self, timeout: Duration) -> io::Result<()> {
         let deadline = Instant::now() + timeout;
         let stream = connect(&self.address, timeout)?;
-        let peer = Address::of(&self.address);
-        let tls = self.is_tls.then(tls::TlsSession::for_probe).transpose()?;
-        let mut socket = Socket::new(stream, peer, tls, &Arc::default(), timeout)?;
+        let stop = Arc::new(Stop::new()?);
+        let mut socket = Socket::new(stream, Address::of(&self.address), None, &stop, timeout)?;
         socket.set_read_timeout(ReadTimeout::deadline(deadline));
-        socket.write_all(self.request().as_bytes())?;
-        let mut server = BufReader::new(socket);
+        if self.is_tls {
+            self.converse_over(tls::probe_client(socket)?)
+        } else {
+            self.converse_over(socket)
+        }
+    }
+
+    fn converse_over(&self, mut stream: impl Read + Write) -> io::Result<()> {
+        stream.write_all(self.request().as_bytes())?;
+        let mut server = BufReader::new(stream);
         let status = match status(&mut server) {
-            // A 503 that there was no thread for.
-            Err(error) if tls::TlsSession::was_refused(&error) => return Ok(()),
+            // The 503 of a full server, which had no thread for a TLS handshake.
+            Err(error) if tls::is_refusal(&error) => return Ok(()),
             status => status?,
         };
         match status.as_str() {
@@ -80,7 +89,7 @@ impl Probe {
 }
 
 /// Reads a response's head, and returns its status.
-fn status(server: &mut BufReader<Socket>) -> io::Result<String> {
+fn status(server: &mut BufReader<impl Read + Write>) -> io::Result<String> {
     let (mut head, mut start) = (String::new(), 0);
     while head[start..] != *"\r\n" {
         start = head.len();
@@ -92,7 +101,7 @@ fn status(server: &mut BufReader<Socket>) -> io::Result<String> {
 }
 
 /// Sends a frame without a payload, for which no limit is too small, and waits for one of its kind.
-fn exchange(server: &mut BufReader<Socket>, kind: u8) -> io::Result<()> {
+fn exchange(server: &mut BufReader<impl Read + Write>, kind: u8) -> io::Result<()> {
     /// No payload, and a mask of zeros.
     const EMPTY: [u8; 5] = [0x80, 0, 0, 0, 0];
     server.get_mut().write_all(&[&[kind][..], &EMPTY].concat())?;

@@ -13,8 +13,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use super::Stream;
 use crate::config::tuning::{LINGER_TIME, REFUSED_HELD, REFUSED_POLL};
+use crate::net::Stream;
 
 /// A rejected connection, and what it is told.
 struct Rejected {

@@ -1,32 +1,61 @@
-//! Where a session's frames go between tungstenite and the socket.
+//! Rewrites a session's frames between tungstenite and the socket.
 //!
-//! What it is: in an ordinary session a branch and nothing more. Under orders frames are rewritten
-//! here on their way out; with compression agreed on, both ways, and then rewritten as ordered; in a
-//! chat they go into the outbox, whose courier is then the only one that writes to the socket.
-//! Invariant: tungstenite hands over whole frames, one a write (its write buffer is off), and
-//! `write` takes all of each.
+//! An ordinary session has no filter: its frames pass, at the price of a branch. With compression
+//! frames are rewritten both ways; with fault injection outgoing frames are, after that.
+//!
+//! **Invariant:** tungstenite hands over one whole frame a write (its write buffer is off), and `write`
+//! takes all of it.
 
-use std::io::{self, Read, Write};
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::io::{self, IoSlice, Read, Write};
 use std::time::{Duration, Instant};
 
 use super::deflate::{Deflate, OnWire};
 use super::faults::malformed::MalformedFrames;
-use crate::chat::outbox::Outbox;
-use crate::net::socket::{ReadTimeout, Transport};
+use crate::net::transport::{ReadTimeout, Transport};
 
+/// A transport, and the filter on top of it.
 #[derive(Debug)]
 pub(super) struct FilteredTransport<T> {
     inner: T,
-    /// None in an ordinary session.
+    /// `None` in an ordinary session.
     filter: Option<Box<FrameFilter>>,
 }
 
+/// What is done to frames.
 #[derive(Debug)]
-pub(super) enum FrameFilter {
-    MalformedFrames(MalformedFrames),
-    Deflate(Box<Deflate>, Option<MalformedFrames>),
-    Outbox(Arc<Outbox>),
+pub(super) struct FrameFilter {
+    deflate: Option<Deflate>,
+    malformed: Option<MalformedFrames>,
+}
+
+impl FrameFilter {
+    /// `None` if frames pass as they are.
+    pub(super) fn new(
+        deflate: Option<Deflate>,
+        malformed: Option<MalformedFrames>,
+    ) -> Option<Box<FrameFilter>> {
+        let is_needed = deflate.is_some() || malformed.is_some();
+        is_needed.then(|| Box::new(FrameFilter { deflate, malformed }))
+    }
+
+    fn write(&mut self, frame: &[u8], out: &mut impl Write) -> io::Result<()> {
+        let frame = match &mut self.deflate {
+            Some(deflate) => deflate.rewrite(frame),
+            None => Cow::Borrowed(frame),
+        };
+        match &mut self.malformed {
+            Some(malformed) => out.write_all(&malformed.rewrite(&frame)),
+            None => out.write_all(&frame),
+        }
+    }
+
+    fn read(&mut self, inner: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
+        match &mut self.deflate {
+            Some(deflate) => deflate.read(inner, buf),
+            None => inner.read(buf),
+        }
+    }
 }
 
 impl<T> FilteredTransport<T> {
@@ -34,12 +63,9 @@ impl<T> FilteredTransport<T> {
         FilteredTransport { inner, filter }
     }
 
-    /// What compressed messages took, where compression was agreed on.
+    /// Bytes of compressed messages on the wire; `None` without compression.
     pub(super) fn on_wire(&self) -> Option<OnWire> {
-        match self.filter.as_deref() {
-            Some(FrameFilter::Deflate(deflate, _)) => Some(deflate.on_wire()),
-            _ => None,
-        }
+        self.filter.as_ref()?.deflate.as_ref().map(Deflate::on_wire)
     }
 
     #[cfg(test)]
@@ -48,40 +74,19 @@ impl<T> FilteredTransport<T> {
     }
 }
 
-impl FrameFilter {
-    #[inline(never)]
-    fn write(&mut self, frame: &[u8], out: &mut impl Write) -> io::Result<()> {
-        match self {
-            FrameFilter::MalformedFrames(malformed) => out.write_all(&malformed.rewrite(frame)),
-            FrameFilter::Deflate(deflate, malformed) => {
-                let frame = deflate.rewrite(frame);
-                match malformed {
-                    None => out.write_all(&frame),
-                    Some(malformed) => out.write_all(&malformed.rewrite(&frame)),
-                }
-            }
-            FrameFilter::Outbox(outbox) => {
-                outbox.put_own(frame);
-                Ok(())
-            }
-        }
-    }
-
-    /// Not in the frame of a session that is on the straight way.
-    #[inline(never)]
-    fn read(&mut self, inner: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
-        match self {
-            FrameFilter::Deflate(deflate, _) => deflate.read(inner, buf),
-            FrameFilter::MalformedFrames(_) | FrameFilter::Outbox(_) => inner.read(buf),
-        }
-    }
-}
-
 impl<T: Write> Write for FilteredTransport<T> {
     fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
         match &mut self.filter {
             None => self.inner.write(frame),
             Some(filter) => filter.write(frame, &mut self.inner).map(|()| frame.len()),
+        }
+    }
+
+    /// Each slice is a whole frame.
+    fn write_vectored(&mut self, frames: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &self.filter {
+            None => self.inner.write_vectored(frames),
+            Some(_) => frames.first().map_or(Ok(0), |frame| self.write(frame)),
         }
     }
 
@@ -100,28 +105,26 @@ impl<T: Read> Read for FilteredTransport<T> {
 }
 
 impl<T: Transport> Transport for FilteredTransport<T> {
-    fn set_read_timeout(&mut self, patience: ReadTimeout) {
-        self.inner.set_read_timeout(patience);
+    fn set_read_timeout(&mut self, timeout: ReadTimeout) {
+        self.inner.set_read_timeout(timeout);
     }
 
-    fn stopping(&self) -> bool {
-        self.inner.stopping()
+    fn is_stopping(&self) -> bool {
+        self.inner.is_stopping()
     }
 
     fn wait_for_stop(&self, timeout: Duration) -> bool {
         self.inner.wait_for_stop(timeout)
     }
 
-    fn last_heard(&self) -> Instant {
-        self.inner.last_heard()
+    fn last_received(&self) -> Instant {
+        self.inner.last_received()
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        match self.filter.as_deref_mut() {
-            Some(FrameFilter::Outbox(outbox)) => outbox.finish(),
-            // What still comes is discarded.
-            Some(FrameFilter::Deflate(deflate, _)) => deflate.give_up(),
-            Some(FrameFilter::MalformedFrames(_)) | None => {}
+        if let Some(FrameFilter { deflate: Some(deflate), .. }) = self.filter.as_deref_mut() {
+            // The rest of the input is discarded.
+            deflate.give_up();
         }
         self.inner.finish()
     }

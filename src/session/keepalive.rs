@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tungstenite::Message;
 
 use crate::config::Timeouts;
-use crate::net::socket::ReadTimeout;
+use crate::net::transport::ReadTimeout;
 
 /// The limit that ended a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

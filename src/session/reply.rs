@@ -1,8 +1,7 @@
-//! What is answered to a message.
+//! The reply to a message.
 //!
-//! What it is: pure functions from a message (and the time) to the reply.
-//! What it is not: I/O, or a clock.
-//! Invariant: the reply holds the whole message; nothing is cut, and no character is split.
+//! **Invariant:** the tutorial's reply holds the whole message: nothing is cut, and no character is
+//! split.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -13,15 +12,15 @@ use super::cached_clock::CachedClock;
 use crate::chat::member::ChatSession;
 use crate::config::{Clock, Template};
 
-/// How one session answers.
+/// How a session answers messages.
 #[derive(Debug)]
 pub(crate) enum Reply {
-    /// `/echo`: the same bytes, the same type.
+    /// `/echo`: the same bytes, of the same type.
     Echo,
-    /// The tutorial's endpoints: text or binary in, one text out.
+    /// The tutorial's endpoints: one text, to text and binary messages.
     Tutorial(Template, CachedClock),
-    /// `/chat`: said to the room, which answers everybody.
-    Chat(Box<ChatSession>),
+    /// `/chat`: the message goes to the room, whose events go to all members.
+    Chat(ChatSession),
 }
 
 impl Reply {
@@ -29,7 +28,7 @@ impl Reply {
         Reply::Tutorial(template, CachedClock::new(clock))
     }
 
-    /// The reply to a data message. `now` is asked only for a reply that shows it.
+    /// The reply to a data message. `now` is called only if the reply shows the time.
     pub(crate) fn reply(&mut self, message: Message, now: impl FnOnce() -> SystemTime) -> Message {
         let Reply::Tutorial(template, clock) = self else { return message };
         let text = match &message {
@@ -70,13 +69,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_message_is_a_message() {
+    fn an_empty_message_gets_a_reply() {
         let reply = tutorial().reply(Message::text(""), afternoon);
         assert_eq!(reply, Message::text("You sent:  at 3:04:05 PM"));
     }
 
     #[test]
-    fn a_message_that_looks_like_a_place_is_not_filled_in() {
+    fn a_message_that_looks_like_a_placeholder_is_not_filled_in() {
         let reply = tutorial().reply(Message::text("{time}"), afternoon);
         assert_eq!(reply, Message::text("You sent: {time} at 3:04:05 PM"));
     }

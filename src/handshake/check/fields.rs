@@ -5,9 +5,9 @@
 
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD};
 
+use super::is_websocket_meant;
 use super::proxy::{self, FORWARD_UPGRADES};
 use super::{OriginPolicy, origin};
-use crate::handshake::response::is_meant;
 use crate::http::diagnosis::Diagnosis;
 use crate::http::excerpt::{brief, with_fields};
 use crate::http::head::{Head, Version};
@@ -20,7 +20,7 @@ const KEY_LENGTH: usize = 24;
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn check<'a>(head: &'a Head, policy: &OriginPolicy) -> Result<&'a str, Diagnosis> {
+pub(super) fn check(head: &Head, policy: &OriginPolicy) -> Result<(), Diagnosis> {
     if head.method != "GET" {
         return Err(no_get(head));
     }
@@ -39,7 +39,7 @@ pub(super) fn check<'a>(head: &'a Head, policy: &OriginPolicy) -> Result<&'a str
     }
     let mut keys = head.all("Sec-WebSocket-Key");
     match (keys.next(), keys.next()) {
-        (Some(key), None) if is_key(key) => Ok(key),
+        (Some(key), None) if is_key(key) => Ok(()),
         (Some(key), None) => Err(bad_key(head, key)),
         (None, _) => Err(no_key(head)),
         (Some(_), Some(_)) => Err(many_keys(head)),
@@ -72,7 +72,7 @@ fn no_get(head: &Head) -> Diagnosis {
 /// Plain HTTP where WebSocket is spoken, in whichever way it came to that.
 #[cold]
 pub(crate) fn no_upgrade(head: &Head, policy: &OriginPolicy) -> Diagnosis {
-    let status = if is_meant(head) { 400 } else { 426 };
+    let status = if is_websocket_meant(head) { 400 } else { 426 };
     let is_websocket = head.fields.iter().any(|(name, _)| {
         name.get(..14).is_some_and(|start| start.eq_ignore_ascii_case("Sec-WebSocket-"))
     });

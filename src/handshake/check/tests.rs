@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::Limits;
 use crate::fuzzing::assert_readable;
+use crate::handshake::refusals::method_not_allowed;
 use crate::http::head::parse;
 
 /// RFC 6455, section 1.3, but for the path.
@@ -15,13 +16,13 @@ const THROUGH_NGINX: &str = "GET /echo HTTP/1.0\nHost: 127.0.0.1:8080\nConnectio
 
 fn parsed(request: &str) -> Head {
     let head = request.replace('\n', "\r\n") + "\r\n\r\n";
-    *parse(head.as_bytes(), &Limits::default()).unwrap().unwrap().0
+    parse(head.as_bytes(), &Limits::default()).unwrap().unwrap().0
 }
 
 /// The diagnosis of a request from the network.
 fn diagnosed(request: &str) -> Diagnosis {
     let policy = OriginPolicy { local: false, allow_origin: &[] };
-    let diagnosis = examine(&parsed(request), &policy).expect_err(request);
+    let diagnosis = check(&parsed(request), &policy).expect_err(request);
     assert_readable(&diagnosis);
     diagnosis
 }
@@ -33,7 +34,7 @@ fn broken(valid: &str, changed: &str) -> Diagnosis {
 }
 
 #[test]
-fn a_valid_handshake_has_its_endpoint_and_its_key() {
+fn a_valid_handshake_has_its_endpoint() {
     for (changes, endpoint) in [
         (&[("GET", "GET")][..], Endpoint::Echo),
         (&[("/echo", "/WebSocketHandler.ashx?x")], Endpoint::Tutorial),
@@ -56,9 +57,8 @@ fn a_valid_handshake_has_its_endpoint_and_its_key() {
             request.replacen(from, to, 1)
         });
         let head = parsed(&request);
-        let handshake =
-            examine(&head, &OriginPolicy { local: false, allow_origin: &[] }).expect(&request);
-        assert_eq!((handshake.endpoint, handshake.key), (endpoint, KEY), "{request}");
+        let checked = check(&head, &OriginPolicy { local: false, allow_origin: &[] });
+        assert_eq!(checked.expect(&request), endpoint, "{request}");
     }
 }
 
@@ -301,17 +301,17 @@ fn a_page_of_another_origin() {
 fn a_page_on_this_machine_or_an_allowed_one_is_no_problem() {
     let head = parsed(&format!("{SAMPLE}\nOrigin: http://localhost:3000"));
     let allowed = ["http://localhost:3000".to_owned()];
-    assert!(examine(&head, &OriginPolicy { local: false, allow_origin: &[] }).is_err());
-    assert!(examine(&head, &OriginPolicy { local: true, allow_origin: &[] }).is_ok());
-    assert!(examine(&head, &OriginPolicy { local: false, allow_origin: &allowed }).is_ok());
+    assert!(check(&head, &OriginPolicy { local: false, allow_origin: &[] }).is_err());
+    assert!(check(&head, &OriginPolicy { local: true, allow_origin: &[] }).is_ok());
+    assert!(check(&head, &OriginPolicy { local: false, allow_origin: &allowed }).is_ok());
 }
 
 #[test]
 fn plain_refusals_are_readable_too() {
     let head = parsed("DELETE /n\u{202e}othing?x HTTP/1.1\nHost: h");
-    assert_readable(&nothing(&head));
-    assert_readable(&no_such_method(&head));
-    assert_eq!(no_such_method(&head).problem, "DELETE is not served here; GET and HEAD are.");
+    assert_readable(&not_found(&head));
+    assert_readable(&method_not_allowed(&head));
+    assert_eq!(method_not_allowed(&head).problem, "DELETE is not served here; GET and HEAD are.");
 }
 
 #[test]

@@ -1,12 +1,8 @@
-//! TLS on a stream: what arrives is decrypted, what leaves is encrypted.
+//! TLS on the TCP listeners, by rustls. A build without the feature `tls` has the same names, see
+//! `disabled`.
 //!
-//! What it is: records in, records out, and the certificate that new sessions are given.
-//! What it is not: a wait. Deadlines, the stop and the write timeout are the socket's, below it, and so
-//! the same as without TLS; the handshake is a part of the first read, and under its deadline.
-//! Invariant: records leave in the order in which they were made, whichever thread sends.
-//!
-//! A build without the feature `tls` has the same names, for things that cannot be: an
-//! `Option<TlsSession>` takes no room there, and what is done with one is not compiled.
+//! Nothing here waits: read deadlines, the stop and the write timeout are those of the stream below,
+//! and so the same as without TLS. The handshake is a part of the first read, under its deadline.
 
 use std::fmt;
 use std::io;
@@ -15,14 +11,26 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 #[cfg(feature = "tls")]
+mod acceptor;
+#[cfg(feature = "tls")]
 mod any;
-#[cfg_attr(feature = "tls", path = "on.rs")]
-#[cfg_attr(not(feature = "tls"), path = "off.rs")]
+#[cfg(not(feature = "tls"))]
+mod disabled;
+#[cfg(feature = "tls")]
+mod probe_client;
+#[cfg(feature = "tls")]
 mod session;
 
 #[cfg(feature = "tls")]
+pub(crate) use acceptor::TlsAcceptor;
+#[cfg(feature = "tls")]
 pub use any::AnyCertificate;
-pub(crate) use session::{TlsAcceptor, TlsSession};
+#[cfg(not(feature = "tls"))]
+pub(crate) use disabled::{TlsAcceptor, TlsSession, is_refusal, probe_client};
+#[cfg(feature = "tls")]
+pub(crate) use probe_client::{is_refusal, probe_client};
+#[cfg(feature = "tls")]
+pub(crate) use session::TlsSession;
 
 /// What a record of a handshake begins with, and so each TLS connection.
 pub(crate) const HANDSHAKE_RECORD: u8 = 0x16;

@@ -81,16 +81,12 @@ struct FrameHeader {
 }
 
 impl Inflow {
-    pub(super) fn new(
-        agreement: DeflateParameters,
-        pool: Arc<DeflatePool>,
-        early: Vec<u8>,
-    ) -> Inflow {
+    pub(super) fn new(agreement: DeflateParameters, pool: Arc<DeflatePool>) -> Inflow {
         Inflow {
             pool,
             takeover: agreement.client_takeover,
             kept: None,
-            raw: early,
+            raw: Vec::new(),
             used: 0,
             ready: ReadyFrames::default(),
             header: FrameHeader::default(),
@@ -98,6 +94,11 @@ impl Inflow {
             message: None,
             received: 0,
         }
+    }
+
+    /// Takes bytes that arrived before the first read.
+    pub(super) fn put_early(&mut self, early: Vec<u8>) {
+        self.raw = early;
     }
 
     /// Payload bytes of data frames so far.

@@ -34,14 +34,14 @@ use self::outflow::Outflow;
 pub(crate) use self::parameters::{DeflateParameters, NAME};
 pub(crate) use self::pool::{DeflatePool, TakeoverSlot};
 
-/// What a session was agreed on with.
+/// What compression starts with, once it was negotiated.
 #[derive(Debug)]
-pub(crate) struct Terms {
-    pub(crate) agreement: DeflateParameters,
-    /// Whether short messages are compressed too, and those that do not get smaller.
+pub(crate) struct DeflateSetup {
+    pub(crate) parameters: DeflateParameters,
+    /// Whether short messages are compressed, too, and those that do not get smaller.
     pub(crate) always: bool,
     pub(crate) pool: Arc<DeflatePool>,
-    /// The position that it needs for context takeover in either direction.
+    /// The slot for context takeover, if that was negotiated in either direction.
     pub(crate) takeover: Option<TakeoverSlot>,
 }
 
@@ -54,22 +54,25 @@ pub(crate) struct OnWire {
 
 /// Both directions of one session.
 #[derive(Debug)]
-pub(super) struct Deflate {
+pub(crate) struct Deflate {
     inflow: Inflow,
     outflow: Outflow,
     _takeover: Option<TakeoverSlot>,
 }
 
 impl Deflate {
-    /// `early`: what arrived together with the handshake. Built in a frame of its own.
-    #[inline(never)]
-    pub(super) fn new(terms: Terms, early: Vec<u8>) -> Box<Deflate> {
-        let Terms { agreement, always, pool, takeover } = terms;
-        Box::new(Deflate {
-            inflow: Inflow::new(agreement, Arc::clone(&pool), early),
-            outflow: Outflow::new(agreement, pool, always),
+    pub(crate) fn new(setup: DeflateSetup) -> Deflate {
+        let DeflateSetup { parameters, always, pool, takeover } = setup;
+        Deflate {
+            inflow: Inflow::new(parameters, Arc::clone(&pool)),
+            outflow: Outflow::new(parameters, pool, always),
             _takeover: takeover,
-        })
+        }
+    }
+
+    /// Takes bytes that arrived together with the handshake; they are read first.
+    pub(super) fn put_early(&mut self, early: Vec<u8>) {
+        self.inflow.put_early(early);
     }
 
     /// Reads what is for tungstenite.

@@ -30,7 +30,7 @@ pub(crate) struct DeflateParameters {
 impl DeflateParameters {
     /// The answer to an offer with these parameters; none declines it. Without `takeover` no side
     /// keeps its context, so that a session which waits holds none.
-    pub(crate) fn reach(
+    pub(crate) fn negotiate(
         parameters: &[(&str, Option<String>)],
         takeover: bool,
     ) -> Option<DeflateParameters> {
@@ -64,6 +64,11 @@ impl DeflateParameters {
     /// The window that the server deflates with, in bits.
     pub(super) fn server_window(self) -> u8 {
         self.server_window.unwrap_or(LARGEST)
+    }
+
+    /// The same without context takeover on either side.
+    pub(crate) fn without_takeover(self) -> DeflateParameters {
+        DeflateParameters { server_takeover: false, client_takeover: false, ..self }
     }
 
     /// Whether a side keeps its context.
@@ -110,7 +115,7 @@ mod tests {
                 None => (text, None),
             })
             .collect();
-        let agreed = DeflateParameters::reach(&parameters, takeover)?.to_string();
+        let agreed = DeflateParameters::negotiate(&parameters, takeover)?.to_string();
         Some(agreed.strip_prefix(NAME).unwrap().trim_start_matches("; ").to_owned())
     }
 
@@ -162,7 +167,7 @@ mod tests {
         ] {
             assert_eq!(answer(offer, true).as_deref(), Some(expected), "{offer}");
         }
-        assert!(DeflateParameters::reach(&[], true).unwrap().keeps_context());
-        assert!(!DeflateParameters::reach(&[], false).unwrap().keeps_context());
+        assert!(DeflateParameters::negotiate(&[], true).unwrap().keeps_context());
+        assert!(!DeflateParameters::negotiate(&[], false).unwrap().keeps_context());
     }
 }

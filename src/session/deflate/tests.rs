@@ -51,12 +51,12 @@ impl Write for TestWire {
     }
 }
 
-fn terms(offer: &[(&str, Option<String>)], takeover: bool) -> Terms {
-    let agreement = DeflateParameters::reach(offer, takeover).unwrap();
-    Terms { agreement, always: false, pool: Arc::default(), takeover: None }
+fn terms(offer: &[(&str, Option<String>)], takeover: bool) -> DeflateSetup {
+    let agreement = DeflateParameters::negotiate(offer, takeover).unwrap();
+    DeflateSetup { parameters: agreement, always: false, pool: Arc::default(), takeover: None }
 }
 
-fn plain_terms() -> Terms {
+fn plain_terms() -> DeflateSetup {
     terms(&[], false)
 }
 
@@ -105,14 +105,12 @@ fn frames(opcode: u8, deflated: &[u8], size: usize) -> Vec<u8> {
 fn heard_within(
     input: &[u8],
     piece: usize,
-    terms: Terms,
+    terms: DeflateSetup,
     max_size: usize,
 ) -> Result<Vec<Message>, Error> {
-    let deflate = Deflate::new(terms, Vec::new());
-    let stage = FilteredTransport::new(
-        TestWire::new(input, piece),
-        Some(Box::new(FrameFilter::Deflate(deflate, None))),
-    );
+    let deflate = Deflate::new(terms);
+    let stage =
+        FilteredTransport::new(TestWire::new(input, piece), FrameFilter::new(Some(deflate), None));
     let config = WebSocketConfig::default()
         .read_buffer_size(512)
         .max_message_size(Some(max_size))
@@ -315,7 +313,7 @@ fn a_bomb_is_inflated_to_the_limit_and_no_further() {
     let result = heard_within(&input, usize::MAX, plain_terms(), LIMIT);
     assert!(matches!(result, Err(Error::Capacity(_))));
 
-    let mut deflate = Deflate::new(plain_terms(), Vec::new());
+    let mut deflate = Deflate::new(plain_terms());
     let (mut wire, mut buf, mut inflated) = (TestWire::new(&input, usize::MAX), [0; 512], 0);
     while inflated <= LIMIT {
         inflated += deflate.read(&mut wire, &mut buf).unwrap_or(0);
@@ -326,8 +324,8 @@ fn a_bomb_is_inflated_to_the_limit_and_no_further() {
 }
 
 /// Frames that leave instead of these messages, each with its first byte and its payload.
-fn sent(terms: Terms, messages: &[&[u8]]) -> Vec<(u8, Vec<u8>)> {
-    let mut deflate = Deflate::new(terms, Vec::new());
+fn sent(terms: DeflateSetup, messages: &[&[u8]]) -> Vec<(u8, Vec<u8>)> {
+    let mut deflate = Deflate::new(terms);
     let plain = |payload: &[u8]| [&crate::frame::header(0x82, payload.len())[..], payload].concat();
     let mut rewrite = |payload: &&[u8]| {
         let frame = plain(payload);
@@ -353,7 +351,7 @@ fn what_gets_shorter_is_sent_compressed() {
     assert_eq!(inflate(&got[0].1), long.as_bytes());
     let plain = [short.into_bytes(), noise, Vec::new()].map(|payload| (0x82, payload));
     assert_eq!(got[1..], plain);
-    let mut deflate = Deflate::new(plain_terms(), Vec::new());
+    let mut deflate = Deflate::new(plain_terms());
     assert_eq!(deflate.rewrite(b"\x8a\x01x"), &b"\x8a\x01x"[..]);
 }
 
@@ -370,7 +368,7 @@ fn a_message_that_does_not_get_shorter_harms_no_later_one() {
 fn all_messages_are_compressed_where_that_is_wanted() {
     let messages = [text(5).into_bytes(), noise(70_000), Vec::new(), noise(200), text(300).into()];
     let messages = messages.each_ref().map(Vec::as_slice);
-    let got = sent(Terms { always: true, ..plain_terms() }, &messages);
+    let got = sent(DeflateSetup { always: true, ..plain_terms() }, &messages);
     for ((first, payload), message) in got.iter().zip(messages) {
         assert_eq!((*first, inflate(payload).as_slice()), (0xc2, message));
     }
@@ -434,7 +432,7 @@ fn what_is_borrowed_is_given_back() {
         }
         deflate.inflow.held()
     };
-    let deflate = || Deflate::new(Terms { pool: Arc::clone(&pool), ..plain_terms() }, Vec::new());
+    let deflate = || Deflate::new(DeflateSetup { pool: Arc::clone(&pool), ..plain_terms() });
     let mut sessions: Vec<_> = (0..DEFLATE_KEPT + 2).map(|_| deflate()).collect();
     for session in &mut sessions {
         assert_ne!(hear(session, &frame(0x41, start)), 0);
@@ -460,7 +458,7 @@ fn places_for_context_takeover_are_counted() {
 #[test]
 fn what_comes_after_the_goodbye_is_not_inflated() {
     let bomb = frame(0xc2, &TestClient::new().deflate(&vec![0; 1 << 20]));
-    let mut deflate = Deflate::new(plain_terms(), Vec::new());
+    let mut deflate = Deflate::new(plain_terms());
     let (mut wire, mut buf, mut read) = (TestWire::new(&bomb, usize::MAX), [0; 512], 0);
     deflate.give_up();
     while read < bomb.len() {
@@ -472,7 +470,8 @@ fn what_comes_after_the_goodbye_is_not_inflated() {
 #[test]
 fn what_arrived_with_the_handshake_comes_first() {
     let input = frame(0xc1, b"\xf2\x48\xcd\xc9\xc9\x07\x00");
-    let mut deflate = Deflate::new(plain_terms(), input);
+    let mut deflate = Deflate::new(plain_terms());
+    deflate.put_early(input);
     let mut buf = [0; 64];
     let length = deflate.read(&mut TestWire::new(b"", 1), &mut buf).unwrap();
     assert_eq!(&buf[..length], b"\x81\x85\0\0\0\0Hello");

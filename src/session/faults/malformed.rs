@@ -1,69 +1,67 @@
-//! Frames as no server should send them, for the authors of clients.
-//!
-//! What it is: the rewriting of outgoing frames as a query asked. tungstenite makes only right ones.
-//! What it is not: on the way of an ordinary session's frames (`transport`).
+//! Rewrites outgoing frames into malformed or fragmented ones. tungstenite makes only valid frames.
 //!
 //! ```text
 //! frame ──▶ Pong? dropped (pong=off)
-//!       ──▶ data? spoilt (bad=…), or cut in pieces (fragment=N) ──▶ socket
+//!       ──▶ data? malformed (bad=…), or cut into fragments (fragment=N) ──▶ socket
 //! ```
 
+use super::{FrameFaults, Malformation, SessionFaults};
 use crate::frame::{
     BINARY, CONTINUATION, FIN, MASKED, OPCODE, PONG, RESERVED, RSV1, TEXT, header, split,
 };
-use crate::session::faults::{FrameFaults, Malformation};
 
-/// Any key will do; this one is easy to see.
+/// Any key masks; this one is easy to recognize.
 const MASK_KEY: [u8; 4] = [0x0f, 0xf0, 0x0f, 0xf0];
 
-/// Orders that are being carried out.
+/// See the module.
 #[derive(Debug)]
 pub(in crate::session) struct MalformedFrames {
     faults: FrameFaults,
-    /// Data messages to let pass before the protocol is broken.
-    good: u64,
+    /// Data messages to send unchanged before the first malformed one.
+    unchanged: u64,
 }
 
 impl MalformedFrames {
-    /// `good`: data messages to let pass before the protocol is broken.
-    pub(in crate::session) fn new(faults: FrameFaults, good: u64) -> MalformedFrames {
-        MalformedFrames { faults, good }
+    /// `None` if no frame is to be rewritten.
+    pub(in crate::session) fn new(faults: &SessionFaults) -> Option<MalformedFrames> {
+        Some(MalformedFrames { faults: faults.frames?, unchanged: faults.after })
     }
 
-    /// What is sent instead of `frame`, which is whole and right.
+    /// The bytes to send instead of `frame`, which is whole and valid.
     pub(in crate::session) fn rewrite(&mut self, frame: &[u8]) -> Vec<u8> {
         let (first, payload) = split(frame);
         match (first & OPCODE, self.faults) {
             (PONG, FrameFaults { pong_off: true, .. }) => Vec::new(),
-            (TEXT | BINARY, FrameFaults { bad: Some(bad), .. }) if self.good == 0 => {
-                malform(bad, first, payload)
+            (TEXT | BINARY, FrameFaults { bad: Some(bad), .. }) if self.unchanged == 0 => {
+                malformed(bad, first, payload)
             }
             (TEXT | BINARY, FrameFaults { fragment, .. }) => {
-                self.good = self.good.saturating_sub(1);
-                fragment.map_or_else(|| frame.to_vec(), |size| cut(first, payload, size))
+                self.unchanged = self.unchanged.saturating_sub(1);
+                fragment.map_or_else(|| frame.to_vec(), |size| fragmented(first, payload, size))
             }
             _ => frame.to_vec(),
         }
     }
 }
 
-/// A message in pieces of `size` bytes. RSV1, where it says compressed, is said by the first.
-fn cut(first: u8, payload: &[u8], size: usize) -> Vec<u8> {
+/// A message in fragments of `size` bytes. Of the fragments only the first has RSV1, which says that
+/// the message is compressed.
+fn fragmented(first: u8, payload: &[u8], size: usize) -> Vec<u8> {
     let first = first & (RSV1 | OPCODE);
     let mut frames = Vec::with_capacity(payload.len());
-    let pieces = payload.len().div_ceil(size).max(1);
-    for number in 0..pieces {
-        let piece = &payload[number * size..payload.len().min((number + 1) * size)];
+    let fragments = payload.len().div_ceil(size).max(1);
+    for number in 0..fragments {
+        let fragment = &payload[number * size..payload.len().min((number + 1) * size)];
         let start = if number == 0 { first } else { CONTINUATION };
-        let fin = if number + 1 == pieces { FIN } else { 0 };
-        frames.extend(header(fin | start, piece.len()));
-        frames.extend_from_slice(piece);
+        let fin = if number + 1 == fragments { FIN } else { 0 };
+        frames.extend(header(fin | start, fragment.len()));
+        frames.extend_from_slice(fragment);
     }
     frames
 }
 
 /// A frame that breaks the protocol.
-fn malform(bad: Malformation, first: u8, payload: &[u8]) -> Vec<u8> {
+fn malformed(bad: Malformation, first: u8, payload: &[u8]) -> Vec<u8> {
     match bad {
         Malformation::Utf8 => {
             [header(FIN | TEXT, payload.len() + 1), payload.to_vec(), vec![0xff]].concat()
@@ -89,10 +87,11 @@ mod tests {
     use crate::session::filter::{FilteredTransport, FrameFilter};
     use std::io::Write;
 
-    /// What leaves after these frames were written.
-    fn written(faults: FrameFaults, good: u64, frames: &[&[u8]]) -> Vec<u8> {
-        let filter = Box::new(FrameFilter::MalformedFrames(MalformedFrames::new(faults, good)));
-        let mut transport = FilteredTransport::new(Vec::new(), Some(filter));
+    /// The bytes that leave after these frames were written.
+    fn written(faults: FrameFaults, after: u64, frames: &[&[u8]]) -> Vec<u8> {
+        let faults = SessionFaults { frames: Some(faults), after, ..SessionFaults::default() };
+        let filter = FrameFilter::new(None, MalformedFrames::new(&faults));
+        let mut transport = FilteredTransport::new(Vec::new(), filter);
         for frame in frames {
             assert_eq!(transport.write(frame).unwrap(), frame.len());
         }
@@ -104,20 +103,20 @@ mod tests {
     }
 
     #[test]
-    fn without_orders_frames_leave_as_they_are() {
+    fn frames_without_faults_leave_unchanged() {
         let frames: [&[u8]; 3] = [b"\x81\x02hi", b"\x8a\x00", b"\x88\x02\x03\xe8"];
         assert_eq!(written(FrameFaults::default(), 0, &frames), frames.concat());
     }
 
     #[test]
-    fn a_pong_can_be_kept_back_and_nothing_else_is() {
+    fn pong_off_drops_pongs_alone() {
         let faults = FrameFaults { pong_off: true, ..FrameFaults::default() };
         let frames: [&[u8]; 4] = [b"\x8a\x01x", b"\x89\x00", b"\x81\x01a", b"\x88\x00"];
         assert_eq!(written(faults, 0, &frames), frames[1..].concat());
     }
 
     #[test]
-    fn a_message_in_fragments() {
+    fn messages_are_cut_into_fragments() {
         let faults = |size| FrameFaults { fragment: Some(size), ..FrameFaults::default() };
         assert_eq!(written(faults(2), 0, &[b"\x81\x05hello"]), b"\x01\x02he\x00\x02ll\x80\x01o");
         assert_eq!(written(faults(5), 0, &[b"\x82\x05hello"]), b"\x82\x05hello");
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_break_the_protocol() {
+    fn each_malformation_breaks_the_protocol_in_its_way() {
         for (kind, expected) in [
             (Malformation::Utf8, &b"\x81\x03hi\xff"[..]),
             (Malformation::Rsv, b"\xc1\x02hi"),
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn some_messages_are_good_first_and_control_frames_always() {
+    fn messages_before_after_and_control_frames_stay_unchanged() {
         let frames: [&[u8]; 4] = [b"\x81\x01a", b"\x89\x00", b"\x81\x01b", b"\x81\x01c"];
         let expected = b"\x81\x01a\x89\x00\x81\x01b\xc1\x01c";
         assert_eq!(written(bad(Malformation::Rsv), 2, &frames), expected);

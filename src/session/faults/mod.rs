@@ -35,7 +35,7 @@ A value over its limit is taken as the limit. What is not understood is refused 
 pub(crate) struct Faults {
     pub(crate) handshake: HandshakeFaults,
     /// None where the session is an ordinary one.
-    pub(crate) session: Option<Box<SessionFaults>>,
+    pub(crate) session: Option<SessionFaults>,
 }
 
 /// What concerns the handshake.
@@ -50,12 +50,12 @@ pub(crate) struct HandshakeFaults {
     /// Answer with a wrong `Sec-WebSocket-Accept`.
     pub(crate) bad_accept: bool,
     /// How to compress, if it was offered.
-    pub(crate) compression: Option<Compression>,
+    pub(crate) compression: Option<CompressionChoice>,
 }
 
 /// Ways to compress that are not the default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Compression {
+pub(crate) enum CompressionChoice {
     /// Decline every offer.
     Off,
     /// Compress every reply, however short.
@@ -83,13 +83,6 @@ pub(crate) struct SessionFaults {
     pub(crate) end: Option<ForcedEnd>,
     /// How frames leave; none where they leave as they should.
     pub(crate) frames: Option<FrameFaults>,
-}
-
-impl SessionFaults {
-    /// A Close at once.
-    pub(crate) fn close(code: u16, reason: String) -> SessionFaults {
-        SessionFaults { end: Some(ForcedEnd::Close(code, reason)), ..SessionFaults::default() }
-    }
 }
 
 /// Messages that the server sends by itself.

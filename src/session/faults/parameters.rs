@@ -9,9 +9,9 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use form_urlencoded::parse as pairs;
 
-use super::{Compression, Faults, ForcedEnd, FrameFaults, Malformation, Push, SessionFaults};
+use super::{CompressionChoice, Faults, ForcedEnd, FrameFaults, Malformation, Push, SessionFaults};
 use crate::config::Limits;
-use crate::config::control::{AFTER_MAX, DELAY_MAX, TIMER_MAX, TIMER_MIN};
+use crate::config::faults::{AFTER_MAX, DELAY_MAX, TIMER_MAX, TIMER_MIN};
 
 /// One word.
 struct Parameter {
@@ -83,9 +83,9 @@ const PARAMETERS: [Parameter; 17] = [
         effect: "decline permessage-deflate (off), compress short replies too (always), or keep the context beside that (takeover)",
         take: |draft, value, _| {
             draft.control.handshake.compression = Some(match value {
-                "off" => Compression::Off,
-                "always" => Compression::Always,
-                "takeover" => Compression::Takeover,
+                "off" => CompressionChoice::Off,
+                "always" => CompressionChoice::Always,
+                "takeover" => CompressionChoice::Takeover,
                 _ => return None,
             });
             Some(())
@@ -296,8 +296,7 @@ impl ParameterDraft {
         }
         session.after = after.unwrap_or_default();
         session.frames = Some(frames).filter(|frames| *frames != FrameFaults::default());
-        control.session =
-            Some(session).filter(|session| *session != SessionFaults::default()).map(Box::new);
+        control.session = Some(session).filter(|session| *session != SessionFaults::default());
         Ok(control)
     }
 }
@@ -313,7 +312,7 @@ fn size(value: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::control::READ_OFF_MAX;
+    use crate::config::faults::READ_OFF_MAX;
     use crate::session::faults::HandshakeFaults;
 
     fn parsed(query: &str) -> Result<Faults, String> {
@@ -321,7 +320,7 @@ mod tests {
     }
 
     fn session(query: &str) -> SessionFaults {
-        *parsed(query).unwrap().session.unwrap()
+        parsed(query).unwrap().session.unwrap()
     }
 
     #[test]
@@ -373,7 +372,7 @@ mod tests {
             status: Some(404),
             subprotocol: Some("x".to_owned()),
             bad_accept: true,
-            compression: Some(Compression::Always),
+            compression: Some(CompressionChoice::Always),
         };
         assert_eq!(handshake.handshake, expected);
     }

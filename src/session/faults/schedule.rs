@@ -1,21 +1,22 @@
-//! What a client ordered for its session, as it is carried out.
+//! When a session's faults are due: its end, its Pings, its pushes; and what is sent instead of a
+//! reply.
 //!
-//! What it is: bookkeeping over faults: when to end, when to ping, what to answer instead.
-//! What it is not: an act; the session asks here. An ordinary session has no script.
+//! This is bookkeeping alone; the session acts.
 
 use std::time::{Duration, Instant};
 
 use tungstenite::Message;
 
-use crate::net::socket::ReadTimeout;
-use crate::session::faults::{ForcedEnd, SessionFaults};
+use super::{ForcedEnd, SessionFaults};
+use crate::net::transport::ReadTimeout;
 
+/// See the module.
 #[derive(Debug)]
 pub(in crate::session) struct FaultSchedule {
     faults: SessionFaults,
     next_ping: Option<Instant>,
     next_push: Option<Instant>,
-    /// How many pushes there have been.
+    /// Pushes so far.
     pushed: u64,
 }
 
@@ -26,10 +27,10 @@ impl FaultSchedule {
         FaultSchedule { faults, next_ping, next_push, pushed: 0 }
     }
 
-    /// The end that is due once so many messages are sent.
-    pub(in crate::session) fn end(&self, sent: u64) -> Option<ForcedEnd> {
-        let answered = sent.saturating_sub(self.pushed);
-        self.faults.end.clone().filter(|_| answered >= self.faults.after)
+    /// The end that is due after `sent` data messages, of which pushes do not count.
+    pub(in crate::session) fn end_after(&self, sent: u64) -> Option<ForcedEnd> {
+        let replies = sent.saturating_sub(self.pushed);
+        self.faults.end.clone().filter(|_| replies >= self.faults.after)
     }
 
     pub(in crate::session) fn reads(&self) -> bool {
@@ -41,7 +42,7 @@ impl FaultSchedule {
         self.faults.delay
     }
 
-    /// The reply that was ordered instead of `reply`: of the same type, by size.
+    /// The message to send instead of `reply`: of the same type, with the size that `size=` sets.
     pub(in crate::session) fn reply(&self, reply: Message) -> Message {
         match (self.faults.size, &reply) {
             (Some(size), Message::Text(_)) => Message::text("x".repeat(size)),
@@ -50,8 +51,8 @@ impl FaultSchedule {
         }
     }
 
-    /// Whether a Ping is due at `now`; the next one is then later.
-    pub(in crate::session) fn pings(&mut self, now: Instant) -> bool {
+    /// Whether a Ping is due at `now`. The next one is then scheduled.
+    pub(in crate::session) fn take_ping(&mut self, now: Instant) -> bool {
         let is_due = self.next_ping.is_some_and(|next| next <= now);
         if is_due {
             self.next_ping = self.faults.ping.map(|interval| now + interval);
@@ -59,8 +60,8 @@ impl FaultSchedule {
         is_due
     }
 
-    /// The message that is to be sent at `now`, unasked; the next one is then later.
-    pub(in crate::session) fn push(
+    /// The push that is due at `now`, or `None`. The next one is then scheduled.
+    pub(in crate::session) fn take_push(
         &mut self,
         now: Instant,
         time: impl FnOnce() -> String,
@@ -75,11 +76,11 @@ impl FaultSchedule {
         })
     }
 
-    /// `read_timeout`, ended by what is to be sent next.
-    pub(in crate::session) fn read_timeout(&self, read_timeout: ReadTimeout) -> ReadTimeout {
+    /// `timeout`, shortened to the next Ping or push.
+    pub(in crate::session) fn read_timeout(&self, timeout: ReadTimeout) -> ReadTimeout {
         let deadline =
-            [read_timeout.deadline, self.next_ping, self.next_push].into_iter().flatten().min();
-        ReadTimeout { deadline, ..read_timeout }
+            [timeout.deadline, self.next_ping, self.next_push].into_iter().flatten().min();
+        ReadTimeout { deadline, ..timeout }
     }
 }
 
@@ -89,12 +90,12 @@ mod tests {
     use crate::session::faults::Push;
 
     #[test]
-    fn an_end_comes_after_its_messages() {
+    fn the_end_comes_after_its_messages() {
         let faults =
             SessionFaults { end: Some(ForcedEnd::Fin), after: 2, ..SessionFaults::default() };
-        let script = FaultSchedule::new(faults, Instant::now());
+        let schedule = FaultSchedule::new(faults, Instant::now());
         assert_eq!(
-            [0, 1, 2, 3].map(|answered| script.end(answered).is_some()),
+            [0, 1, 2, 3].map(|answered| schedule.end_after(answered).is_some()),
             [false, false, true, true]
         );
     }
@@ -103,17 +104,17 @@ mod tests {
     fn pings_come_on_a_timer() {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let faults = SessionFaults { ping: Some(second), ..SessionFaults::default() };
-        let mut script = FaultSchedule::new(faults, start);
+        let mut schedule = FaultSchedule::new(faults, start);
         assert_eq!(
-            script.read_timeout(ReadTimeout::default()),
+            schedule.read_timeout(ReadTimeout::default()),
             ReadTimeout::deadline(start + second)
         );
         let sooner = ReadTimeout::deadline(start);
-        assert_eq!(script.read_timeout(sooner), sooner);
-        assert!(!script.pings(start));
-        assert!(script.pings(start + second));
-        assert!(!script.pings(start + second));
-        assert!(script.pings(start + second * 5), "late is better than never");
+        assert_eq!(schedule.read_timeout(sooner), sooner);
+        assert!(!schedule.take_ping(start));
+        assert!(schedule.take_ping(start + second));
+        assert!(!schedule.take_ping(start + second));
+        assert!(schedule.take_ping(start + second * 5), "late is better than never");
     }
 
     #[test]
@@ -126,27 +127,27 @@ mod tests {
             after: 1,
             ..SessionFaults::default()
         };
-        let mut script = FaultSchedule::new(faults, start);
-        let at = |script: &mut FaultSchedule, now| script.push(now, || "noon".to_owned());
-        assert_eq!(at(&mut script, start), None);
+        let mut schedule = FaultSchedule::new(faults, start);
+        let at = |schedule: &mut FaultSchedule, now| schedule.take_push(now, || "noon".to_owned());
+        assert_eq!(at(&mut schedule, start), None);
         assert_eq!(
-            script.read_timeout(ReadTimeout::default()),
+            schedule.read_timeout(ReadTimeout::default()),
             ReadTimeout::deadline(start + second)
         );
-        let first = at(&mut script, start + second);
+        let first = at(&mut schedule, start + second);
         assert_eq!(first, Some(Message::text(r#"{"push":1,"at":"noon"}"#)));
-        assert_eq!(at(&mut script, start + second), None);
-        assert!(at(&mut script, start + second * 2).is_some());
-        assert_eq!(at(&mut script, start + second * 9), None, "that was all");
-        assert_eq!(script.read_timeout(ReadTimeout::default()), ReadTimeout::default());
-        assert!(script.end(2).is_none() && script.end(3).is_some());
+        assert_eq!(at(&mut schedule, start + second), None);
+        assert!(at(&mut schedule, start + second * 2).is_some());
+        assert_eq!(at(&mut schedule, start + second * 9), None, "that was all");
+        assert_eq!(schedule.read_timeout(ReadTimeout::default()), ReadTimeout::default());
+        assert!(schedule.end_after(2).is_none() && schedule.end_after(3).is_some());
     }
 
     #[test]
-    fn a_size_keeps_the_type() {
+    fn a_reply_of_a_set_size_keeps_its_type() {
         let faults = SessionFaults { size: Some(3), ..SessionFaults::default() };
-        let script = FaultSchedule::new(faults, Instant::now());
-        assert_eq!(script.reply(Message::text("hello")), Message::text("xxx"));
-        assert_eq!(script.reply(Message::binary(vec![0])), Message::binary(&b"xxx"[..]));
+        let schedule = FaultSchedule::new(faults, Instant::now());
+        assert_eq!(schedule.reply(Message::text("hello")), Message::text("xxx"));
+        assert_eq!(schedule.reply(Message::binary(vec![0])), Message::binary(&b"xxx"[..]));
     }
 }

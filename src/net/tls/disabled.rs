@@ -1,10 +1,10 @@
-//! A build without TLS.
+//! The same names in a build without the feature `tls`. The types have no values, so an
+//! `Option<TlsSession>` takes no memory, and the code behind it is optimized out.
 
-use std::io;
+use std::io::{self, Read, Write};
 
 use super::{CertificateError, TlsDetails};
 use crate::config::Certificate;
-use crate::net::Stream;
 
 #[derive(Debug)]
 pub(crate) enum TlsAcceptor {}
@@ -23,39 +23,41 @@ impl TlsAcceptor {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum TlsSession {}
 
 impl TlsSession {
-    pub(crate) fn for_probe() -> io::Result<TlsSession> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    pub(crate) fn was_refused(_: &io::Error) -> bool {
-        false
-    }
-
     pub(crate) fn awaits_hello(&self) -> bool {
         match *self {}
     }
 
-    pub(crate) fn take(&self, _: &mut [u8]) -> io::Result<Option<usize>> {
+    pub(crate) fn wants_read(&self) -> bool {
         match *self {}
     }
 
-    pub(crate) fn feed(&self, _: &[u8], _: &Stream) -> io::Result<()> {
+    pub(crate) fn read(&mut self, _: &mut (impl Read + Write), _: &mut [u8]) -> io::Result<usize> {
         match *self {}
     }
 
-    pub(crate) fn send(&self, _: &[u8], _: &Stream) -> io::Result<()> {
+    pub(crate) fn write_all(&mut self, _: &mut impl Write, _: &[u8]) -> io::Result<()> {
         match *self {}
     }
 
-    pub(crate) fn finish(&self, _: &Stream) -> io::Result<()> {
+    pub(crate) fn send_close_notify(&mut self, _: &mut impl Write) -> io::Result<()> {
         match *self {}
     }
 
     pub(crate) fn details(&self) -> Option<TlsDetails> {
         match *self {}
     }
+}
+
+/// Never called: no listener of this build speaks TLS.
+pub(crate) fn probe_client<S: Read + Write>(stream: S) -> io::Result<S> {
+    drop(stream);
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(crate) fn is_refusal(_: &io::Error) -> bool {
+    false
 }

@@ -1,0 +1,103 @@
+//! Numbers that concern the machine, not the user.
+
+use std::time::Duration;
+
+/// Connections that wait in the kernel to be accepted. With std's 128 a burst waits seconds for
+/// SYN retransmission.
+pub(crate) const LISTEN_BACKLOG: i32 = 4096;
+/// How long a finished thread waits for another connection: longer than a page load takes,
+/// short enough that a burst's threads do not stay.
+pub(crate) const POOL_IDLE: Duration = Duration::from_secs(5);
+/// First and longest pause after a failed accept: long enough not to spin while no descriptor is
+/// left, short enough to go on soon after one is free.
+pub(crate) const ACCEPT_BACKOFF: (Duration, Duration) =
+    (Duration::from_millis(5), Duration::from_millis(500));
+/// Between two log lines about the same recurring error.
+pub(crate) const LOG_EVERY: Duration = Duration::from_secs(5);
+/// Bytes that a refused peer may still send before the connection closes. Closing with unread bytes
+/// resets the connection, and the reset could overtake the refusal. More than a client sends before
+/// it reads, little enough to bound the work.
+pub(crate) const LINGER_BYTES: usize = 16 * 1024 * 1024;
+/// How long a refused peer is read after the refusal.
+pub(crate) const LINGER_TIME: Duration = Duration::from_secs(2);
+/// Rejected connections held open at one time, so that they can read why; the oldest is closed
+/// first. Small compared with a descriptor limit of 256.
+pub(crate) const REFUSED_HELD: usize = 32;
+/// Interval at which the rejector reads rejected peers.
+pub(crate) const REFUSED_POLL: Duration = Duration::from_millis(20);
+/// `Retry-After` of a 503, in seconds.
+pub(crate) const RETRY_AFTER_SECS: u32 = 5;
+/// Characters of a field's value, or of a request target, that an answer repeats: with the field's
+/// name, one line of a terminal.
+pub(crate) const SHOWN_VALUE: usize = 64;
+/// The same in the middle of a sentence.
+pub(crate) const SHOWN_BRIEFLY: usize = 32;
+/// Lines of one repeated field that an answer repeats.
+pub(crate) const SHOWN_FIELDS: usize = 4;
+/// Bytes of a malformed request that an answer repeats; each is shown as up to four characters.
+pub(crate) const SHOWN_BYTES: usize = 16;
+/// One read of a request head.
+pub(crate) const HEAD_READ: usize = 4096;
+/// Read buffer of a session. tungstenite fills all of it with zeros before each read, so this much
+/// is resident for every session.
+pub(crate) const SESSION_READ_BUFFER: usize = 512;
+/// Size of a read while a peer sends more at a time than the session's read buffer holds: 64 KiB in
+/// pieces of 4 KiB would cost 16 system calls.
+pub(crate) const READ_AHEAD: usize = 64 * 1024;
+/// Plaintext that is encrypted at a time: the size of a TLS record.
+pub(crate) const TLS_PIECE: usize = 16 * 1024;
+/// Bytes of replies that are collected before they are sent, while the next read does not block.
+pub(crate) const WRITE_BUFFER: usize = 16 * 1024;
+/// Messages of fewer bytes are not compressed: their packet would hardly be smaller, and compressing
+/// costs more than sending it.
+pub(crate) const DEFLATE_MIN: usize = 128;
+/// Longest fragment of an inflated message: so much is inflated between two checks of the limits.
+pub(crate) const DEFLATE_CHUNK: usize = 4096;
+/// Deflaters (370 KiB) and inflaters (46 KiB) that are kept for later messages: as many as are in use
+/// at one time on most machines.
+pub(crate) const DEFLATE_KEPT: usize = 8;
+/// Sessions with context takeover, each with its own deflater and inflater: 26 MiB at most. Beyond
+/// it, context takeover is not negotiated.
+pub(crate) const DEFLATE_TAKEOVERS: usize = 64;
+/// While stopping: interval at which a session looks for the peer's Close. A read cannot wait for
+/// it, because the stop has shut the read side down.
+pub(crate) const STOP_POLL: Duration = Duration::from_millis(2);
+/// While stopping: time for a new connection to send its request, and so to get the 503.
+pub(crate) const STOP_REQUEST: Duration = Duration::from_secs(1);
+/// While stopping: how long a peer that never pauses still gets replies before the Close.
+pub(crate) const STOP_REPLIES: Duration = Duration::from_millis(250);
+/// Threads of the admin listener, and so requests answered there at one time: a scrape, a probe, a
+/// person, and one to spare.
+pub(crate) const ADMIN_THREADS: usize = 4;
+/// Bounds of the latency histograms: an echo takes tens of microseconds; everything over a second
+/// is in the last bucket.
+pub(crate) const LATENCY_BUCKETS: [Duration; 16] = [
+    Duration::from_micros(10),
+    Duration::from_micros(25),
+    Duration::from_micros(50),
+    Duration::from_micros(100),
+    Duration::from_micros(250),
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_micros(2500),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(25),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+];
+/// Stack of a connection's thread. Measured with the fuzzer's seeds, Autobahn and every page
+/// request: 20 KiB at most, and 312 KiB without optimization. Small stacks save a page of page
+/// tables each.
+pub(crate) const STACK: usize = if cfg!(debug_assertions) { 1024 * 1024 } else { 128 * 1024 };
+/// Memory mappings of a thread: its stack and its signal stack, with a guard page each.
+pub(crate) const MAPPINGS_PER_THREAD: u64 = 4;
+/// Memory mappings of the process without its threads: program, libraries, heap.
+pub(crate) const MAPPINGS_BESIDE: u64 = 256;
+/// Descriptors of a connection: its socket, and a waker if it is a member of a chat.
+pub(crate) const DESCRIPTORS_PER_CONNECTION: u64 = 2;
+/// Descriptors of the process without its connections: listeners, standard streams, files of `--www`.
+pub(crate) const DESCRIPTORS_BESIDE: u64 = 32;

@@ -1,0 +1,130 @@
+//! From an accepted handshake to a session, in the order in which things happen.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use log::debug;
+
+use super::context::Context;
+use super::http_connection::{HttpConnection, UpgradeRequest};
+use super::info::{self, SessionInfo};
+use super::session_log::SessionLog;
+use crate::chat::join_request::JoinRequest;
+use crate::chat::member::ChatSession;
+use crate::chat::room::JoinError;
+use crate::config::Config;
+use crate::handshake::negotiate::Negotiated;
+use crate::http::endpoint::Endpoint;
+use crate::http::forwarded::Client;
+use crate::metrics::registry::{Registration, SessionIdentity};
+use crate::net::socket::Socket;
+use crate::net::tls::TlsSession;
+use crate::session::deflate::{Deflate, DeflateSetup, TakeoverSlot};
+use crate::session::faults::Faults;
+use crate::session::reply::Reply;
+use crate::session::{DescribeHandshake, Session, SessionSetup};
+
+/// Sets up the session of a connection whose 101 was written.
+pub(super) fn set_up<'a>(
+    http: HttpConnection<'a>,
+    request: UpgradeRequest,
+    negotiated: Negotiated,
+    takeover: Option<TakeoverSlot>,
+    server: &'a Context,
+) -> (Session<'a, Socket>, SessionLog) {
+    let HttpConnection { mut socket, buffer: early, client, local, permit, client_permit, .. } =
+        http;
+    let UpgradeRequest { head, endpoint, faults, join, permit: session_permit } = request;
+    let number = server.sessions.fetch_add(1, Ordering::Relaxed) + 1;
+    debug!("session {number} {client} {}: open", head.path);
+    socket.set_waiting(true);
+
+    let reply = reply(endpoint, join, server);
+    if let Ok(Reply::Chat(chat)) = &reply {
+        socket.set_waker(chat.waker());
+    }
+    let registration = server.metrics_of(&head).map(|metrics| {
+        socket.measure(Arc::clone(&metrics.echoes));
+        let identity = identity(&client, head.path.clone(), &negotiated, &reply);
+        Registration::new(&metrics.sessions, number, identity)
+    });
+    let log = SessionLog {
+        number,
+        path: head.path.clone(),
+        client: client.clone(),
+        is_own: server.is_own(&head),
+        started: Instant::now(),
+        registration,
+        permits: (permit, client_permit, session_permit),
+    };
+
+    let deflate = deflate(&negotiated, &faults, takeover, server);
+    let tls = socket.tls().and_then(TlsSession::details);
+    let describe: DescribeHandshake = Box::new(move |reached| {
+        let opened = Some(SessionInfo { number, negotiated: &negotiated, reached });
+        info::text(&info::describe(&head, &client, local, tls.as_ref(), opened))
+    });
+    let stats = log.stats();
+    let setup =
+        SessionSetup { number, early, reply, faults: faults.session, deflate, describe, stats };
+    (Session::new(socket, setup, &server.config), log)
+}
+
+/// How the session answers. A chat room is joined here, and not before: its slot is taken once
+/// everything else is sure.
+fn reply(
+    endpoint: Endpoint,
+    join: Option<JoinRequest>,
+    server: &Context,
+) -> Result<Reply, JoinError> {
+    let Config { reply, clock, .. } = &server.config;
+    match (endpoint, join) {
+        (Endpoint::Tutorial, _) => Ok(Reply::tutorial(reply.clone(), clock.clone())),
+        (Endpoint::Chat, Some(request)) => {
+            ChatSession::join(&server.rooms, request, Instant::now()).map(Reply::Chat)
+        }
+        (Endpoint::Echo | Endpoint::Chat, _) => Ok(Reply::Echo),
+    }
+}
+
+fn deflate(
+    negotiated: &Negotiated,
+    faults: &Faults,
+    takeover: Option<TakeoverSlot>,
+    server: &Context,
+) -> Option<Deflate> {
+    let compression = negotiated.compression.as_ref()?;
+    Some(Deflate::new(DeflateSetup {
+        parameters: compression.parameters,
+        always: faults.handshake.compression.is_some(),
+        pool: Arc::clone(&server.deflate),
+        takeover,
+    }))
+}
+
+/// The session's entry in `/sessions`. A closure, so that the admin thread pays for the formatting.
+fn identity(
+    client: &Client,
+    path: String,
+    negotiated: &Negotiated,
+    reply: &Result<Reply, JoinError>,
+) -> Box<dyn Fn() -> SessionIdentity + Send + Sync> {
+    let Client { address, peer, .. } = *client;
+    let subprotocol = negotiated.subprotocol.clone();
+    let (room, name) = match reply {
+        Ok(Reply::Chat(chat)) => {
+            let (room, name) = chat.names();
+            (Some(room.to_owned()), name)
+        }
+        _ => (None, None),
+    };
+    Box::new(move || SessionIdentity {
+        client: address.to_string(),
+        peer: peer.to_string(),
+        path: path.clone(),
+        subprotocol: subprotocol.clone(),
+        room: room.clone(),
+        name: name.clone(),
+    })
+}

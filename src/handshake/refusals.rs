@@ -1,0 +1,83 @@
+//! Refusals of requests that are no handshakes, or whose query has to be refused.
+
+use super::check::is_websocket_meant;
+use crate::http::diagnosis::Diagnosis;
+use crate::http::endpoint::ENDPOINT_LIST;
+use crate::http::excerpt::{brief, request_line};
+use crate::http::head::Head;
+use crate::session::faults;
+
+/// Nothing is served at this path, or no WebSocket.
+#[cold]
+pub(crate) fn not_found(head: &Head) -> Diagnosis {
+    let path = brief(&head.path);
+    let problem = if is_websocket_meant(head) {
+        format!("No WebSocket is served at {path}.")
+    } else {
+        format!("Nothing is served at {path}.")
+    };
+    Diagnosis {
+        status: 404,
+        problem: problem.into(),
+        arrived: vec![request_line(head)],
+        cause: "A typing error in the address: letter case and a slash at the end count. Or a proxy that\n\
+            adds a prefix to the path, or removes one (nginx does so with a path in proxy_pass)."
+            .into(),
+        fix: format!("Request one of the paths of this server, wsecho:\n{ENDPOINT_LIST}").into(),
+    }
+}
+
+/// The query parameters of `/ws` or `/echo` are wrong. `why` is one sentence.
+#[cold]
+pub(crate) fn bad_parameters(head: &Head, why: String) -> Diagnosis {
+    Diagnosis {
+        status: 400,
+        problem: why.into(),
+        arrived: vec![request_line(head)],
+        cause: "The query parameters of /ws and /echo inject faults and delays. One of them has a typing\n\
+            error in its name or value, or the query is meant for another server."
+            .into(),
+        fix: format!("Remove the query, or use these parameters (/help explains them):\n{}", faults::help())
+            .into(),
+    }
+}
+
+/// The query of `/chat` is wrong. `why` is one sentence.
+#[cold]
+pub(crate) fn bad_join_request(head: &Head, why: String) -> Diagnosis {
+    Diagnosis {
+        status: 400,
+        problem: why.into(),
+        arrived: vec![request_line(head)],
+        cause: "A typing error in a name or a value, or a value that is not percent-encoded."
+            .into(),
+        fix: "Connect to /chat?room=lobby&name=ann; both parameters are optional.".into(),
+    }
+}
+
+/// Fault injection: the query asks for this status.
+#[cold]
+pub(crate) fn forced_status(head: &Head, status: u16) -> Diagnosis {
+    Diagnosis {
+        status,
+        problem: format!("Refused with {status}, as the query asks.").into(),
+        arrived: vec![request_line(head)],
+        cause: format!("status={status} in the address.").into(),
+        fix: "Remove this parameter from the query.".into(),
+    }
+}
+
+/// The method is neither GET nor HEAD.
+#[cold]
+pub(crate) fn method_not_allowed(head: &Head) -> Diagnosis {
+    let method = brief(&head.method);
+    Diagnosis {
+        status: 405,
+        problem: format!("{method} is not served here; GET and HEAD are.").into(),
+        arrived: vec![request_line(head)],
+        cause: "A client of an API, or a form; or the preflight request (OPTIONS) that a browser sends\n\
+            before a request to another origin."
+            .into(),
+        fix: format!("Send a GET request:\n{ENDPOINT_LIST}").into(),
+    }
+}

@@ -1,0 +1,222 @@
+//! A stream whose reads and writes end in time.
+//!
+//! **Invariants:** a read that finds nothing before its timeout, is woken, or is interrupted by the
+//! stop fails with [`WouldBlock`]. A write whose bytes the peer does not take in time fails with
+//! [`TimedOut`], and nothing is sent after a write that failed: the peer may have received a part
+//! of it.
+//!
+//! [`WouldBlock`]: io::ErrorKind::WouldBlock
+//! [`TimedOut`]: io::ErrorKind::TimedOut
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Stream;
+use super::address::Address;
+use super::read_ahead::ReadAhead;
+use super::shutdown::{Interruptible, Stop};
+use super::transport::ReadTimeout;
+use super::waker::{Readiness, Waker, wait_readable};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct TimedStream {
+    // Dropped before the stream, so that the stop never holds a closed one.
+    interruptible: Interruptible,
+    stream: Arc<Stream>,
+    stop: Arc<Stop>,
+    /// On a Unix socket a stop cannot shut the read side down: the peer would lose its sending
+    /// side, and with it its last messages and its answer to our Close.
+    is_unix: bool,
+    /// Wakes the session that reads, when another thread has something for it.
+    waker: Option<Arc<Waker>>,
+    /// Whether the stop may interrupt a read; see [`Interruptible::set_waiting`].
+    is_waiting: bool,
+    read_timeout: ReadTimeout,
+    /// The read timeout that the kernel has. Setting it costs a system call.
+    kernel_timeout: Option<Duration>,
+    last_received: Instant,
+    ahead: ReadAhead,
+    /// Whether a write has failed.
+    is_broken: bool,
+}
+
+impl TimedStream {
+    /// `write_timeout` runs anew whenever the peer takes some bytes.
+    ///
+    /// # Errors
+    /// The operating system's, if the peer is gone already.
+    pub(super) fn new(
+        stream: Stream,
+        peer: Address,
+        stop: &Arc<Stop>,
+        write_timeout: Duration,
+    ) -> io::Result<TimedStream> {
+        stream.set_write_timeout(Some(write_timeout))?;
+        let stream = Arc::new(stream);
+        Ok(TimedStream {
+            interruptible: stop.register(&stream),
+            stream,
+            stop: Arc::clone(stop),
+            is_unix: peer == Address::Unix,
+            waker: None,
+            is_waiting: false,
+            read_timeout: ReadTimeout::default(),
+            kernel_timeout: None,
+            last_received: Instant::now(),
+            ahead: ReadAhead::default(),
+            is_broken: false,
+        })
+    }
+
+    pub(super) fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    pub(super) fn set_waker(&mut self, waker: Arc<Waker>) {
+        self.waker = Some(waker);
+    }
+
+    pub(super) fn set_read_timeout(&mut self, timeout: ReadTimeout) {
+        self.read_timeout = timeout;
+    }
+
+    /// See [`Interruptible::set_waiting`].
+    pub(super) fn set_waiting(&mut self, is_waiting: bool) {
+        self.is_waiting = is_waiting;
+        if !self.is_unix {
+            self.interruptible.set_waiting(is_waiting);
+        }
+    }
+
+    /// When bytes were last read from the kernel.
+    pub(super) fn last_received(&self) -> Instant {
+        self.last_received
+    }
+
+    /// Whether bytes were read ahead, so that the next read does not wait.
+    pub(super) fn has_read_ahead(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    /// Puts bytes back that were just read; the next read returns them.
+    pub(super) fn put_back(&mut self, bytes: &[u8]) {
+        self.ahead.put_back(bytes);
+    }
+
+    /// Ends the sending side. From here on neither the stop nor the waker interrupts reads.
+    pub(super) fn shutdown_write(&mut self) -> io::Result<()> {
+        self.waker = None;
+        self.set_waiting(false);
+        self.stream.shutdown(Shutdown::Write)
+    }
+
+    /// Makes the connection end with a reset when it closes.
+    pub(super) fn reset_on_close(&self) -> io::Result<()> {
+        self.stream.set_linger(Some(Duration::ZERO))
+    }
+
+    /// Waits in poll(2), or leaves the wait to the read that follows.
+    fn wait(&mut self) -> io::Result<()> {
+        let left = self.read_timeout.left(Instant::now);
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if self.is_waiting && (self.is_unix || self.waker.is_some()) {
+            return self.poll(left);
+        }
+        if left != self.kernel_timeout {
+            // SO_RCVTIMEO of 0 means no timeout.
+            self.stream.set_read_timeout(left.map(|left| left.max(Duration::from_micros(1))))?;
+            self.kernel_timeout = left;
+        }
+        Ok(())
+    }
+
+    fn poll(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let waker = self.waker.as_deref();
+        match wait_readable(&*self.stream, self.stop.waker(), waker, timeout)? {
+            Readiness::Readable => Ok(()),
+            Readiness::TimedOut => Err(io::ErrorKind::WouldBlock.into()),
+            Readiness::Woken => {
+                if let Some(waker) = waker {
+                    waker.clear();
+                }
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+        }
+    }
+
+    /// Whether the end of the stream may be our own doing: to end a wait, the stop shuts the read
+    /// side down. Bytes that the peer sends are still read.
+    fn is_interrupted(&self) -> bool {
+        self.is_waiting && !self.is_unix && self.stop.requested() && !self.stop.is_cut()
+    }
+
+    /// Checks a write's result. `WouldBlock` from a blocking socket is its write timeout.
+    fn written<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|error| {
+            self.is_broken = true;
+            match error.kind() {
+                io::ErrorKind::WouldBlock => {
+                    io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")
+                }
+                _ => error,
+            }
+        })
+    }
+
+    fn check_unbroken(&self) -> io::Result<()> {
+        if self.is_broken { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+    }
+}
+
+impl Read for TimedStream {
+    #[inline]
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if !self.ahead.is_empty() {
+            return Ok(self.ahead.take(buf));
+        }
+        loop {
+            let read = self.wait().and_then(|()| self.ahead.read(&self.stream, buf));
+            match read {
+                // A peer that left has answered our Close with a reset.
+                Ok(0) if self.is_interrupted() => {
+                    let error = self.stream.take_error()?;
+                    return Err(error.unwrap_or(io::ErrorKind::WouldBlock.into()));
+                }
+                Ok(length) => {
+                    self.last_received = Instant::now();
+                    return Ok(length);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Write for TimedStream {
+    /// Sends all of `bytes`.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.check_unbroken()?;
+        let sent = (&*self.stream).write_all(bytes);
+        self.written(sent).map(|()| bytes.len())
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.check_unbroken()?;
+        loop {
+            let sent = (&*self.stream).write_vectored(pieces);
+            if !sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
+                return self.written(sent);
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! The certificate, and the TLS session of each new connection, by rustls.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection};
+
+use super::CertificateError;
+use super::session::TlsSession;
+use crate::config::Certificate;
+
+/// The only protocol spoken inside TLS. A client that offers HTTP/2 alone gets an alert.
+const ALPN: &[u8] = b"http/1.1";
+
+/// Makes the TLS session of each new connection, with the certificate that was read last.
+#[derive(Debug)]
+pub(crate) struct TlsAcceptor {
+    files: Certificate,
+    config: Mutex<Arc<ServerConfig>>,
+}
+
+impl TlsAcceptor {
+    /// # Errors
+    /// The files cannot be used.
+    pub(crate) fn load(files: &Certificate) -> Result<TlsAcceptor, CertificateError> {
+        Ok(TlsAcceptor { files: files.clone(), config: Mutex::new(read(files)?) })
+    }
+
+    /// Reads the files again, for new connections.
+    ///
+    /// # Errors
+    /// They cannot be used. The certificate in use stays.
+    pub(crate) fn reload(&self) -> Result<(), CertificateError> {
+        let config = read(&self.files)?;
+        *self.lock() = config;
+        Ok(())
+    }
+
+    /// A session whose handshake is still to come.
+    ///
+    /// # Errors
+    /// No random numbers.
+    pub(crate) fn session(&self) -> io::Result<TlsSession> {
+        let config = Arc::clone(&self.lock());
+        let connection = ServerConnection::new(config).map_err(io::Error::other)?;
+        Ok(TlsSession::new(connection))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<ServerConfig>> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read(files: &Certificate) -> Result<Arc<ServerConfig>, CertificateError> {
+    let Certificate { chain: chain_file, key: key_file } = files;
+    let chain: Vec<_> = CertificateDer::pem_file_iter(chain_file)
+        .and_then(Iterator::collect)
+        .map_err(|error| unreadable(chain_file, error))?;
+    if chain.is_empty() {
+        return Err(CertificateError::NoCertificate(chain_file.clone()));
+    }
+    let key = PrivateKeyDer::from_pem_file(key_file).map_err(|error| match error {
+        pem::Error::NoItemsFound => CertificateError::NoKey(key_file.clone()),
+        other => unreadable(key_file, other),
+    })?;
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
+    let mut config = config.map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            CertificateError::WrongKey { certificate: chain_file.clone(), key: key_file.clone() }
+        }
+        rustls::Error::InvalidCertificate(why) => {
+            CertificateError::Unusable(chain_file.clone(), format!("{why:?}"))
+        }
+        other => CertificateError::Unusable(key_file.clone(), other.to_string()),
+    })?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn unreadable(path: &Path, error: pem::Error) -> CertificateError {
+    match error {
+        pem::Error::Io(error) => CertificateError::Unreadable(path.to_owned(), error),
+        other => CertificateError::Unusable(path.to_owned(), other.to_string()),
+    }
+}
+
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}

@@ -1,0 +1,71 @@
+//! What a session needs of its stream beside reading and writing.
+
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+/// How long a read may wait.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ReadTimeout {
+    /// For the next byte.
+    pub(crate) idle: Option<Duration>,
+    /// For everything that is being read, such as a whole request head.
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl ReadTimeout {
+    pub(crate) fn deadline(deadline: Instant) -> ReadTimeout {
+        ReadTimeout { idle: None, deadline: Some(deadline) }
+    }
+
+    /// The time that is left at `now`; `None` if a read may wait for ever.
+    pub(crate) fn left(self, now: impl FnOnce() -> Instant) -> Option<Duration> {
+        let deadline = self.deadline.map(|deadline| deadline.saturating_duration_since(now()));
+        match (self.idle, deadline) {
+            (Some(idle), Some(deadline)) => Some(idle.min(deadline)),
+            (idle, deadline) => idle.or(deadline),
+        }
+    }
+}
+
+/// The stream under a session: a [`Socket`](super::socket::Socket), or a fuzzer's script.
+///
+/// **Invariants:** a read fails with `WouldBlock` when its time is over, the session was woken, or
+/// the server stops. A write takes all of its bytes or fails; `TimedOut` says that the peer does
+/// not read.
+pub(crate) trait Transport: Read + Write {
+    /// Sets how long reads may wait.
+    fn set_read_timeout(&mut self, timeout: ReadTimeout);
+    /// Whether the server is stopping. Reads that find nothing then return at once.
+    fn is_stopping(&self) -> bool;
+    /// Blocks until the server stops, for `timeout` at most. Returns whether it stops.
+    fn wait_for_stop(&self, timeout: Duration) -> bool;
+    /// When bytes were last received. All messages of one burst share this time, because reading
+    /// the clock costs as much as echoing a message.
+    fn last_received(&self) -> Instant;
+    /// Ends the sending side: the peer sees the end of the stream. From here on a stop no longer
+    /// interrupts reads, as the connection is about to end anyway.
+    fn finish(&mut self) -> io::Result<()>;
+    /// Sends what was written, and makes the connection end with a reset (TCP RST) when it closes.
+    fn reset(&mut self) -> io::Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_effective_read_timeout_is_the_shorter_of_the_two() {
+        let now = Instant::now();
+        let (short, long) = (Duration::from_secs(1), Duration::from_secs(9));
+        for (idle, deadline, left) in [
+            (None, None, None),
+            (Some(short), None, Some(short)),
+            (None, Some(now + short), Some(short)),
+            (Some(short), Some(now + long), Some(short)),
+            (Some(long), Some(now + short), Some(short)),
+            (Some(long), Some(now), Some(Duration::ZERO)),
+        ] {
+            assert_eq!(ReadTimeout { idle, deadline }.left(|| now), left);
+        }
+    }
+}
