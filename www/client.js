@@ -556,7 +556,7 @@ function onClose(event, { url, wasOpen }) {
 /** Describes which end closed a session and how, in the words of the server's log. */
 function describeClose({ code, reason }, wasOpen) {
   if (!wasOpen) return "by the client before it was open";
-  if (code === 1006) return `with 1006 ${closeCodeMeaning(code)}; browsers do not report which end did it, nor FIN or RST`;
+  if (code === 1006) return `with 1006 ${closeCodeMeaning(code)}; browsers do not report by which end, or how`;
   // The server's answer to this page's Close need not repeat its code.
   const [by, shown] = isStopped && [1000, 1005].includes(code) ? ["client", 1000] : ["server", code];
   return `by the ${by}${shown === 1005 ? " without a code" : `: ${shown} ${closeCodeMeaning(shown).split(":")[0]} ${JSON.stringify(reason)}`}`;

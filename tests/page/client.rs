@@ -19,7 +19,7 @@ const EXCHANGE: &str = "(path) => new Promise((done) => {
     socket.onclose = ({ code, reason, wasClean }) => done([...events, code, reason, wasClean].join());
 })";
 
-/// Exchanges messages until a Ping must have been sent and three more answers have arrived, and then
+/// Exchanges messages until a Ping must have been sent and three more answers have arrived, then
 /// closes. The promise resolves to the fields of the close event.
 const EXCHANGE_PAST_PING: &str = "(path) => new Promise((done) => {
     const socket = new WebSocket('ws://' + location.host + path);

@@ -82,7 +82,7 @@ fn an_end_without_a_close_frame_is_described_as_1006() {
         assert!(
             row.starts_with(
                 "Connection Closed with 1006 Abnormal Closure: the connection ended without a closing \
-                 handshake; browsers do not report which end did it, nor FIN or RST; sent "
+                 handshake; browsers do not report by which end, or how; sent "
             ),
             "{row}"
         );
