@@ -1,156 +1,171 @@
-// The page of wsecho: open a WebSocket, send, stop, and see what was said, how fast, and what went
-// wrong. With `?chat` the same words go to a room, and with `?kiosk` the same page is one text box
-// that looks after its connection by itself.
+// The page of wsecho: connects a WebSocket, sends messages, and shows the history, the latency and
+// the reason of a failure. `?chat` opens it on a chat room. `?kiosk` reduces it to one text box
+// that reconnects by itself.
 //
-// What comes from the network is only ever put into text nodes; the page's policy
-// (require-trusted-types-for) would stop anything else.
+// **Invariant:** data from the network is written to text nodes only; the page's policy
+// (require-trusted-types-for) forbids anything else.
 
-/** @typedef {{from: "sent"|"received"|"event", at: number, data: string|Uint8Array, size: number,
- *   view: "text"|"hex"|"json", said?: string, row?: HTMLLIElement}} Entry */
+/** `displayText` is shown instead of `data`.
+ * @typedef {{from: "sent"|"received"|"event", at: number, data: string|Uint8Array, size: number,
+ *   view: "text"|"hex"|"json", displayText?: string, row?: HTMLLIElement}} Entry */
 
 const DEFAULT_PATH = "/WebSocketGenericHandler.ashx";
 const OFFERED_PATHS = [DEFAULT_PATH, "/ws", "/echo"];
 const STATES = ["CONNECTING", "OPEN", "CLOSING", "CLOSED"];
 
-/** The history keeps this many entries and bytes, so that a page can stay open for months. */
-const KEPT_ENTRIES = 1000;
-const KEPT_BYTES = 16 * 1024 * 1024;
-/** A row shows this much of a message; Copy and Save have all of it. */
-const SHOWN_CHARACTERS = 2000;
-const SHOWN_BYTES = 512;
-/** Round trips in the plot. */
-const PLOTTED = 100;
-/** A few bars are not spread thinner than this many would be. */
-const FEWEST_SLOTS = 25;
-/** More messages than this without an answer: whoever listens is no echo, and nothing is timed. */
+/** Limits of the history, so that a page can stay open for months. */
+const MAX_ENTRIES = 1000;
+const MAX_HISTORY_BYTES = 16 * 1024 * 1024;
+/** Limits of one row; Copy and Save use the whole message. */
+const MAX_ROW_CHARACTERS = 2000;
+const MAX_ROW_BYTES = 512;
+/** Round trips that are plotted. */
+const MAX_ROUND_TRIPS = 100;
+/** With fewer round trips than this, the bars of the plot do not grow wider. */
+const MIN_PLOT_SLOTS = 25;
+/** With more unanswered messages than this, the server does not echo, and timing stops. */
 const MAX_UNANSWERED = 100_000;
-const MAX_FILE = 16 * 1024 * 1024;
-/** A repetition pauses while more than this waits to be sent, or after this long, for the frame. */
-const MAX_BUFFERED = 256 * 1024;
+const MAX_FILE_BYTES = 16 * 1024 * 1024;
+/** Repeat yields to the next frame once this much is buffered, or after this time. */
+const MAX_BUFFERED_BYTES = 256 * 1024;
 const MAX_BURST_MS = 6;
-const RECALLED = 50;
-/** Members in the list of a room; the count has all. */
-const LISTED_MEMBERS = 100;
-/** A link carries the last message up to this length. */
-const MAX_LINKED = 500;
-/** The next message of a link waits this long for the answer to the one before. */
-const LINKED_MS = 500;
-const ANNOUNCE_EVERY_MS = 1000;
-const ASK_TIMEOUT_MS = 5000;
+/** Messages that the Up key recalls. */
+const MAX_RECALL = 50;
+/** Members that are listed; the count includes all. */
+const MAX_LISTED_MEMBERS = 100;
+/** Longest message that the page's link includes. */
+const MAX_LINK_TEXT = 500;
+/** A link's next message is sent after the answer to the previous one, or after this time. */
+const LINK_DELAY_MS = 500;
+const ANNOUNCE_MS = 1000;
+const FETCH_TIMEOUT_MS = 5000;
 const OFFLINE = "This device is offline.";
 
 const root = document.documentElement;
-const parameters = new URLSearchParams(location.search);
-const isKiosk = parameters.has("kiosk");
+const params = new URLSearchParams(location.search);
+const isKiosk = params.has("kiosk");
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** The elements of the page by their id. */
+/** The elements of the page by id. */
 const page = Object.fromEntries([...document.querySelectorAll("[id]")].map((element) => [element.id, element]));
 
-// --- Words
+// --- Formatting
 
-const clock = new Intl.DateTimeFormat(undefined, {
+const timeFormat = new Intl.DateTimeFormat(undefined, {
   hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23",
 });
 const integer = new Intl.NumberFormat("en");
 
-/** @param {number} n */
-function bytes(n) {
+function formatBytes(n) {
   if (n < 1024) return `${n} B`;
   const power = Math.min(4, Math.floor(Math.log2(n) / 10));
   return `${(n / 1024 ** power).toFixed(1)} ${["B", "KiB", "MiB", "GiB", "TiB"][power]}`;
 }
 
-/** @param {number|undefined} ms */
-function milliseconds(ms) {
+function formatMs(ms) {
   if (ms === undefined) return "–";
   return ms < 100 ? `${ms.toFixed(1)} ms` : `${integer.format(Math.round(ms))} ms`;
 }
 
-/** Eight bytes a line: offset, hexadecimal, ASCII. */
+/** Formats eight bytes a line: offset, hexadecimal, ASCII. */
 function hexDump(data) {
   const lines = [];
-  for (let at = 0; at < Math.min(data.length, SHOWN_BYTES); at += 8) {
-    const line = [...data.subarray(at, Math.min(at + 8, SHOWN_BYTES))];
+  for (let at = 0; at < Math.min(data.length, MAX_ROW_BYTES); at += 8) {
+    const line = [...data.subarray(at, Math.min(at + 8, MAX_ROW_BYTES))];
     const digits = line.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
     const ascii = line.map((byte) => (byte > 31 && byte < 127 ? String.fromCharCode(byte) : "·")).join("");
     lines.push(`${at.toString(16).padStart(4, "0")}  ${digits.padEnd(23)}  ${ascii}`);
   }
-  return lines.join("\n") + rest(data.length - SHOWN_BYTES, "bytes");
+  return lines.join("\n") + omitted(data.length - MAX_ROW_BYTES, "bytes");
 }
 
-function shortened(text) {
-  return text.slice(0, SHOWN_CHARACTERS) + rest(text.length - SHOWN_CHARACTERS, "characters");
+function truncate(text) {
+  return text.slice(0, MAX_ROW_CHARACTERS) + omitted(text.length - MAX_ROW_CHARACTERS, "characters");
 }
 
-function rest(count, what) {
-  return count > 0 ? `\n… and ${integer.format(count)} ${what}; Copy and Save have all.` : "";
+function omitted(count, unit) {
+  return count > 0 ? `\n… ${integer.format(count)} more ${unit}; Copy and Save include them.` : "";
 }
 
-/** The bytes that a person wrote: `48 65`, `4865`, `0x48, 0x65`. */
+/** Parses bytes such as `48 65`, `4865` or `0x48, 0x65`; throws an error to show otherwise. */
 function parseHex(text) {
   const digits = text.replace(/0x|[\s,:;]/gi, "");
-  if (/[^0-9a-f]/i.test(digits)) throw new Error("Bytes are written with 0 to 9 and a to f, such as 48 65 6c.");
-  if (digits.length % 2) throw new Error("A byte has two digits; one is missing.");
+  if (/[^0-9a-f]/i.test(digits)) throw new Error("Write the bytes in hexadecimal, such as 48 65 6c.");
+  if (digits.length % 2) throw new Error("Write two digits for each byte; one is missing.");
   return Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 }
 
-/** What RFC 6455 and its registry mean by a code. */
-function meaning(code) {
-  const known = {
-    1000: "normal closure", 1001: "going away", 1002: "protocol error", 1003: "data of this type is not accepted",
-    1005: "no code was given", 1006: "lost without a closing handshake", 1007: "the data is not what its type says",
-    1008: "against the policy", 1009: "the message is too big", 1010: "an extension is missing",
-    1011: "internal error", 1012: "the service restarts", 1013: "try again later", 1014: "bad gateway",
-    1015: "TLS failed",
-  };
-  if (known[code]) return known[code];
-  return code >= 4000 ? "private to the application" : code >= 3000 ? "of a library or framework" : "unassigned";
+/** Close codes (RFC 6455, section 7.4, and the IANA registry); src/session/end.rs has the same. */
+const CLOSE_CODES = {
+  1000: "Normal Closure: the connection has served its purpose",
+  1001: "Going Away: one end is leaving, such as a server that stops or a page that was left",
+  1002: "Protocol Error: a frame broke the WebSocket protocol",
+  1003: "Unsupported Data: data of this type is not accepted",
+  1005: "No Status Received: the Close had no code",
+  1006: "Abnormal Closure: the connection ended without a closing handshake",
+  1007: "Invalid Frame Payload Data: the data does not match its type, such as text that is not UTF-8",
+  1008: "Policy Violation: a message broke a rule of this endpoint",
+  1009: "Message Too Big: the message is larger than the receiver accepts",
+  1010: "Mandatory Extension: the server did not agree on an extension that the client needs",
+  1011: "Internal Error: an unexpected condition kept the server from going on",
+  1012: "Service Restart: the service restarts, connect again",
+  1013: "Try Again Later: the service is overloaded, connect again later",
+  1014: "Bad Gateway: a gateway got an invalid response from the server behind it",
+  1015: "TLS Handshake: the TLS handshake failed",
+  3000: "Unauthorized: the client has to authenticate first",
+  3003: "Forbidden: the client is not allowed to do this",
+  3008: "Timeout: the client took too long",
+};
+
+/** Returns `Name: meaning`. */
+function closeCodeMeaning(code) {
+  const range = { 3: "Registered Code: defined by a library or framework", 4: "Private Use: defined by the application" };
+  return CLOSE_CODES[code] ?? range[Math.floor(code / 1000)] ?? "Unassigned: no meaning is registered";
 }
 
-// --- History: entries come as they come, rows are made once for each frame
+// --- History: entries are added at once, and rows are created once for each frame
 
 /** @type {Entry[]} */
 const entries = [];
 /** @type {WeakMap<Element, Entry>} */
 const entryOf = new WeakMap();
-let keptBytes = 0;
+let historyBytes = 0;
 let dropped = 0;
-let following = true;
-let frame = 0;
-let restUntil = 0;
+let isFollowing = true;
+let animationFrame = 0;
+let nextRender = 0;
 
-/** Adds to the history. The kiosk has none to show, and keeps none. */
-function add(from, data, size = 0, more = {}) {
+/** Adds an entry, except in the kiosk, which shows no history. */
+function addEntry(from, data, size = 0, more = {}) {
   if (isKiosk) return;
   entries.push({ from, at: Date.now(), data, size, view: typeof data === "string" ? "text" : "hex", ...more });
-  keptBytes += size;
-  while (entries.length > KEPT_ENTRIES || (keptBytes > KEPT_BYTES && entries.length > 1)) {
-    keptBytes -= entries.shift().size;
+  historyBytes += size;
+  while (entries.length > MAX_ENTRIES || (historyBytes > MAX_HISTORY_BYTES && entries.length > 1)) {
+    historyBytes -= entries.shift().size;
     dropped += 1;
   }
-  renderSoon();
+  scheduleRender();
 }
 
-function note(text, more) {
-  add("event", text, 0, more);
+function addEvent(text, more) {
+  addEntry("event", text, 0, more);
 }
 
-function renderSoon() {
-  frame ||= requestAnimationFrame(render);
+function scheduleRender() {
+  animationFrame ||= requestAnimationFrame(render);
 }
 
-/** In a flood, rows that are gone before they can be read must not take the time of the messages:
- * after each rendering the page rests four times as long as it took. */
+/** Renders, and then pauses four times as long as that took: in a flood, rows that are dropped
+ * before anyone can read them must not slow down the messages. */
 function render(now) {
-  frame = 0;
-  if (now < restUntil) return renderSoon();
+  animationFrame = 0;
+  if (now < nextRender) return scheduleRender();
   renderHistory();
-  renderNumbers();
+  renderStatistics();
   renderMembers();
   const end = performance.now();
-  restUntil = end + 4 * (end - now);
+  nextRender = end + 4 * (end - now);
 }
 
 function renderHistory() {
@@ -159,22 +174,21 @@ function renderHistory() {
   for (let surplus = page.history.childElementCount - old; surplus > 0; surplus -= 1) {
     removeRow(page.history.firstElementChild);
   }
-  page.history.append(...entries.slice(old).map(makeRow));
-  page.dropped.textContent = dropped ? `${integer.format(dropped)} older dropped` : "";
-  if (following) page.history.scrollTop = page.history.scrollHeight;
+  page.history.append(...entries.slice(old).map(createRow));
+  page.dropped.textContent = dropped ? `${integer.format(dropped)} older entries dropped` : "";
+  if (isFollowing) page.history.scrollTop = page.history.scrollHeight;
 }
 
-/** @param {Entry} entry */
-function makeRow(entry) {
+function createRow(entry) {
   const row = document.createElement("li");
   row.dataset.from = entry.from;
   row.tabIndex = -1;
   const arrow = { sent: "↑", received: "↓", event: "·" }[entry.from];
   row.append(
-    cell("span", "arrow", arrow),
-    cell("time", "", clock.format(entry.at)),
-    cell("span", "size", entry.from === "event" ? "" : bytes(entry.size)),
-    cell("span", "what", shown(entry)),
+    createElement("span", "arrow", arrow),
+    createElement("time", "", timeFormat.format(entry.at)),
+    createElement("span", "size", entry.from === "event" ? "" : formatBytes(entry.size)),
+    createElement("span", "content", rowText(entry)),
   );
   row.firstChild.title = entry.from;
   entry.row = row;
@@ -182,18 +196,17 @@ function makeRow(entry) {
   return row;
 }
 
-function cell(tag, name, text) {
+function createElement(tag, className, text) {
   const element = document.createElement(tag);
-  element.className = name;
+  element.className = className;
   element.textContent = text;
   return element;
 }
 
-/** What a row shows of its message. @param {Entry} entry */
-function shown({ data, view, size, from, said }) {
+function rowText({ data, view, size, from, displayText }) {
   if (view === "hex") return hexDump(typeof data === "string" ? encoder.encode(data) : data);
-  if (view === "json") return shortened(JSON.stringify(JSON.parse(asText(data)), null, 2));
-  return size === 0 && from !== "event" ? "(empty)" : shortened(said ?? asText(data));
+  if (view === "json") return truncate(JSON.stringify(JSON.parse(asText(data)), null, 2));
+  return size === 0 && from !== "event" ? "(empty)" : truncate(displayText ?? asText(data));
 }
 
 function asText(data) {
@@ -201,20 +214,20 @@ function asText(data) {
 }
 
 function removeRow(row) {
-  if (row.contains(page.tools)) putToolsAway();
+  if (row.contains(page.tools)) hideTools();
   row.remove();
 }
 
 function clear() {
   entries.length = 0;
-  keptBytes = dropped = 0;
-  resetNumbers();
-  putToolsAway();
+  historyBytes = dropped = 0;
+  resetStatistics();
+  hideTools();
   page.history.replaceChildren();
-  renderSoon();
+  scheduleRender();
 }
 
-/** The history as JSON lines: text as it is, bytes as Base64. */
+/** Saves the history as JSON lines, with binary messages as Base64. */
 function save() {
   const lines = entries.map(({ from, at, data, size }) => {
     const content = typeof data === "string" ? { text: data } : { base64: base64(data) };
@@ -233,23 +246,23 @@ function base64(data) {
   return btoa(binary);
 }
 
-// One set of tools for all rows: three buttons in each of a thousand would be three thousand stops
-// on the way of the Tab key.
+// All rows share one set of tools: three buttons in each of a thousand rows would be three thousand
+// stops of the Tab key.
 
-function choose(row) {
+function selectRow(row) {
   const entry = entryOf.get(row);
   if (row.contains(page.tools) || !entry) return;
-  putToolsAway();
-  row.classList.add("chosen");
+  hideTools();
+  row.classList.add("selected");
   row.append(page.tools);
   page.tools.hidden = false;
   page["as-json"].hidden = !isJson(entry);
   page["as-hex"].hidden = entry.from === "event";
-  showPressed(entry);
+  updateViewButtons(entry);
 }
 
-function putToolsAway() {
-  page.tools.closest("li")?.classList.remove("chosen");
+function hideTools() {
+  page.tools.closest("li")?.classList.remove("selected");
   page.tools.hidden = true;
   page.log.append(page.tools);
 }
@@ -265,32 +278,32 @@ function isJson({ data, from }) {
   }
 }
 
-function showPressed({ view }) {
+function updateViewButtons({ view }) {
   page["as-hex"].ariaPressed = String(view === "hex");
   page["as-json"].ariaPressed = String(view === "json");
 }
 
-function chosen() {
+function selectedEntry() {
   return entryOf.get(page.tools.closest("li"));
 }
 
-/** Shows the chosen message in this view, or as text again. */
+/** Shows the selected message in this view, or as text if it was in this view already. */
 function toggleView(view) {
-  const entry = chosen();
+  const entry = selectedEntry();
   entry.view = entry.view === view ? "text" : view;
-  entry.row.querySelector(".what").textContent = shown(entry);
-  showPressed(entry);
+  entry.row.querySelector(".content").textContent = rowText(entry);
+  updateViewButtons(entry);
 }
 
 async function copy() {
-  const { data, view, said } = chosen();
-  const text = view === "text" && said ? said : typeof data === "string" || view === "text" ? asText(data) : toHex(data);
+  const { data, view, displayText } = selectedEntry();
+  const text = view === "text" && displayText ? displayText : typeof data === "string" || view === "text" ? asText(data) : toHex(data);
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    copyBySelection(text); // no clipboard on plain HTTP, but for this machine itself
+    copyBySelection(text); // the clipboard needs HTTPS, or a loopback address
   }
-  say("Copied.", false);
+  setStatus("Copied.", false);
 }
 
 function toHex(data) {
@@ -307,7 +320,7 @@ function copyBySelection(text) {
   page.copy.focus();
 }
 
-function moveInHistory(event) {
+function onHistoryKeyDown(event) {
   const rows = page.history.children;
   const row = event.target.closest("li");
   const to = {
@@ -321,94 +334,94 @@ function moveInHistory(event) {
   to.focus();
 }
 
-function noticeScroll() {
+function onHistoryScroll() {
   const { scrollTop, clientHeight, scrollHeight } = page.history;
-  following = scrollHeight - scrollTop - clientHeight < 24;
-  page.newest.hidden = following;
+  isFollowing = scrollHeight - scrollTop - clientHeight < 24;
+  page.newest.hidden = isFollowing;
 }
 
-function follow() {
-  following = true;
+function scrollToNewest() {
+  isFollowing = true;
   page.newest.hidden = true;
-  renderSoon();
+  scheduleRender();
 }
 
-// --- Numbers: counts, and round trips from each message to the next answer in order
+// --- Statistics: totals, and round trips, each from a message to the next answer in order
 
-const counts = nothing();
-/** The same of the connection of now. */
-let session = nothing();
-/** When each message without an answer was sent; answers come in order. */
-let unanswered = [];
+const totals = newTotals();
+/** Totals of the current connection. */
+let session = newTotals();
+/** Send times; the first `answered` of them have been answered. */
+let sendTimes = [];
 let answered = 0;
-let timed = true;
+let isTiming = true;
 /** The last round trips in milliseconds. @type {number[]} */
 let roundTrips = [];
 
-function nothing() {
+function newTotals() {
   return { sent: 0, sentBytes: 0, received: 0, receivedBytes: 0, since: performance.now() };
 }
 
-function count(way, size) {
-  for (const sums of [counts, session]) {
-    sums[way] += 1;
-    sums[way + "Bytes"] += size;
+function count(direction, size) {
+  for (const sums of [totals, session]) {
+    sums[direction] += 1;
+    sums[direction + "Bytes"] += size;
   }
 }
 
 function countSent(size) {
   count("sent", size);
-  unanswered.push(performance.now());
-  if (unanswered.length - answered > MAX_UNANSWERED) timed = false;
-  if (!timed) unanswered.length = answered = 0;
+  sendTimes.push(performance.now());
+  if (sendTimes.length - answered > MAX_UNANSWERED) isTiming = false;
+  if (!isTiming) sendTimes.length = answered = 0;
 }
 
 function countReceived(size, isAnswer) {
   count("received", size);
-  if (!isAnswer || answered >= unanswered.length) return;
-  roundTrips.push(performance.now() - unanswered[answered]);
-  if (roundTrips.length > PLOTTED) roundTrips.shift();
+  if (!isAnswer || answered >= sendTimes.length) return;
+  roundTrips.push(performance.now() - sendTimes[answered]);
+  if (roundTrips.length > MAX_ROUND_TRIPS) roundTrips.shift();
   answered += 1;
-  if (answered === unanswered.length) unanswered.length = answered = 0;
-  else if (answered > MAX_UNANSWERED) unanswered = unanswered.slice(answered), answered = 0;
+  if (answered === sendTimes.length) sendTimes.length = answered = 0;
+  else if (answered > MAX_UNANSWERED) sendTimes = sendTimes.slice(answered), answered = 0;
 }
 
-/** What was not answered on one connection never is on another, and nobody is in a room without one. */
-function forgetSession() {
-  enter(null);
-  unanswered = [];
+/** Resets what belongs to one connection: the room, and messages without an answer. */
+function resetConnection() {
+  setRoom(null);
+  sendTimes = [];
   answered = 0;
-  timed = true;
+  isTiming = true;
 }
 
-function resetNumbers() {
-  Object.assign(counts, nothing());
+function resetStatistics() {
+  Object.assign(totals, newTotals());
   roundTrips = [];
 }
 
-function renderNumbers() {
-  page.sent.textContent = integer.format(counts.sent);
-  page["sent-bytes"].textContent = bytes(counts.sentBytes);
-  page.received.textContent = integer.format(counts.received);
-  page["received-bytes"].textContent = bytes(counts.receivedBytes);
+function renderStatistics() {
+  page.sent.textContent = integer.format(totals.sent);
+  page["sent-bytes"].textContent = formatBytes(totals.sentBytes);
+  page.received.textContent = integer.format(totals.received);
+  page["received-bytes"].textContent = formatBytes(totals.receivedBytes);
   const sorted = [...roundTrips].sort((a, b) => a - b);
   const quantile = (q) => sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)];
-  page["rtt-last"].textContent = milliseconds(roundTrips.at(-1));
-  page["rtt-median"].textContent = milliseconds(quantile(0.5));
-  page["rtt-p99"].textContent = milliseconds(quantile(0.99));
-  plot(quantile(0.5), sorted.at(-1));
+  page["rtt-last"].textContent = formatMs(roundTrips.at(-1));
+  page["rtt-median"].textContent = formatMs(quantile(0.5));
+  page["rtt-p99"].textContent = formatMs(quantile(0.99));
+  renderPlot(quantile(0.5), sorted.at(-1));
 }
 
-/** A bar for each round trip, the newest on the right; the dashed line is the median. */
-function plot(median, longest) {
+/** Draws a bar for each round trip, the newest on the right, and a dashed line for the median. */
+function renderPlot(median, longest) {
   const height = (ms) => 40 * (1 - ms / (longest || 1));
-  const slot = 100 / Math.max(FEWEST_SLOTS, roundTrips.length);
+  const slot = 100 / Math.max(MIN_PLOT_SLOTS, roundTrips.length);
   const left = (n) => (100 - (roundTrips.length - n - 0.5) * slot).toFixed(2);
   const bars = roundTrips.map((ms, n) => `M${left(n)} 40V${Math.min(39.4, height(ms)).toFixed(2)}`);
   page["plot-bars"].setAttribute("d", bars.join(""));
   page["plot-bars"].setAttribute("stroke-width", 0.7 * slot);
   for (const end of ["y1", "y2"]) page["plot-median"].setAttribute(end, height(median ?? 0));
-  page["plot-scale"].textContent = !bars.length ? "nothing sent yet" : `${bars.length} newest; highest ${milliseconds(longest)}, dashed: median`;
+  page["plot-scale"].textContent = !bars.length ? "no round trips yet" : `last ${bars.length}; maximum ${formatMs(longest)}; dashed: median`;
   page.plot.ariaLabel = `Round trips, ${page["plot-scale"].textContent}`;
 }
 
@@ -416,68 +429,68 @@ function plot(median, longest) {
 
 /** @type {WebSocket|null} */
 let socket = null;
-/** Whether this page asked for the end. */
-let stopped = false;
-/** Texts of the link, to be sent once there is a connection. */
-const linked = parameters.getAll("send");
-let linkedTimer = 0;
+/** True once Stop was pressed. */
+let isStopped = false;
+/** Messages of the link that are still to be sent. */
+const linkTexts = params.getAll("send");
+let linkTimer = 0;
 
-/** The address as a URL; http and https are taken as ws and wss, a path as one of this server. */
-function addressed() {
+/** Parses the address; a path means this server, and http(s) means ws(s). Throws if invalid. */
+function parseAddress() {
   const url = new URL(page.address.value.trim() || DEFAULT_PATH, location.href);
   url.protocol = url.protocol.replace(/^http/, "ws");
   url.hash = "";
   return url;
 }
 
-/** The same, or nothing where it is none. */
-function parsed() {
+/** Does the same, but returns undefined if the address is invalid. */
+function tryParseAddress() {
   try {
-    return addressed();
+    return parseAddress();
   } catch {
     return undefined;
   }
 }
 
-/** Opens a WebSocket to the address in the form; one that is open is left. */
+/** Opens a WebSocket to the address in the form, and drops the current one. */
 function connect() {
-  leave();
-  stopped = false;
+  disconnect();
+  isStopped = false;
   let url;
   try {
-    url = addressed();
+    url = parseAddress();
     socket = new WebSocket(url, page.subprotocols.value.split(/[\s,]+/).filter(Boolean));
   } catch (error) {
     showState();
-    return complain("This cannot be opened.", error.message);
+    return showError("Cannot connect.", error.message);
   }
   socket.binaryType = "arraybuffer";
-  const opened = { url, once: false };
-  listen("open", (event) => hearOpen(event, opened));
-  listen("message", hear);
-  listen("close", (event) => hearClose(event, opened));
+  const attempt = { url, wasOpen: false };
+  listen("open", (event) => onOpen(event, attempt));
+  listen("message", onMessage);
+  listen("close", (event) => onClose(event, attempt));
   showState();
-  kiosk.connecting();
-  linkSoon();
+  kiosk.onConnecting();
+  scheduleLinkUpdate();
 }
 
-/** Listens to the socket of now; what one that was left still has to say is of no interest. */
-function listen(name, heard) {
+/** Adds a listener to the current socket, which is not called once the socket has been dropped. */
+function listen(type, listener) {
   const current = socket;
-  current.addEventListener(name, (event) => socket === current && heard(event));
+  current.addEventListener(type, (event) => socket === current && listener(event));
 }
 
-/** Lets go of the socket without waiting for its closing handshake. */
-function leave() {
-  const left = socket;
+/** Drops the socket without waiting for its closing handshake. */
+function disconnect() {
+  const previous = socket;
   socket = null;
-  forgetSession();
-  left?.close(1000);
+  resetConnection();
+  previous?.close(1000);
 }
 
 function stop() {
   if (!socket || socket.readyState > WebSocket.OPEN) return;
-  stopped = true;
+  isStopped = true;
   socket.close(1000);
   showState();
 }
@@ -486,71 +499,76 @@ function isOpen() {
   return socket?.readyState === WebSocket.OPEN;
 }
 
-function hearOpen(_, opened) {
-  opened.once = true;
-  session = nothing();
+function onOpen(_, attempt) {
+  attempt.wasOpen = true;
+  session = newTotals();
   page.notice.hidden = true;
-  say("");
-  note(isChat ? "Connection Opened." : "Connection Opened with the Echo server.");
+  setStatus("");
+  addEvent(isChat ? "Connection Opened." : "Connection Opened with the Echo server.");
   showState(socket.protocol && `subprotocol ${socket.protocol}`);
   showCompression();
-  sendLinked();
-  kiosk.opened();
+  sendLinkTexts();
+  kiosk.onOpen();
 }
 
-/** The texts of the link make a conversation: the next one goes with the answer, or without it. */
-function sendLinked() {
-  clearTimeout(linkedTimer);
-  if (!linked.length || !isOpen()) return;
-  const text = linked.shift();
+/** Sends the next message of the link, and the others after its answer or LINK_DELAY_MS. */
+function sendLinkTexts() {
+  clearTimeout(linkTimer);
+  if (!linkTexts.length || !isOpen()) return;
+  const text = linkTexts.shift();
   transmit(text, text);
-  linkedTimer = setTimeout(sendLinked, LINKED_MS);
+  linkTimer = setTimeout(sendLinkTexts, LINK_DELAY_MS);
 }
 
-function hear({ data }) {
+function onMessage({ data }) {
   const isText = typeof data === "string";
   const message = isText ? data : new Uint8Array(data);
   const size = isText ? encoder.encode(data).length : data.byteLength;
   const event = isChat && isText && parseEvent(data);
   countReceived(size, !event || isOwn(event));
   if (event) {
-    hearEvent(event, data, size);
+    onChatEvent(event, data, size);
   } else {
-    add("received", message, size);
+    addEntry("received", message, size);
     announce(message);
-    if (isText && infoAsked) hearInfo(data);
+    if (isText && isInfoPending) onInfo(data);
   }
-  if (linked.length) sendLinked();
-  kiosk.heard();
-  renderSoon();
+  if (linkTexts.length) sendLinkTexts();
+  kiosk.onMessage();
+  scheduleRender();
 }
 
-function hearClose(event, { url, once }) {
-  forgetSession();
-  const ended = ending(event, once);
-  showState(once || stopped ? ended : "");
-  kiosk.lost(event.code);
-  if (once || stopped) {
-    note(`Connection Closed ${ended}${once ? `; ${totals()}` : ""}.`);
-    if (!stopped && event.code !== 1000) complain("Connection Closed.", `Closed ${ended}.`);
+function onClose(event, { url, wasOpen }) {
+  resetConnection();
+  const description = describeClose(event, wasOpen);
+  showState(wasOpen || isStopped ? description : "");
+  kiosk.onClose(event.code);
+  if (wasOpen || isStopped) {
+    addEvent(`Connection Closed ${description}${wasOpen ? `; ${formatTotals()}` : ""}.`);
+    if (!isStopped && event.code !== 1000) showError("Connection Closed.", `Closed ${description}.${explainCode(event.code)}`);
     return;
   }
-  note("Unexpected Error.");
-  complain("Unexpected Error.", "Asking the server why …");
-  explain(url, socket);
+  addEvent("Unexpected Error.");
+  showError("Unexpected Error.", "Asking the server for the reason …");
+  explainFailure(url, socket);
 }
 
-/** Who ended a session and how, in the words of the server's log. */
-function ending({ code, reason }, once) {
-  if (!once) return "by the client before it was open";
-  if (code === 1006) return `without a Close: 1006 (${meaning(code)}); browsers do not tell by whom, nor FIN from RST`;
-  // The answer to this page's own Close need not repeat its code.
-  const [by, said] = stopped && [1000, 1005].includes(code) ? ["client", 1000] : ["server", code];
-  return `by the ${by}${said === 1005 ? " without a code" : `: ${said} (${meaning(said)}) ${JSON.stringify(reason)}`}`;
+/** Describes which end closed a session and how, in the words of the server's log. */
+function describeClose({ code, reason }, wasOpen) {
+  if (!wasOpen) return "by the client before it was open";
+  if (code === 1006) return `with 1006 ${closeCodeMeaning(code)}; browsers do not report by which end, or how`;
+  // The server's answer to this page's Close need not repeat its code.
+  const [by, shown] = isStopped && [1000, 1005].includes(code) ? ["client", 1000] : ["server", code];
+  return `by the ${by}${shown === 1005 ? " without a code" : `: ${shown} ${closeCodeMeaning(shown).split(":")[0]} ${JSON.stringify(reason)}`}`;
 }
 
-/** As in the server's log, where `in` is what this page sent. */
-function totals() {
+/** Returns a sentence on the code, unless describeClose says as much. */
+function explainCode(code) {
+  return code === 1005 || code === 1006 ? "" : ` Meaning: ${closeCodeMeaning(code).split(": ")[1]}.`;
+}
+
+/** Formats the session's totals as the server's log has them, where `in` is what this page sent. */
+function formatTotals() {
   const { sent, sentBytes, received, receivedBytes, since } = session;
   const seconds = ((performance.now() - since) / 1000).toFixed(3);
   return `sent ${sent} (${sentBytes} bytes), received ${received} (${receivedBytes} bytes), ${seconds} s`;
@@ -564,39 +582,39 @@ function showState(detail = "") {
   page.stop.ariaDisabled = String(state === "CLOSED" || state === "CLOSING");
 }
 
-/** Tells assistive technology, and the visitor of the kiosk, the newest message. */
+/** Shows the newest message to assistive technology, and to the visitor of the kiosk. */
 function announce(message) {
-  newest = message;
-  announcing ||= setTimeout(() => {
-    announcing = 0;
-    page["last-text"].textContent = shortened(asText(newest));
-  }, isKiosk ? 0 : ANNOUNCE_EVERY_MS);
+  newestMessage = message;
+  announceTimer ||= setTimeout(() => {
+    announceTimer = 0;
+    page["last-text"].textContent = truncate(asText(newestMessage));
+  }, isKiosk ? 0 : ANNOUNCE_MS);
 }
-let newest = "";
-let announcing = 0;
+let newestMessage = "";
+let announceTimer = 0;
 
 // --- Compression
 
-/** Whether the server was asked how well it went, which only it can tell. */
-let infoAsked = false;
+/** Whether `?info` was sent; only the server knows the compression ratios. */
+let isInfoPending = false;
 
-/** Shows what was agreed on, as browsers tell it. */
+/** Shows the extensions that were negotiated. */
 function showCompression() {
-  const agreed = socket.extensions;
-  infoAsked = false;
-  page.compression.hidden = !agreed;
-  page["agreed-on"].textContent = `Agreed on: ${agreed}`;
+  const extensions = socket.extensions;
+  isInfoPending = false;
+  page.compression.hidden = !extensions;
+  page.negotiated.textContent = `Negotiated: ${extensions}`;
   page.offered.textContent = "";
-  page["sent-shrunk"].textContent = page["received-shrunk"].textContent = "–";
+  page["sent-ratio"].textContent = page["received-ratio"].textContent = "–";
 }
 
-/** As a message like any other: who reads the history sees what was said. */
-function askInfo() {
-  infoAsked = transmit("?info", "");
+/** Sends `?info` as an ordinary message, which the history shows. */
+function requestInfo() {
+  isInfoPending = transmit("?info", "");
 }
 
-/** Another server's answer is what it is. */
-function hearInfo(text) {
+/** Shows the ratios in the answer to `?info`; an answer of another form is ignored. */
+function onInfo(text) {
   let extensions;
   try {
     extensions = JSON.parse(text).extensions;
@@ -605,157 +623,159 @@ function hearInfo(text) {
   }
   const { offered, reached } = extensions ?? {};
   if (!reached) return;
-  infoAsked = false;
+  isInfoPending = false;
   page.offered.textContent = `Offered: ${offered.join(", ")}`;
-  page["sent-shrunk"].textContent = ratio(reached.received);
-  page["received-shrunk"].textContent = ratio(reached.sent);
+  page["sent-ratio"].textContent = formatRatio(reached.received);
+  page["received-ratio"].textContent = formatRatio(reached.sent);
 }
 
-function ratio({ bytes: plain, on_the_wire: wire }) {
-  return wire ? `${(plain / wire).toFixed(1)} : 1` : "–";
+function formatRatio({ bytes, on_the_wire: wire }) {
+  return wire ? `${(bytes / wire).toFixed(1)} : 1` : "–";
 }
 
-// --- What went wrong
+// --- Errors
 
-/** Shows a trouble until the next connection is open. */
-function complain(title, text, answer = "") {
+/** Shows an error until the next connection is open. */
+function showError(title, text, answer = "") {
   page["notice-title"].textContent = title;
   page["notice-text"].textContent = text;
-  const [first, ...others] = shortened(answer.trim()).split(/(?=\n)/);
-  page["notice-answer"].replaceChildren(cell("strong", "", first), others.join(""));
+  const [first, ...others] = truncate(answer.trim()).split(/(?=\n)/);
+  page["notice-answer"].replaceChildren(createElement("strong", "", first), others.join(""));
   page["notice-answer"].hidden = !answer;
   page.notice.hidden = false;
-  kiosk.why = `${text} ${first}`;
+  kiosk.error = `${text} ${first}`;
   kiosk.show();
 }
 
-/** A browser hides from the page why a handshake failed, so the page asks again over HTTP, and says
- * by Referer where it is from, as the handshake did by Origin. */
-async function explain(url, failed) {
-  const [text, answer] = await reason(url);
+/** Shows why a handshake failed. Browsers hide the reason, so the page sends a GET, whose Referer
+ * stands for the Origin of the handshake. */
+async function explainFailure(url, failed) {
+  const [text, answer] = await failureReason(url);
   if (socket !== failed) return;
-  note(text);
-  complain("Unexpected Error.", text, answer);
+  addEvent(text);
+  showError("Unexpected Error.", text, answer);
 }
 
-/** Why no WebSocket opens there: our words, and the server's. */
-async function reason(url) {
+/** Returns the page's explanation, and the server's. */
+async function failureReason(url) {
   const plain = new URL(url.href.replace(/^ws/, "http"));
   if (plain.origin !== location.origin) {
-    return [navigator.onLine ? "The browser hides the reason, as this is another server than the page's; its console may know more." : OFFLINE];
+    return [navigator.onLine ? "The browser hides the reason from pages of another origin; its console may show it." : OFFLINE];
   }
-  const { failure, status, words } = await ask(plain);
-  return [failure ?? judge(status), words];
+  const { failure, status, text } = await fetchText(plain);
+  return [failure ?? describeStatus(status), text];
 }
 
-/** What is said there over HTTP: a status, and words unless they are markup. */
-async function ask(url) {
+/** Returns the status and the plain text of a response, or why there is no response. */
+async function fetchText(url) {
   try {
-    const response = await fetch(url, { cache: "no-store", redirect: "manual", referrerPolicy: "origin", signal: AbortSignal.timeout(ASK_TIMEOUT_MS) });
+    const response = await fetch(url, { cache: "no-store", redirect: "manual", referrerPolicy: "origin", signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
     const isText = response.headers.get("Content-Type")?.startsWith("text/plain");
-    return { status: response.status, words: isText ? await response.text() : "" };
+    return { status: response.status, text: isText ? await response.text() : "" };
   } catch {
-    return { failure: navigator.onLine ? "The server cannot be reached." : OFFLINE, words: "" };
+    return { failure: navigator.onLine ? "The server cannot be reached." : OFFLINE, text: "" };
   }
 }
 
-function judge(status) {
+function describeStatus(status) {
   const known = {
-    404: "The server is there, but has nothing at this path.",
-    426: "The server is there, but the handshake did not get through; a proxy may drop it.",
-    503: "The server is there, but takes no WebSocket now.",
+    404: "The server is reachable, but has nothing at this path.",
+    426: "The server is reachable, but got no WebSocket handshake; a proxy may drop it.",
+    503: "The server is reachable, but accepts no WebSocket now.",
   };
-  return known[status] ?? `The server is there, but answers with ${status || "a redirect"}.`;
+  return known[status] ?? `The server is reachable, but answers with ${status || "a redirect"}.`;
 }
 
-/** Says something about what was just done, next to where it was done. */
-function say(text, isTrouble = true) {
-  page.said.classList.toggle("trouble", isTrouble);
-  page.said.textContent = text;
+/** Shows the result of an action below the message box. */
+function setStatus(text, isError = true) {
+  page.status.classList.toggle("error", isError);
+  page.status.textContent = text;
 }
 
-// --- Orders: what an address can ask of this server, as its /help lists it
+// --- Faults: query parameters of this server that inject faults and delays, as /help lists them
 
-async function listOrders() {
-  if (!page.orders.open || page["order-list"].firstChild) return;
-  const { failure, words } = await ask("/help");
-  const lines = [...words.matchAll(/^ {2}(\S+=\S+) +(.+)$/gm)];
-  page["order-list"].replaceChildren(...lines.map(makeOrder));
-  page["orders-said"].textContent = failure ?? (lines.length ? "" : words || "The server lists none.");
+async function loadFaults() {
+  if (!page.faults.open || page["fault-list"].firstChild) return;
+  const { failure, text } = await fetchText("/help");
+  const lines = [...text.matchAll(/^ {2}(\S+=\S+) +(.+)$/gm)];
+  page["fault-list"].replaceChildren(...lines.map(createFaultButton));
+  page["faults-status"].textContent = failure ?? (lines.length ? "" : text || "The server lists no parameters.");
 }
 
-function makeOrder([, order, effect]) {
-  const button = cell("button", "small", "");
+function createFaultButton([, parameter, effect]) {
+  const button = createElement("button", "small", "");
   button.type = "button";
-  button.append(cell("code", "", order), ` ${effect}`);
-  button.addEventListener("click", () => putOrder(order));
+  button.append(createElement("code", "", parameter), ` ${effect}`);
+  button.addEventListener("click", () => addFault(parameter));
   return button;
 }
 
-/** Puts an order into the address, or into this server's /echo where that takes none. */
-function putOrder(order) {
-  if (!/^\/(ws|echo)$/.test(parsed()?.pathname)) page.address.value = "/echo";
-  const url = addressed();
-  url.searchParams.set(...order.split("="));
+/** Adds a parameter to the address, which becomes this server's /echo if its path takes none. */
+function addFault(parameter) {
+  if (!/^\/(ws|echo)$/.test(tryParseAddress()?.pathname)) page.address.value = "/echo";
+  const url = parseAddress();
+  url.searchParams.set(...parameter.split("="));
   page.address.value = url.href;
-  page["orders-said"].textContent = `Connect opens ${url.pathname}${url.search}`;
+  page["faults-status"].textContent = `Press Connect to open ${url.pathname}${url.search}`;
 }
 
-// --- Chat: the events of a /chat, whose ever it is; what is none is shown as it is
+// --- Chat: the events of any server's /chat; other messages are shown unchanged
 
-let isChat = !isKiosk && parameters.has("chat");
-/** The address of the other mode, for the way back. */
+let isChat = !isKiosk && params.has("chat");
+/** The address of the mode that is not shown. */
 let otherAddress = DEFAULT_PATH;
-/** Where the welcome said that this page is. @type {{name: string, seq: number, members: Set<string>}|null} */
+const roomFields = [page.room, page.name];
+/** The room of the welcome. @type {{name: string, seq: number, members: Set<string>}|null} */
 let room = null;
-let isListOld = false;
-/** Messages that came while nobody looked. */
+let membersChanged = false;
+/** Messages that arrived while the page was hidden. */
 let unread = 0;
 const title = document.title;
-/** What is remembered, where a page may. */
-const memory = (() => { try { return localStorage; } catch { return {}; } })();
+/** Stores the form's fields, if the browser permits. */
+const storage = (() => { try { return localStorage; } catch { return {}; } })();
 
-/** What the events have; `seq` is a number, all else is text. */
-const EVENTS = {
+/** Required fields of the events; `seq` is a number, all others are strings. */
+const EVENT_FIELDS = {
   __proto__: null,
   welcome: ["room", "name", "seq"], join: ["name", "at"], leave: ["name", "at"], message: ["from", "text", "at", "seq"],
 };
 
+/** Returns undefined if the text is not a valid event. */
 function parseEvent(text) {
   try {
     const event = JSON.parse(text);
-    const isWhole = ["type", ...EVENTS[event.type]].every((key) => typeof event[key] === (key === "seq" ? "number" : "string"));
-    return isWhole ? event : undefined;
+    const isValid = ["type", ...EVENT_FIELDS[event.type]].every((key) => typeof event[key] === (key === "seq" ? "number" : "string"));
+    return isValid ? event : undefined;
   } catch {
     return undefined;
   }
 }
 
-function hearEvent(event, data, size) {
+function onChatEvent(event, data, size) {
   const { type, name } = event;
   const at = Date.parse(event.at) || Date.now();
-  if (type === "message") return hearSaid(event, at, data, size);
-  if (type === "welcome") return welcome(event);
+  if (type === "message") return onChatMessage(event, at, data, size);
+  if (type === "welcome") return onWelcome(event);
   room?.members[type === "join" ? "add" : "delete"](name);
-  isListOld = true;
-  note(`${name} ${type}s.`, { at });
+  membersChanged = true;
+  addEvent(`${name} ${type}s.`, { at });
 }
 
-function welcome({ room: called, name, members, seq }) {
-  note(`You are ${name} in ${called}.`);
-  enter({ name, seq, members: new Set([members].flat().filter((member) => typeof member === "string")) });
+function onWelcome({ room: roomName, name, members, seq }) {
+  addEvent(`You joined ${roomName} as ${name}.`);
+  setRoom({ name, seq, members: new Set([members].flat().filter((member) => typeof member === "string")) });
 }
 
-function hearSaid(event, at, data, size) {
-  const said = `${event.from}: ${event.text}`;
+function onChatMessage(event, at, data, size) {
+  const displayText = `${event.from}: ${event.text}`;
   const own = isOwn(event);
-  add(own ? "sent" : "received", data, size, { at, said });
+  addEntry(own ? "sent" : "received", data, size, { at, displayText });
   if (own) return;
-  announce(said);
+  announce(displayText);
   if (document.hidden && isNew(event)) showUnread(unread + 1);
 }
 
-/** Whether it was said since this page came; before is the greeting. */
+/** Returns whether a message is newer than the welcome, which older messages follow. */
 function isNew({ seq }) {
   return !(seq <= room?.seq);
 }
@@ -764,20 +784,20 @@ function isOwn(event) {
   return event.type === "message" && event.from === room?.name && isNew(event);
 }
 
-function enter(next) {
+function setRoom(next) {
   room = next;
-  isListOld = true;
-  renderSoon();
+  membersChanged = true;
+  scheduleRender();
 }
 
 function renderMembers() {
-  if (!isListOld) return;
-  isListOld = false;
+  if (!membersChanged) return;
+  membersChanged = false;
   const names = [...(room?.members ?? [])];
   page.members.hidden = !room;
-  page["member-count"].textContent = `${integer.format(names.length)} here`;
-  const listed = names.slice(0, LISTED_MEMBERS).map((name) => name + (name === room.name ? " (you)" : ""));
-  page["member-list"].replaceChildren(...listed.map((name) => cell("li", "", name)));
+  page["member-count"].textContent = `Members: ${integer.format(names.length)}`;
+  const listed = names.slice(0, MAX_LISTED_MEMBERS).map((name) => name + (name === room.name ? " (you)" : ""));
+  page["member-list"].replaceChildren(...listed.map((name) => createElement("li", "", name)));
 }
 
 function showUnread(count) {
@@ -785,7 +805,7 @@ function showUnread(count) {
   document.title = count ? `(${count}) wsecho` : title;
 }
 
-function switchTo(chat) {
+function setChat(chat) {
   if (chat === isChat) return;
   isChat = chat;
   [page.address.value, otherAddress] = [otherAddress, page.address.value];
@@ -794,26 +814,27 @@ function switchTo(chat) {
 }
 
 function showMode() {
-  root.dataset.talk = isChat ? "chat" : "echo";
+  root.dataset.service = isChat ? "chat" : "echo";
   page["as-echo"].ariaPressed = String(!isChat);
   page["as-chat"].ariaPressed = String(isChat);
 }
 
-/** The form follows an address that was typed, and the address the form. */
+/** Copies room and name from the address to the form. */
 function readRoom() {
-  const url = isChat && parsed();
-  if (isRoom(url)) eachField((field) => (field.value = url.searchParams.get(field.id) ?? ""));
+  const url = isChat && tryParseAddress();
+  if (isRoom(url)) roomFields.forEach((field) => (field.value = url.searchParams.get(field.id) ?? ""));
 }
 
+/** Copies room and name from the form to the address. */
 function writeRoom() {
-  page.address.value = roomAddress(parsed());
-  eachField(({ id, value }) => (memory[id] = value));
+  page.address.value = roomAddress(tryParseAddress());
+  roomFields.forEach(({ id, value }) => (storage[id] = value));
 }
 
-/** The address of the room in the form: where a chat is addressed already, or on this server. */
+/** Returns the room's address: on the server of `address` if that is a chat, else on this one. */
 function roomAddress(address) {
   const url = isRoom(address) ? address : new URL("/chat", location.href.replace(/^http/, "ws"));
-  eachField(({ id, value }) => {
+  roomFields.forEach(({ id, value }) => {
     url.searchParams.delete(id);
     if (value.trim()) url.searchParams.append(id, value.trim());
   });
@@ -824,78 +845,73 @@ function isRoom(url) {
   return url && url.pathname.endsWith("/chat");
 }
 
-function eachField(act) {
-  [page.room, page.name].forEach(act);
-}
-
 // --- Sending
 
-/** What was sent before, for the Up key; `at` is where the keys have led. */
+/** Sent messages for the Up key; `at` is the current position, `draft` the unsent text. */
 const recall = { texts: [], at: 0, draft: "" };
 let lastText = "";
 
-/** Sends a message; returns whether it went. `typed`: what a person wrote to make it. */
+/** Sends a message; returns false if there is no connection. `typed` is the text to recall. */
 function transmit(data, typed) {
   if (!isOpen()) {
-    say("The underlying connection is closed.");
+    setStatus("The underlying connection is closed.");
     return false;
   }
   socket.send(data);
   const size = typeof data === "string" ? encoder.encode(data).length : data.length;
   countSent(size);
-  if (!room) add("sent", data, size); // a room says it back, in the order of all
-  renderSoon();
-  if (typed) remember(typed);
+  if (!room) addEntry("sent", data, size); // a room sends it back, in the order of all messages
+  scheduleRender();
+  if (typed) addToRecall(typed);
   return true;
 }
 
-function remember(typed) {
+function addToRecall(typed) {
   if (recall.texts.at(-1) !== typed) recall.texts.push(typed);
-  if (recall.texts.length > RECALLED) recall.texts.shift();
+  if (recall.texts.length > MAX_RECALL) recall.texts.shift();
   recall.at = recall.texts.length;
   lastText = page.hex.checked ? "" : typed;
-  linkSoon();
+  scheduleLinkUpdate();
 }
 
-/** The message in the box; none, and a word about it, when it is not to be read. */
-function composed() {
+/** Returns the message in the box; undefined after an error, which is shown. */
+function readMessage() {
   try {
     return page.hex.checked ? parseHex(page.message.value) : page.message.value;
   } catch (error) {
-    say(error.message);
+    setStatus(error.message);
     return undefined;
   }
 }
 
 function send() {
-  const data = composed();
+  const data = readMessage();
   if (data === undefined || (isKiosk && !data)) return;
-  say("");
-  if (!transmit(data, page.message.value)) return kiosk.keep();
-  kiosk.asked(page.message.value);
+  setStatus("");
+  if (!transmit(data, page.message.value)) return kiosk.onSendFailed();
+  kiosk.onSent(page.message.value);
   page.message.value = "";
   page.message.focus();
-  follow();
+  scrollToNewest();
 }
 
-function hearKey(event) {
+function onMessageKeyDown(event) {
   if (event.isComposing) return;
   if (event.key === "Enter" && !event.shiftKey) {
     event.preventDefault();
     send();
-  } else if (event.key === "ArrowUp" && !before("\n")) {
-    recallBy(-1, event);
+  } else if (event.key === "ArrowUp" && !isBeforeCaret("\n")) {
+    moveRecall(-1, event);
   } else if (event.key === "ArrowDown" && recall.at < recall.texts.length) {
-    recallBy(1, event);
+    moveRecall(1, event);
   }
 }
 
-/** Whether `text` is before the caret. */
-function before(text) {
+function isBeforeCaret(text) {
   return page.message.value.slice(0, page.message.selectionStart).includes(text);
 }
 
-function recallBy(step, event) {
+function moveRecall(step, event) {
   const to = recall.at + step;
   if (isKiosk || to < 0 || to > recall.texts.length) return;
   event.preventDefault();
@@ -906,207 +922,206 @@ function recallBy(step, event) {
 
 async function sendFiles(files) {
   for (const file of files) {
-    if (file.size > MAX_FILE) {
-      say(`${file.name} is larger than ${bytes(MAX_FILE)}.`);
+    if (file.size > MAX_FILE_BYTES) {
+      setStatus(`${file.name} is larger than ${formatBytes(MAX_FILE_BYTES)}.`);
     } else {
       transmit(new Uint8Array(await file.arrayBuffer()));
     }
   }
-  page.file.value = ""; // or the same file could not be chosen again
+  page.file.value = ""; // else choosing the same file again would not be a change
 }
 
-/** What is being repeated, how often and since when. */
+/** The running repetition: message, number, interval and start. */
 let repetition = null;
 
 function toggleRepeat() {
-  if (repetition) return endRepeat();
-  const data = composed();
+  if (repetition) return stopRepeat();
+  const data = readMessage();
   if (data === undefined) return;
-  say("");
+  setStatus("");
   const times = page.times.value === "" ? Infinity : Number(page.times.value);
   repetition = { data, times, every: Number(page.every.value), done: 0, since: performance.now(), timer: 0 };
   page.repeat.textContent = "Stop repeating";
-  repeatDue();
+  sendDue();
 }
 
-/** Sends what is due, as far as the connection and the frame can take it. */
-function repeatDue() {
+/** Sends the messages that are due, within the limits of buffer and frame. */
+function sendDue() {
   const now = performance.now();
   const { data, times, every, since } = repetition;
   const due = every > 0 ? Math.min(times, Math.floor((now - since) / every) + 1) : times;
   while (repetition.done < due && performance.now() - now < MAX_BURST_MS) {
-    if (isOpen() && socket.bufferedAmount > MAX_BUFFERED) break;
-    if (!transmit(data)) return endRepeat();
+    if (isOpen() && socket.bufferedAmount > MAX_BUFFERED_BYTES) break;
+    if (!transmit(data)) return stopRepeat();
     repetition.done += 1;
   }
-  if (!(repetition.done < times)) return endRepeat(); // also for what is no number
-  repetition.timer = setTimeout(repeatDue, every > 0 ? since + repetition.done * every - performance.now() : 0);
+  if (!(repetition.done < times)) return stopRepeat(); // also if `times` is NaN
+  repetition.timer = setTimeout(sendDue, every > 0 ? since + repetition.done * every - performance.now() : 0);
 }
 
-function endRepeat() {
+function stopRepeat() {
   clearTimeout(repetition.timer);
   repetition = null;
   page.repeat.textContent = "Repeat";
 }
 
-// --- Kiosk: nobody is there to press Connect
+// --- Kiosk: reconnects by itself, as a visitor cannot press Connect
 
 const FIRST_RETRY_MS = 500;
-const LONGEST_RETRY_MS = 30_000;
+const MAX_RETRY_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 const REPLY_TIMEOUT_MS = 10_000;
-/** A connection that held this long was a good one. */
-const STEADY_MS = 5000;
-/** Timers of a hidden page come once a minute; a longer gap is a machine that was asleep. */
+/** A connection that lasts this long resets the retry delay. */
+const STABLE_MS = 5000;
+/** Timers of a hidden page run once a minute, so a longer gap means that the machine slept. */
 const TICK_MS = 5000;
-const ASLEEP_MS = 150_000;
-/** Ends that say nothing against the message: it is sent again. */
-const INNOCENT_CODES = [1001, 1006, 1012, 1013];
+const SLEEP_MS = 150_000;
+/** Close codes that do not blame the message, which is therefore sent again. */
+const RESEND_CODES = [1001, 1006, 1012, 1013];
 
 const kiosk = {
   failures: 0,
   timer: 0,
-  steady: 0,
-  why: "",
+  stableTimer: 0,
+  error: "",
   retry: "",
-  /** Whether the text in the box is to be sent as soon as it can be. */
-  waiting: false,
+  /** Whether to send the text in the box on the next connection. */
+  isQueued: false,
   /** The text that has no reply yet. */
   unanswered: "",
 
-  connecting() {
+  onConnecting() {
     if (!isKiosk) return;
-    this.takeBack();
+    this.restoreText();
     this.retry = this.failures ? `Attempt ${this.failures}.` : "";
     this.show();
-    this.after(CONNECT_TIMEOUT_MS, () => this.abandon());
+    this.setTimer(CONNECT_TIMEOUT_MS, () => this.abandon());
   },
 
-  opened() {
+  onOpen() {
     if (!isKiosk) return;
     clearTimeout(this.timer);
-    this.why = this.retry = "";
+    this.error = this.retry = "";
     this.show();
-    this.steady = setTimeout(() => (this.failures = 0), STEADY_MS);
-    if (this.waiting) {
-      this.waiting = false;
+    this.stableTimer = setTimeout(() => (this.failures = 0), STABLE_MS);
+    if (this.isQueued) {
+      this.isQueued = false;
       send();
     }
   },
 
-  heard() {
+  onMessage() {
     if (!isKiosk) return;
     clearTimeout(this.timer);
     this.failures = 0;
     this.unanswered = "";
   },
 
-  asked(text) {
+  onSent(text) {
     if (!isKiosk) return;
     this.unanswered = text;
-    this.after(REPLY_TIMEOUT_MS, () => this.abandon());
+    this.setTimer(REPLY_TIMEOUT_MS, () => this.abandon());
   },
 
-  /** Send was pressed, and could not be done. */
-  keep() {
+  onSendFailed() {
     if (!isKiosk) return;
-    this.waiting = true;
-    say("The underlying connection is closed. Your text is kept, and sent when it is back.");
+    this.isQueued = true;
+    setStatus("The underlying connection is closed. Your text is kept, and sent once it is open again.");
   },
 
-  lost(code) {
+  onClose(code) {
     if (!isKiosk) return;
-    clearTimeout(this.steady);
-    if (INNOCENT_CODES.includes(code)) this.takeBack();
+    clearTimeout(this.stableTimer);
+    if (RESEND_CODES.includes(code)) this.restoreText();
     this.unanswered = "";
-    this.retryLater();
+    this.scheduleRetry();
   },
 
-  /** A text whose reply was lost goes back to the box, unless the visitor has begun another. */
-  takeBack() {
+  /** Puts a text without a reply back into the box, unless the visitor has begun another. */
+  restoreText() {
     if (this.unanswered && !page.message.value) {
       page.message.value = this.unanswered;
-      this.waiting = true;
+      this.isQueued = true;
     }
     this.unanswered = "";
   },
 
-  /** Half to all of a time that doubles: many kiosks must not come back in one moment. */
-  retryLater() {
-    const longest = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.failures);
+  /** Retries with exponential backoff and jitter, so that many kiosks do not reconnect at once. */
+  scheduleRetry() {
+    const longest = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** this.failures);
     const delay = longest * (0.5 + Math.random() / 2);
     this.failures += 1;
     this.retry = `Attempt ${this.failures} in ${(delay / 1000).toFixed(1)} s.`;
     this.show();
-    this.after(delay, connect);
+    this.setTimer(delay, connect);
   },
 
-  /** There is one thing to wait for at a time. */
-  after(delay, act) {
+  /** Replaces the timer; the kiosk waits for one thing at a time. */
+  setTimer(delay, callback) {
     clearTimeout(this.timer);
-    this.timer = setTimeout(act, delay);
+    this.timer = setTimeout(callback, delay);
   },
 
-  /** The connection does not answer: it is given up without asking it. */
+  /** Gives up a connection that does not answer, without a closing handshake. */
   abandon() {
-    leave();
+    disconnect();
     showState();
-    this.why = "The server does not answer.";
-    this.lost(1006);
+    this.error = "The server does not answer.";
+    this.onClose(1006);
   },
 
-  /** Something may have changed: no more waiting. */
-  wake() {
+  /** Retries at once, as the page has become visible. */
+  retryNow() {
     if (isKiosk && !document.hidden && root.dataset.state === "CLOSED") connect();
   },
 
   show() {
-    if (isKiosk && !isOpen()) page["state-detail"].textContent = `${this.why} ${this.retry}`.trim();
+    if (isKiosk && !isOpen()) page["state-detail"].textContent = `${this.error} ${this.retry}`.trim();
   },
 
   start() {
-    let ticked = Date.now();
+    let lastTick = Date.now();
     setInterval(() => {
-      const asleep = Date.now() - ticked > ASLEEP_MS;
-      ticked = Date.now();
-      if (asleep) connect();
+      const hasSlept = Date.now() - lastTick > SLEEP_MS;
+      lastTick = Date.now();
+      if (hasSlept) connect();
     }, TICK_MS);
-    addEventListener("visibilitychange", () => this.wake());
-    addEventListener("pageshow", () => this.wake());
+    addEventListener("visibilitychange", () => this.retryNow());
+    addEventListener("pageshow", () => this.retryNow());
     addEventListener("contextmenu", (event) => event.target === page.message || event.preventDefault());
   },
 };
 
-// --- Link: the address bar says what it takes to be here again
+// --- Link: the address bar reproduces the form
 
-let linking = 0;
+let linkUpdateTimer = 0;
 
-/** Browsers refuse an address that changes too often. */
-function linkSoon() {
-  if (!isKiosk) linking ||= setTimeout(link, 500);
+/** Delays the update, as browsers reject an address that changes too often. */
+function scheduleLinkUpdate() {
+  if (!isKiosk) linkUpdateTimer ||= setTimeout(updateLink, 500);
 }
 
-function link() {
-  linking = 0;
+function updateLink() {
+  linkUpdateTimer = 0;
   const query = new URLSearchParams(isChat ? "chat" : "");
-  const url = addressed();
+  const url = parseAddress();
   const path = url.host === location.host ? url.pathname + url.search : url.href;
   if (isChat && /^\/chat(\?|$)/.test(path)) url.searchParams.forEach((value, key) => query.set(key, value));
   else if (path !== DEFAULT_PATH) query.set("url", path);
   if (page.subprotocols.value.trim()) query.set("subprotocols", page.subprotocols.value.trim());
-  // To a room, nothing is said twice because a page was loaded again.
-  if (!isChat && lastText && lastText.length <= MAX_LINKED) query.set("send", lastText);
+  // Reloading the page must not repeat a message in a room.
+  if (!isChat && lastText && lastText.length <= MAX_LINK_TEXT) query.set("send", lastText);
   history.replaceState(null, "", query.size ? `?${query}`.replace("?chat=", "?chat") : location.pathname);
 }
 
 // --- Start
 
-function fillIn() {
-  eachField((field) => (field.value = parameters.get(field.id) ?? memory[field.id] ?? ""));
+function initForm() {
+  roomFields.forEach((field) => (field.value = params.get(field.id) ?? storage[field.id] ?? ""));
   otherAddress = isChat ? DEFAULT_PATH : roomAddress();
-  page.address.value = parameters.get("url") ?? (isChat ? roomAddress() : DEFAULT_PATH);
-  page.address.value = parsed()?.href ?? page.address.value; // connecting says what is wrong with it
-  page.subprotocols.value = parameters.get("subprotocols") ?? "";
+  page.address.value = params.get("url") ?? (isChat ? roomAddress() : DEFAULT_PATH);
+  page.address.value = tryParseAddress()?.href ?? page.address.value; // connect shows the error
+  page.subprotocols.value = params.get("subprotocols") ?? "";
   for (const path of OFFERED_PATHS) {
     const option = document.createElement("option");
     option.value = new URL(path, location.href).href.replace(/^http/, "ws");
@@ -1114,26 +1129,26 @@ function fillIn() {
   }
 }
 
-/** A link alone must not make its reader talk to another server in this page's name. */
-function mayConnectUnasked() {
-  return (parsed()?.host ?? location.host) === location.host;
+/** Returns false for another server: opening a link must not connect to it without a click. */
+function mayAutoConnect() {
+  return (tryParseAddress()?.host ?? location.host) === location.host;
 }
 
-function wire() {
-  const on = (element, name, act) => element.addEventListener(name, act);
-  const onSubmit = (form, act) => on(form, "submit", (event) => { event.preventDefault(); act(); });
+function addListeners() {
+  const on = (element, type, listener) => element.addEventListener(type, listener);
+  const onSubmit = (form, listener) => on(form, "submit", (event) => { event.preventDefault(); listener(); });
   onSubmit(page.connect, connect);
   onSubmit(page.compose, send);
   on(page.stop, "click", stop);
-  on(page["as-echo"], "click", () => switchTo(false));
-  on(page["as-chat"], "click", () => switchTo(true));
+  on(page["as-echo"], "click", () => setChat(false));
+  on(page["as-chat"], "click", () => setChat(true));
   on(page.address, "input", readRoom);
-  eachField((field) => on(field, "input", writeRoom));
+  roomFields.forEach((field) => on(field, "input", writeRoom));
   on(document, "visibilitychange", () => document.hidden || showUnread(0));
-  on(page.orders, "toggle", listOrders);
-  on(page.message, "keydown", hearKey);
+  on(page.faults, "toggle", loadFaults);
+  on(page.message, "keydown", onMessageKeyDown);
   on(page.repeat, "click", toggleRepeat);
-  on(page["ask-info"], "click", askInfo);
+  on(page["request-info"], "click", requestInfo);
   on(page.pick, "click", () => page.file.click());
   on(page.file, "change", () => sendFiles([...page.file.files]));
   on(page.save, "click", save);
@@ -1141,41 +1156,41 @@ function wire() {
   on(page["as-hex"], "click", () => toggleView("hex"));
   on(page["as-json"], "click", () => toggleView("json"));
   on(page.copy, "click", copy);
-  on(page.newest, "click", follow);
-  on(page.history, "scroll", noticeScroll);
-  on(page.history, "keydown", moveInHistory);
-  for (const name of ["click", "focusin", "pointermove"]) {
-    on(page.history, name, (event) => event.target.closest("li") && choose(event.target.closest("li")));
+  on(page.newest, "click", scrollToNewest);
+  on(page.history, "scroll", onHistoryScroll);
+  on(page.history, "keydown", onHistoryKeyDown);
+  for (const type of ["click", "focusin", "pointermove"]) {
+    on(page.history, type, (event) => event.target.closest("li") && selectRow(event.target.closest("li")));
   }
-  new ResizeObserver(renderSoon).observe(page.history); // what was in view stays so
-  on(window, "offline", () => complain("Offline.", OFFLINE));
-  on(window, "online", online);
-  if (!isKiosk) wireDrop(on);
+  new ResizeObserver(scheduleRender).observe(page.history); // keeps the newest row in view
+  on(window, "offline", () => showError("Offline.", OFFLINE));
+  on(window, "online", onOnline);
+  if (!isKiosk) addDropListeners(on);
 }
 
-function wireDrop(on) {
-  const dropping = (is) => document.body.classList.toggle("dropping", is);
-  on(window, "dragover", (event) => { event.preventDefault(); dropping(true); });
-  on(window, "dragleave", (event) => event.relatedTarget || dropping(false));
+function addDropListeners(on) {
+  const showDropTarget = (isShown) => document.body.classList.toggle("dropping", isShown);
+  on(window, "dragover", (event) => { event.preventDefault(); showDropTarget(true); });
+  on(window, "dragleave", (event) => event.relatedTarget || showDropTarget(false));
   on(window, "drop", (event) => {
     event.preventDefault();
-    dropping(false);
+    showDropTarget(false);
     sendFiles([...event.dataTransfer.files]);
   });
 }
 
-function online() {
+function onOnline() {
   page.notice.hidden = true;
-  if (isKiosk) connect(); // one that seems open may be of the network before
+  if (isKiosk) connect(); // a connection that seems open may belong to the previous network
 }
 
 root.dataset.mode = isKiosk ? "kiosk" : "tester";
 showMode();
-fillIn();
+initForm();
 readRoom();
-wire();
+addListeners();
 if (isKiosk) kiosk.start();
-if (mayConnectUnasked()) connect();
-else note("This link leads to another server. Press Connect to open it.");
+if (mayAutoConnect()) connect();
+else addEvent("This link points to another server. Press Connect to open it.");
 page.message.focus();
-renderSoon();
+scheduleRender();

@@ -1,4 +1,4 @@
-//! The page as a chat: real windows that hear each other through the real binary.
+//! The page as a chat: several browsers exchange messages through the real binary.
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -8,46 +8,46 @@ use crate::support::browser::Browser;
 use crate::support::program::Program;
 use crate::support::server::TestServer;
 
-/// A window in this room, once the page lists that name as its own.
+/// Opens the page in this room, and waits until it lists `name` as its own.
 fn join(program: &Program, room: &str, name: &str) -> Browser {
     let mut browser = open_at(program.address(), &format!("?chat&room={room}&name={name}"));
     browser.wait(&format!("document.querySelector('#members').innerText.includes('{name} (you)')"));
     browser
 }
 
-fn say(browser: &mut Browser, text: &str) {
+fn send(browser: &mut Browser, text: &str) {
     browser.fill("Message", text);
     browser.press("Enter", 13);
 }
 
 fn wait_for_members(browser: &mut Browser, members: &[&str]) {
     browser.wait(&format!(
-        "document.querySelector('#member-count').innerText === '{} here' && \
+        "document.querySelector('#member-count').innerText === 'Members: {}' && \
          JSON.stringify([...document.querySelectorAll('#member-list li')].map(e => e.innerText)) === {}",
         members.len(),
         json!(json!(members).to_string())
     ));
 }
 
-/// Time and text of what was said, in the order in which it is shown.
-fn said(browser: &mut Browser) -> Value {
+/// Returns time and text of the messages in the order in which they are shown.
+fn messages(browser: &mut Browser) -> Value {
     browser.eval(
         "[...document.querySelectorAll('#history li:not([data-from=event])')]\
-         .map(row => row.querySelector('time').innerText + ' ' + row.querySelector('.what').innerText)",
+         .map(row => row.querySelector('time').innerText + ' ' + row.querySelector('.content').innerText)",
     )
 }
 
-/// The values of these inputs.
+/// Returns the values of these inputs; `ids` is separated by spaces.
 fn values(browser: &mut Browser, ids: &str) -> Value {
     browser.eval(&format!("{ids:?}.split(' ').map(id => document.getElementById(id).value)"))
 }
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn two_windows_talk() {
+fn members_see_messages_joins_and_leaves_in_one_order() {
     let program = Program::start(&[]);
     let mut ann = join(&program, "r", "ann");
-    say(&mut ann, "is <b>nobody</b> here?");
+    send(&mut ann, "is <b>nobody</b> here?");
     wait_for_row(&mut ann, "sent", "ann: is <b>nobody</b> here?");
     let mut bob = join(&program, "r", "bob");
     wait_for_row(&mut bob, "received", "ann: is <b>nobody</b> here?");
@@ -56,8 +56,8 @@ fn two_windows_talk() {
     wait_for_members(&mut bob, &["ann", "bob (you)"]);
 
     for turn in 1..=3 {
-        say(&mut ann, &format!("ann {turn}"));
-        say(&mut bob, &format!("bob {turn}"));
+        send(&mut ann, &format!("ann {turn}"));
+        send(&mut bob, &format!("bob {turn}"));
     }
     for (window, other, own) in
         [(&mut ann, "bob: bob 3", "ann: ann 3"), (&mut bob, "ann: ann 3", "bob: bob 3")]
@@ -65,12 +65,12 @@ fn two_windows_talk() {
         wait_for_row(window, "received", other);
         wait_for_row(window, "sent", own);
     }
-    let heard = said(&mut ann);
-    assert_eq!(heard.as_array().unwrap().len(), 7, "{heard}");
-    assert_eq!(heard, said(&mut bob));
+    let shown = messages(&mut ann);
+    assert_eq!(shown.as_array().unwrap().len(), 7, "{shown}");
+    assert_eq!(shown, messages(&mut bob));
     ann.wait("document.querySelector('#last-text').innerText === 'bob: bob 3'");
-    assert_eq!(ann.text("#received"), "10"); // a welcome, two joins, and what was said
-    assert!(ann.text("#plot-scale").starts_with("4 newest"), "what others say answers nothing");
+    assert_eq!(ann.text("#received"), "10"); // a welcome, two joins, seven messages
+    assert!(ann.text("#plot-scale").starts_with("last 4;"), "messages of others are no answers");
 
     bob.click("button", "Stop");
     wait_for_row(&mut ann, "event", "bob leaves.");
@@ -86,17 +86,17 @@ fn two_windows_talk() {
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn the_title_of_a_hidden_tab_counts_what_nobody_has_read() {
+fn a_hidden_tab_counts_unread_messages_in_its_title() {
     let program = Program::start(&[]);
     let mut ann = join(&program, "r", "ann");
     let mut bob = join(&program, "r", "bob");
-    say(&mut bob, "seen");
+    send(&mut bob, "seen");
     wait_for_row(&mut ann, "received", "bob: seen");
     assert_eq!(ann.eval("document.title"), "WebSocket echo");
 
     ann.hide();
     for (text, title) in [("one", "(1) wsecho"), ("two", "(2) wsecho")] {
-        say(&mut bob, text);
+        send(&mut bob, text);
         ann.wait(&format!("document.title === '{title}'"));
     }
     ann.call("Page.bringToFront", &json!({}));
@@ -106,21 +106,21 @@ fn the_title_of_a_hidden_tab_counts_what_nobody_has_read() {
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn a_switch_ends_one_session_and_begins_the_other() {
+fn switching_the_mode_closes_the_session_and_opens_another() {
     let program = Program::start(&[]);
     let mut browser = open_at(program.address(), "?url=/echo&send=x");
     wait_for_row(&mut browser, "received", "x");
     browser.click("button", "Chat");
     wait_for_members(&mut browser, &["guest-1 (you)"]);
     browser.wait("location.search === '?chat'");
-    say(&mut browser, "y");
+    send(&mut browser, "y");
     wait_for_row(&mut browser, "sent", "guest-1: y");
-    assert_eq!(said(&mut browser).as_array().unwrap().len(), 3, "one history");
+    assert_eq!(messages(&mut browser).as_array().unwrap().len(), 3, "one history");
 
     browser.replace("textbox", "Name", "ann");
     browser.replace("textbox", "Room", "a & b");
     browser.press("Enter", 13);
-    wait_for_row(&mut browser, "event", "You are ann in a & b.");
+    wait_for_row(&mut browser, "event", "You joined a & b as ann.");
     wait_for_members(&mut browser, &["ann (you)"]);
     browser.wait("location.search === '?chat&room=a+%26+b&name=ann'");
 
@@ -128,17 +128,17 @@ fn a_switch_ends_one_session_and_begins_the_other() {
     browser.replace("combobox", "Address", &typed);
     assert_eq!(values(&mut browser, "room name"), json!(["typed", "bob"]));
     browser.press("Enter", 13);
-    wait_for_row(&mut browser, "event", "You are bob in typed.");
+    wait_for_row(&mut browser, "event", "You joined typed as bob.");
 
     browser.click("button", "Echo");
     browser.wait("location.search.startsWith('?url=%2Fecho')");
     wait_for_state(&mut browser, "OPEN");
     assert_eq!(browser.eval("document.querySelector('#members').hidden"), true);
-    say(&mut browser, "z");
+    send(&mut browser, "z");
     wait_for_row(&mut browser, "received", "z");
 
     browser.open(&format!("http://{}/?chat", program.address()));
-    wait_for_members(&mut browser, &["ann (you)"]); // as the form was left
+    wait_for_members(&mut browser, &["ann (you)"]); // the form remembers its fields
     assert_eq!(values(&mut browser, "room name"), json!(["a & b", "ann"]));
     browser.click("button", "Stop");
     wait_for_state(&mut browser, "CLOSED");
@@ -158,23 +158,23 @@ fn a_switch_ends_one_session_and_begins_the_other() {
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn who_is_out_sees_why() {
+fn a_member_that_was_removed_sees_the_reason() {
     let program = Program::start(&["--chat-members=1", "--chat-rate=1"]);
     let mut ann = join(&program, "r", "ann");
     let mut bob = open_at(program.address(), "?chat&room=r&name=bob");
-    bob.wait_for_text("Closed by the server: 1013 (try again later) \"this room is full\".");
+    bob.wait_for_text("Closed by the server: 1013 Try Again Later \"this room is full\".");
     ann.fill("Message", "x");
     ann.replace("textbox", "times, every ms", "0");
     ann.click("button", "Repeat");
     ann.wait_for_text(
-        "Closed by the server: 1008 (against the policy) \"more than 1 messages in a second\".",
+        "Closed by the server: 1008 Policy Violation \"more than 1 messages in a second\".",
     );
     ann.wait("document.querySelector('#members').hidden");
 }
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn a_server_that_speaks_otherwise_is_shown_as_it_is() {
+fn messages_that_are_no_chat_events_are_shown_unchanged() {
     let server = TestServer::start();
     let mut browser = open(&server, "?chat&url=/echo");
     wait_for_state(&mut browser, "OPEN");
@@ -189,14 +189,14 @@ fn a_server_that_speaks_otherwise_is_shown_as_it_is() {
         r#"{"type":"leave"}"#,
         r#"{"type":["leave"],"name":"ann","at":"now"}"#,
     ] {
-        say(&mut browser, text);
+        send(&mut browser, text);
         wait_for_row(&mut browser, "sent", text);
         wait_for_row(&mut browser, "received", text);
     }
-    // Events without a room, and a welcome with members that are none.
-    say(&mut browser, r#"{"type":"message","from":"ann","text":"early","at":"never","seq":1}"#);
+    // A message before the welcome, and a welcome with invalid members.
+    send(&mut browser, r#"{"type":"message","from":"ann","text":"early","at":"never","seq":1}"#);
     wait_for_row(&mut browser, "received", "ann: early");
-    say(
+    send(
         &mut browser,
         r#"{"type":"welcome","room":"r","name":"me","members":["ann",1,{}],"seq":4}"#,
     );

@@ -1,5 +1,5 @@
-//! A strict client that is not ours: what Chromium makes of each order. The server's log says that
-//! it was Chromium that ended the session, where it was.
+//! Chromium, a strict client, against each injected fault: its JavaScript API and the server's log
+//! must agree on how the session ended.
 
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -7,20 +7,21 @@ use serde_json::json;
 use super::open_at;
 use crate::support::program::Program;
 
-/// Opens a WebSocket in the page, sends a message, another one for each answer, and closes when
-/// there is none left. The promise is of all that the browser told: opening, messages, end.
-const CONVERSE: &str = "(path) => new Promise((done) => {
-    const told = [];
+/// Opens a WebSocket in the page, sends the first message, the next one after each answer, and then
+/// closes. The promise resolves to all events: open, messages, and the fields of the close event.
+const EXCHANGE: &str = "(path) => new Promise((done) => {
+    const events = [];
     const texts = ['first', 'second', 'third'];
     const socket = new WebSocket('ws://' + location.host + path);
-    const say = () => texts.length ? socket.send(texts.shift()) : socket.close(1000);
-    socket.onopen = () => { told.push('open'); say(); };
-    socket.onmessage = ({ data }) => { told.push(data); say(); };
-    socket.onclose = ({ code, reason, wasClean }) => done([...told, code, reason, wasClean].join());
+    const send = () => texts.length ? socket.send(texts.shift()) : socket.close(1000);
+    socket.onopen = () => { events.push('open'); send(); };
+    socket.onmessage = ({ data }) => { events.push(data); send(); };
+    socket.onclose = ({ code, reason, wasClean }) => done([...events, code, reason, wasClean].join());
 })";
 
-/// The same until a Ping is due for certain and three more answers have come; then it closes.
-const STAY: &str = "(path) => new Promise((done) => {
+/// Exchanges messages until a Ping must have been sent and three more answers have arrived, then
+/// closes. The promise resolves to the fields of the close event.
+const EXCHANGE_PAST_PING: &str = "(path) => new Promise((done) => {
     const socket = new WebSocket('ws://' + location.host + path);
     let opened, more = 3;
     socket.onopen = () => { opened = performance.now(); socket.send('on'); };
@@ -33,16 +34,16 @@ const STAY: &str = "(path) => new Promise((done) => {
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn what_chromium_makes_of_the_orders() {
+fn chromium_and_the_log_agree_on_each_fault() {
     let program = Program::start(&[]);
-    let mut browser = open_at(program.address(), "?url=/nothing"); // and so without a session
+    let mut browser = open_at(program.address(), "?url=/nothing"); // so no session
     let broken = "open,first,1006,,false";
     let table = [
-        ("bad=utf8&after=1", broken, "closed by the client: 1002 (protocol error) "),
-        ("bad=rsv&after=1", broken, "closed by the client: 1002 (protocol error) "),
-        ("bad=opcode&after=1", broken, "closed by the client: 1002 (protocol error) "),
-        ("bad=mask&after=1", broken, "closed by the client: 1002 (protocol error) "),
-        ("bad=length&after=1", broken, "closed by the client: 1002 (protocol error) "),
+        ("bad=utf8&after=1", broken, "closed by the client: 1002 Protocol Error "),
+        ("bad=rsv&after=1", broken, "closed by the client: 1002 Protocol Error "),
+        ("bad=opcode&after=1", broken, "closed by the client: 1002 Protocol Error "),
+        ("bad=mask&after=1", broken, "closed by the client: 1002 Protocol Error "),
+        ("bad=length&after=1", broken, "closed by the client: 1002 Protocol Error "),
         ("bad=accept", "1006,,false", "by the client: "),
         ("close=4001&reason=bye&after=1", "open,first,4001,bye,true", "closed by the server: 4001"),
         ("abort=rst&after=1", broken, "reset by the server: RST, abort=rst"),
@@ -54,10 +55,10 @@ fn what_chromium_makes_of_the_orders() {
         ),
     ];
     for (query, expected, _) in &table {
-        let told = browser.eval(&format!("({CONVERSE})({})", json!(format!("/echo?{query}"))));
-        assert_eq!(told, *expected, "{query}");
+        let events = browser.eval(&format!("({EXCHANGE})({})", json!(format!("/echo?{query}"))));
+        assert_eq!(events, *expected, "{query}");
     }
-    assert_eq!(browser.eval(&format!("({STAY})('/echo?ping=20ms')")), "1000,true");
+    assert_eq!(browser.eval(&format!("({EXCHANGE_PAST_PING})('/echo?ping=20ms')")), "1000,true");
 
     program.signal(Signal::SIGTERM);
     let log = program.wait().1;

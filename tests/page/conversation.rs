@@ -1,13 +1,13 @@
-//! Open, send, stop.
+//! Connect, send, stop: the ordinary use of the page.
 
 use std::fs;
 
-use super::{open, typed, wait_for_row, wait_for_state};
+use super::{message_text, open, wait_for_row, wait_for_state};
 use crate::support::server::TestServer;
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn from_load_to_a_reply_to_stop() {
+fn the_page_connects_sends_and_stops() {
     let server = TestServer::start();
     let mut browser = open(&server, "");
     browser.wait_for_text("Connection Opened with the Echo server.");
@@ -18,7 +18,7 @@ fn from_load_to_a_reply_to_stop() {
     browser.wait(
         "/You sent: hello <b>you<\\/b> at \\d+:\\d\\d:\\d\\d [AP]M/.test(document.querySelector('#history').innerText)",
     );
-    assert_eq!(typed(&mut browser), "");
+    assert_eq!(message_text(&mut browser), "");
 
     browser.fill("Message", "by the Enter key");
     browser.press("Enter", 13);
@@ -26,11 +26,11 @@ fn from_load_to_a_reply_to_stop() {
 
     browser.click("button", "Stop");
     wait_for_state(&mut browser, "CLOSED");
-    wait_for_row(&mut browser, "event", "Connection Closed by the client: 1000 (normal closure)");
+    wait_for_row(&mut browser, "event", "Connection Closed by the client: 1000 Normal Closure");
     browser.fill("Message", "too late");
     browser.click("button", "Send");
     browser.wait_for_text("The underlying connection is closed.");
-    assert_eq!(typed(&mut browser), "too late");
+    assert_eq!(message_text(&mut browser), "too late");
 
     browser.click("button", "Connect");
     wait_for_state(&mut browser, "OPEN");
@@ -57,7 +57,7 @@ fn markup_from_the_network_stays_text() {
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn bytes_are_written_as_hex_or_taken_from_a_file() {
+fn hexadecimal_input_and_files_are_sent_as_binary() {
     let server = TestServer::start();
     let mut browser = open(&server, "?url=/echo");
     wait_for_state(&mut browser, "OPEN");
@@ -65,8 +65,8 @@ fn bytes_are_written_as_hex_or_taken_from_a_file() {
     browser.click("checkbox", "as hex bytes");
     browser.fill("Message", "00 ff 4");
     browser.click("button", "Send");
-    browser.wait_for_text("A byte has two digits; one is missing.");
-    assert_eq!(typed(&mut browser), "00 ff 4");
+    browser.wait_for_text("Write two digits for each byte; one is missing.");
+    assert_eq!(message_text(&mut browser), "00 ff 4");
     browser.fill("Message", "8");
     browser.click("button", "Send");
     wait_for_row(&mut browser, "received", "00 ff 48");
@@ -82,7 +82,7 @@ fn bytes_are_written_as_hex_or_taken_from_a_file() {
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn the_up_key_recalls_what_was_sent() {
+fn the_up_key_recalls_sent_messages() {
     let server = TestServer::start();
     let mut browser = open(&server, "?url=/echo&send=first");
     wait_for_row(&mut browser, "received", "first");
@@ -99,13 +99,13 @@ fn the_up_key_recalls_what_was_sent() {
         ("ArrowDown", 40, "draft"),
     ] {
         browser.press(key, code);
-        assert_eq!(typed(&mut browser), expected, "{key}");
+        assert_eq!(message_text(&mut browser), expected, "{key}");
     }
 }
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn a_message_is_repeated_until_its_number_or_until_stopped() {
+fn a_message_repeats_n_times_or_until_stopped() {
     let server = TestServer::start();
     let mut browser = open(&server, "?url=/echo");
     wait_for_state(&mut browser, "OPEN");
@@ -136,7 +136,7 @@ fn a_message_is_repeated_until_its_number_or_until_stopped() {
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn the_chosen_subprotocol_is_shown() {
+fn the_negotiated_subprotocol_is_shown() {
     let server = TestServer::start();
     let mut browser = open(&server, "?subprotocols=chat,superchat");
     wait_for_state(&mut browser, "OPEN");

@@ -1,28 +1,27 @@
-//! When it fails, the page says why.
+//! The page explains failures.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-use super::{open, typed, wait_for_row, wait_for_state};
+use super::{message_text, open, wait_for_row, wait_for_state};
 use crate::support::browser::Browser;
 use crate::support::server::TestServer;
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn a_server_that_stops_and_one_that_is_gone() {
+fn a_server_that_shuts_down_is_reported_and_then_unreachable() {
     let server = TestServer::start();
     let mut browser = open(&server, "");
     wait_for_state(&mut browser, "OPEN");
 
     drop(server);
     wait_for_state(&mut browser, "CLOSED");
-    browser
-        .wait_for_text("Closed by the server: 1001 (going away) \"the server is shutting down\"");
+    browser.wait_for_text("Closed by the server: 1001 Going Away \"the server is shutting down\"");
     browser.fill("Message", "kept");
     browser.click("button", "Send");
     browser.wait_for_text("The underlying connection is closed.");
-    assert_eq!(typed(&mut browser), "kept");
+    assert_eq!(message_text(&mut browser), "kept");
 
     browser.click("button", "Connect");
     browser.wait_for_text("Unexpected Error.");
@@ -37,7 +36,7 @@ fn a_path_without_websocket_is_explained_by_the_server() {
     let server = TestServer::start();
     let mut browser = open(&server, "?url=/nothing");
     wait_for_row(&mut browser, "event", "Unexpected Error.");
-    browser.wait_for_text("The server is there, but has nothing at this path.");
+    browser.wait_for_text("The server is reachable, but has nothing at this path.");
     assert!(browser.text("#notice-answer").contains("WebSocket: answers with the same message"));
 
     browser.replace("combobox", "Address", "/echo");
@@ -48,27 +47,27 @@ fn a_path_without_websocket_is_explained_by_the_server() {
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn a_full_server_is_explained_by_itself() {
+fn a_full_server_explains_its_503() {
     let server = TestServer::with(|config| config.limits.max_connections = 1);
-    let _taken = server.open("/echo");
+    let _session = server.open("/echo");
     let mut browser = open(&server, "");
-    browser.wait_for_text("The server is there, but takes no WebSocket now.");
+    browser.wait_for_text("The server is reachable, but accepts no WebSocket now.");
     browser.wait_for_text("every session is taken (--max-connections); try again in 5 seconds.");
 }
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn an_explanation_is_read_by_the_line_and_at_the_kiosk_its_first() {
+fn an_explanation_keeps_its_lines_and_the_kiosk_shows_the_first() {
     let server = TestServer::start();
     let first = "delay=\"soon\" is not understood.";
     let mut browser = open(&server, "?url=/ws?delay=soon");
-    browser.wait_for_text("The server is there, but answers with 400.");
+    browser.wait_for_text("The server is reachable, but answers with 400.");
     for (width, height) in [(320, 568), (1000, 640)] {
         browser.resize(width, height);
         assert!(browser.text("#notice-answer strong").starts_with(first));
         let answer = browser.text("#notice-answer");
         for line in ["What arrived:", "  GET /ws?delay=soon HTTP/1.1", "The fix:"] {
-            assert!(answer.lines().any(|found| found == line), "{line} is no line of {answer}");
+            assert!(answer.lines().any(|found| found == line), "no line {line:?} in {answer}");
         }
         let height = browser.eval("document.querySelector('#notice-answer').clientHeight");
         assert!((40..=160).contains(&height.as_i64().unwrap()), "{height} pixels");
@@ -81,14 +80,14 @@ fn an_explanation_is_read_by_the_line_and_at_the_kiosk_its_first() {
         "(([box, send]) => box.bottom <= send.top && send.bottom <= innerHeight)\
          (['#message', '#send'].map(id => document.querySelector(id).getBoundingClientRect()))",
     );
-    assert_eq!(apart, true, "it leaves no room for the message");
+    assert_eq!(apart, true, "the explanation covers the message box");
     let shown = browser.eval("document.body.innerText");
     assert!(!shown.as_str().unwrap().contains("What arrived"), "{shown}");
 }
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn another_origin_and_what_is_no_address() {
+fn other_origins_and_invalid_addresses_are_explained() {
     let server = TestServer::start();
     let mut browser = open(&server, "");
     wait_for_state(&mut browser, "OPEN");
@@ -99,7 +98,7 @@ fn another_origin_and_what_is_no_address() {
 
     browser.replace("combobox", "Address", "ftp://example.org/");
     browser.press("Enter", 13);
-    browser.wait_for_text("This cannot be opened.");
+    browser.wait_for_text("Cannot connect.");
     wait_for_state(&mut browser, "CLOSED");
 }
 
@@ -115,7 +114,7 @@ fn offline_is_shown() {
     browser.wait("document.querySelector('#notice').hidden");
 }
 
-/// A proxy that lets upgrades through, and writes a Host of its own for `page.localhost`.
+/// Starts a proxy that forwards upgrades, and replaces the Host `page.localhost` by its own.
 fn proxy_with_its_own_host(server: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -130,7 +129,7 @@ fn proxy_with_its_own_host(server: SocketAddr) -> SocketAddr {
     address
 }
 
-/// A browser writes a request head at once.
+/// Forwards requests with the Host replaced; a browser writes each request head in one piece.
 fn forward(mut browser: &TcpStream, mut server: &TcpStream) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {

@@ -1,4 +1,4 @@
-//! The page's files over HTTP: compressed, not sent twice, and strict.
+//! The page's files over HTTP: compression, revalidation, and the fields that restrict the page.
 
 use std::fs;
 use std::io::Read;
@@ -10,7 +10,7 @@ use crate::support::server::TestServer;
 const PATHS: [&str; 4] = ["/", "/client.js", "/style.css", "/favicon.svg"];
 
 #[test]
-fn gzip_is_the_same_file_in_fewer_bytes() {
+fn gzipped_files_equal_the_plain_ones_and_stay_small() {
     let server = TestServer::start();
     let mut raw = server.raw();
     let (mut whole, mut total) = (0, 0);
@@ -37,22 +37,22 @@ fn gzip_is_the_same_file_in_fewer_bytes() {
 }
 
 #[test]
-fn what_a_browser_has_is_not_sent_again() {
+fn a_current_entity_tag_is_answered_with_304() {
     let server = TestServer::start();
     let mut raw = server.raw();
     for path in PATHS {
         for encoding in ["gzip", "identity"] {
-            let mut ask = |tag: &str| {
+            let mut get = |tag: &str| {
                 raw.send(format!(
                     "GET {path} HTTP/1.1\r\nHost: h\r\nAccept-Encoding: {encoding}\r\nIf-None-Match: {tag}\r\n\r\n"
                 ))
                 .response_to_head()
             };
-            let known = ask("*");
-            assert_eq!(known.status, 304, "{path}");
-            let tag = known.get("ETag").unwrap();
-            assert_eq!(ask(tag).status, 304, "{path}");
-            assert!(known.get("Content-Security-Policy").is_some(), "{path}");
+            let current = get("*");
+            assert_eq!(current.status, 304, "{path}");
+            let tag = current.get("ETag").unwrap();
+            assert_eq!(get(tag).status, 304, "{path}");
+            assert!(current.get("Content-Security-Policy").is_some(), "{path}");
         }
         let changed = format!("GET {path} HTTP/1.1\r\nHost: h\r\nIf-None-Match: \"old\"\r\n\r\n");
         assert_eq!(raw.send(changed).response().status, 200, "{path}");
@@ -60,7 +60,7 @@ fn what_a_browser_has_is_not_sent_again() {
 }
 
 #[test]
-fn the_rules_of_the_page_are_strict() {
+fn the_page_has_strict_security_fields() {
     let server = TestServer::start();
     let mut raw = server.raw();
     for path in PATHS {
@@ -77,7 +77,7 @@ fn the_rules_of_the_page_are_strict() {
 }
 
 #[test]
-fn a_page_of_ones_own_is_revalidated_and_has_no_policy_of_ours() {
+fn a_custom_page_is_revalidated_and_has_no_content_security_policy() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("index.html");
     fs::write(&file, "one").unwrap();

@@ -1,4 +1,4 @@
-//! The history: what is kept, what is shown, and that much of it does not hurt.
+//! The history: its limits, the views of a message, saving, and speed under a flood.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -12,11 +12,11 @@ use crate::support::server::TestServer;
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn a_hundred_thousand_messages_do_not_freeze_it() {
+fn a_hundred_thousand_messages_do_not_freeze_the_page() {
     let server = TestServer::start();
     let mut browser = open(&server, "?url=/echo");
     wait_for_state(&mut browser, "OPEN");
-    browser.call("Network.disable", &json!({})); // or each frame would be reported here
+    browser.call("Network.disable", &json!({})); // else it reports each frame
     browser.eval(
         "window.drawn = 0; window.rows = 0; \
          (function look() { drawn += 1; requestAnimationFrame(look); })(); \
@@ -31,13 +31,13 @@ fn a_hundred_thousand_messages_do_not_freeze_it() {
 
     assert_eq!(browser.text("#sent"), "100,000");
     assert_eq!(browser.eval("document.querySelectorAll('#history li').length"), 1000);
-    // One for each direction, and the opening.
-    assert_eq!(browser.text("#dropped"), "199,001 older dropped");
-    // It went on drawing, and each time made only the rows that are kept; most never were one.
+    // One entry for each direction of each message, and the opening.
+    assert_eq!(browser.text("#dropped"), "199,001 older entries dropped");
+    // The page kept rendering, and created rows only for the entries that remained; most had none.
     let count = |browser: &mut Browser, name| browser.eval(name).as_u64().unwrap();
     let (drawn, rows) = (count(&mut browser, "drawn"), count(&mut browser, "rows"));
-    assert!(drawn > 10, "it was drawn {drawn} times");
-    assert!(rows <= drawn * 1000 && rows < 200_001, "{rows} rows for {drawn} drawings");
+    assert!(drawn > 10, "{drawn} frames were drawn");
+    assert!(rows <= drawn * 1000 && rows < 200_001, "{rows} rows in {drawn} frames");
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
@@ -49,7 +49,7 @@ fn a_message_is_shown_as_json_and_as_hex_on_demand() {
     wait_for_row(&mut browser, "received", "{\"a\":[1]}");
     browser.eval("document.querySelector('#history [data-from=received]').click()");
     browser.click("button", "JSON");
-    browser.wait("document.querySelector('[data-from=received] .what').textContent === '{\\n  \"a\": [\\n    1\\n  ]\\n}'");
+    browser.wait("document.querySelector('[data-from=received] .content').textContent === '{\\n  \"a\": [\\n    1\\n  ]\\n}'");
     browser.click("button", "Hex");
     wait_for_row(&mut browser, "received", "0000  7b 22 61 22 3a 5b 31 5d  {\"a\":[1]");
     browser.click("button", "Hex");
@@ -58,7 +58,7 @@ fn a_message_is_shown_as_json_and_as_hex_on_demand() {
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn the_newest_is_in_view_unless_the_reader_looks_back() {
+fn the_newest_row_stays_in_view_unless_scrolled_back() {
     let server = TestServer::start();
     let mut browser = open(&server, "?url=/echo");
     wait_for_state(&mut browser, "OPEN");
@@ -83,7 +83,7 @@ fn the_newest_is_in_view_unless_the_reader_looks_back() {
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn it_is_saved_as_json_lines_and_cleared() {
+fn the_history_is_saved_as_json_lines_and_cleared() {
     let server = TestServer::start();
     let mut browser = open(&server, "?url=/echo&send=one");
     wait_for_row(&mut browser, "received", "one");
@@ -92,11 +92,12 @@ fn it_is_saved_as_json_lines_and_cleared() {
     browser.call("Page.setDownloadBehavior", &params);
     browser.click("button", "Save");
     let deadline = Instant::now() + TIMEOUT;
-    // The browser keeps the name with an empty file, and puts the complete one in its place.
+    // The browser reserves the name with an empty file, which it replaces by the complete one.
     let saved = loop {
         let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
-        let named = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "jsonl");
-        let text = files.into_iter().find(named).map(std::fs::read_to_string);
+        let is_saved =
+            |path: &PathBuf| path.extension().is_some_and(|extension| extension == "jsonl");
+        let text = files.into_iter().find(is_saved).map(std::fs::read_to_string);
         if let Some(Ok(text)) = text
             && !text.is_empty()
         {
@@ -106,10 +107,10 @@ fn it_is_saved_as_json_lines_and_cleared() {
         browser.eval("new Promise(done => setTimeout(done, 20))");
     };
     let lines: Vec<Value> = saved.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let said = |line: &Value| (line["from"].clone(), line["text"].clone(), line["size"].clone());
+    let fields = |line: &Value| (line["from"].clone(), line["text"].clone(), line["size"].clone());
     assert_eq!(lines.len(), 3, "{saved}");
-    assert_eq!(said(&lines[1]), (json!("sent"), json!("one"), json!(3)));
-    assert_eq!(said(&lines[2]), (json!("received"), json!("one"), json!(3)));
+    assert_eq!(fields(&lines[1]), (json!("sent"), json!("one"), json!(3)));
+    assert_eq!(fields(&lines[2]), (json!("received"), json!("one"), json!(3)));
 
     browser.click("button", "Clear");
     browser.wait("document.querySelectorAll('#history li').length === 0");

@@ -1,14 +1,15 @@
-//! `?kiosk`: nobody is there to press Connect.
+//! `?kiosk`: the page reconnects and resends by itself.
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 
-use super::{open, typed, wait_for_state};
+use super::{message_text, open, wait_for_state};
 use crate::support::browser::{Browser, executable};
 use crate::support::server::TestServer;
 
-/// A loopback address of the test's own, where one may be had: a server that comes back is to find
-/// its port, which on 127.0.0.1 another test could have been given meanwhile.
+/// Returns a loopback address for one test: a server that restarts needs its port again, which on
+/// 127.0.0.1 another test could have taken in the meantime. Other systems have no further
+/// loopback address.
 fn own_address(number: u8) -> SocketAddr {
     let last = if cfg!(target_os = "linux") { [number, 1] } else { [0, 1] };
     ([127, 0, last[0], last[1]], 0).into()
@@ -17,7 +18,7 @@ fn own_address(number: u8) -> SocketAddr {
 const ATTEMPT: &str =
     "+(document.querySelector('#state-detail').innerText.match(/Attempt (\\d+) in/)?.[1] ?? 0)";
 
-/// Number and delay in seconds of `… Attempt 3 in 1.4 s.`
+/// Parses the number and the delay in seconds of `… Attempt 3 in 1.4 s.`
 fn shown_attempt(detail: &str) -> (i32, f64) {
     let (_, attempt) = detail.split_once("Attempt ").unwrap();
     let (number, delay) = attempt.split_once(" in ").unwrap();
@@ -41,15 +42,15 @@ fn it_reconnects_and_sends_what_was_kept() {
     browser.fill("Message", "kept");
     browser.click("button", "Send");
     browser.wait_for_text("The underlying connection is closed.");
-    assert_eq!(typed(&mut browser), "kept");
+    assert_eq!(message_text(&mut browser), "kept");
     browser.wait("document.querySelector('#state-detail').innerText.includes('The server cannot be reached.')");
     browser.wait(&format!("{ATTEMPT} >= 3"));
 
     let _back = TestServer::at(address);
     browser.wait("document.querySelector('#last-text').innerText.startsWith('You sent: kept at ')");
     wait_for_state(&mut browser, "OPEN");
-    assert_eq!(typed(&mut browser), "");
-    assert_eq!(browser.text("#said"), "");
+    assert_eq!(message_text(&mut browser), "");
+    assert_eq!(browser.text("#status"), "");
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
@@ -60,7 +61,7 @@ fn a_text_whose_reply_was_lost_is_sent_again() {
     let address = listener.local_addr().unwrap();
     let server = TestServer::start();
     let mut browser = open(&server, &format!("?kiosk&url=ws://{address}/ws"));
-    // Another server than the page's, so it is opened on demand.
+    // The page does not connect to another server by itself.
     browser.eval("document.querySelector('#connect').requestSubmit()");
     let mut silent = tungstenite::accept(listener.accept().unwrap().0).unwrap();
     wait_for_state(&mut browser, "OPEN");
@@ -73,7 +74,7 @@ fn a_text_whose_reply_was_lost_is_sent_again() {
         config.allow_origin = vec!["*".to_owned()];
     });
     browser.wait("document.querySelector('#last-text').innerText.startsWith('You sent: lost at ')");
-    assert_eq!(typed(&mut browser), "");
+    assert_eq!(message_text(&mut browser), "");
 }
 
 #[test]
@@ -83,7 +84,7 @@ fn it_waits_longer_each_time_and_wakes_at_once() {
     let mut browser = open(&server, "?kiosk");
     wait_for_state(&mut browser, "OPEN");
     drop(server);
-    // The delays as they are shown: each is half to all of 0.5, 1, 2 and 4 seconds.
+    // Each delay shown is between half and all of 0.5, 1, 2 and 4 seconds.
     for attempt in 1..=4 {
         browser.wait(&format!("{ATTEMPT} >= {attempt}"));
         let detail = browser.text("#state-detail");
@@ -91,18 +92,18 @@ fn it_waits_longer_each_time_and_wakes_at_once() {
         let longest = 0.25 * 2_f64.powi(attempt);
         assert!(delay >= longest / 2.0 - 0.05 && delay <= longest + 0.05, "{detail}");
     }
-    // The next attempt is two seconds away at least.
+    // Without the event, the next attempt would be at least two seconds away.
     let took = browser.eval(&format!(
         "new Promise(done => {{ const start = performance.now(); \
          dispatchEvent(new Event('visibilitychange')); \
          (function look() {{ {ATTEMPT} >= 5 ? done(performance.now() - start) : setTimeout(look, 5) }})() }})"
     ));
-    assert!(took.as_f64().unwrap() < 1500.0, "awake after {took} ms");
+    assert!(took.as_f64().unwrap() < 1500.0, "retried after {took} ms");
 }
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn a_page_from_the_cache_finds_the_server_when_it_starts() {
+fn a_cached_page_connects_once_the_server_starts() {
     let server = TestServer::at(own_address(13));
     let address = server.address;
     let mut browser = open(&server, "?kiosk");
@@ -139,7 +140,7 @@ fn nothing_scrolls_and_everything_can_be_hit() {
     }
 }
 
-/// Runs a command with a runtime directory, where nothing but /run and shared memory can be written to.
+/// Runs a command with a runtime directory; only /run and shared memory are writable.
 const ON_A_READ_ONLY_ROOT: &str = r#"
     mount --make-rprivate / && mount -t tmpfs none /run && mkdir "/run/$0" || exit
     mount -o remount,bind,ro /
@@ -147,7 +148,7 @@ const ON_A_READ_ONLY_ROOT: &str = r#"
     exec "$@"
 "#;
 
-/// The sample unit's Chromium, without its compositor, with the page at this address.
+/// Returns the sample unit's Chromium command without its compositor, with the page at `address`.
 fn unit_chromium(address: SocketAddr) -> Command {
     let unit = include_str!("../../scripts/systemd/wsecho-kiosk.service");
     let value = |name: &str| unit.lines().find_map(|line| line.strip_prefix(name)).unwrap();

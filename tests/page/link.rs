@@ -1,4 +1,4 @@
-//! A link says where to connect and what to send, and the address bar is such a link.
+//! Links: the query names the address and the messages to send, and the address bar is kept as one.
 
 use super::{open, wait_for_row};
 use crate::support::server::TestServer;
@@ -24,7 +24,7 @@ fn a_link_connects_and_sends_and_the_address_bar_follows() {
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn a_link_alone_does_not_talk_to_another_server() {
+fn a_link_does_not_connect_to_another_server_by_itself() {
     let server = TestServer::start();
     let other = format!("ws://localhost:{}/echo", server.address.port());
     let mut browser = open(&server, &format!("?url={other}&send=asked"));

@@ -1,4 +1,4 @@
-//! What everybody must be able to do: see it, reach it, and trust that it stays at home.
+//! Accessibility, layout, keyboard navigation, and that no request leaves the page's origin.
 
 use serde_json::{Value, json};
 
@@ -6,18 +6,18 @@ use super::{open, wait_for_row, wait_for_state};
 use crate::support::browser::Browser;
 use crate::support::server::TestServer;
 
-/// Opens the list of orders; the kiosk has it, too, but does not show it.
-fn list_orders(browser: &mut Browser) {
-    browser.eval("document.querySelector('#orders').open = true");
-    browser.wait("document.querySelector('#order-list').children.length > 0");
+/// Opens the list of faults, which the kiosk contains, too, but hides.
+fn list_faults(browser: &mut Browser) {
+    browser.eval("document.querySelector('#faults').open = true");
+    browser.wait("document.querySelector('#fault-list').children.length > 0");
 }
 
-/// The rules of axe-core that the page breaks, with the elements that break them.
+/// Returns the rules of axe-core that the page violates, with the elements concerned.
 fn violations(browser: &mut Browser) -> Vec<String> {
     let path =
         std::env::var("WSECHO_AXE").expect("WSECHO_AXE is not set; scripts/tool axe prints it");
     let axe = std::fs::read_to_string(path).unwrap();
-    // Through the DevTools protocol, which the page's own policy does not concern.
+    // The page's Content-Security-Policy does not apply to the DevTools protocol.
     browser.call("Runtime.evaluate", &json!({"expression": axe}));
     let found = browser.eval(
         "axe.run().then(({violations}) => violations.map(v => \
@@ -34,7 +34,7 @@ fn axe_finds_no_violation() {
     let mut browser = open(&server, "?url=/echo&send={\"a\":1}");
     wait_for_row(&mut browser, "received", "{\"a\":1}");
     browser.eval("document.querySelector('#history [data-from=received]').click()");
-    list_orders(&mut browser);
+    list_faults(&mut browser);
     for scheme in ["light", "dark"] {
         browser.prefer(scheme);
         assert_eq!(violations(&mut browser), Vec::<String>::new(), "open, {scheme}");
@@ -80,8 +80,8 @@ fn nothing_is_wider_than_the_window() {
     ] {
         let mut browser = open(&server, &query);
         browser.wait(shown);
-        list_orders(&mut browser);
-        // The smallest phone, a common one, 200 % zoom of a small window, a desktop.
+        list_faults(&mut browser);
+        // A small phone, a common one, a small window at 200 % zoom, a desktop.
         for (width, height) in [(320, 568), (390, 844), (500, 320), (1280, 800)] {
             browser.resize(width, height);
             let wider = browser.eval(
@@ -100,7 +100,7 @@ fn nothing_is_wider_than_the_window() {
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn no_request_leaves_the_origin_and_no_rule_is_broken() {
+fn no_request_leaves_the_origin_and_no_policy_is_violated() {
     let server = TestServer::start();
     let mut browser = open(&server, "?url=/nothing&send=x");
     browser.wait_for_text("has nothing at this path");
@@ -116,10 +116,10 @@ fn no_request_leaves_the_origin_and_no_rule_is_broken() {
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
-/// What has the focus, by its id or the name of its element.
-fn tabbed(browser: &mut Browser) -> String {
-    let focused = browser.eval("document.activeElement.id || document.activeElement.localName");
-    focused.as_str().unwrap().to_owned()
+/// Returns the id of the focused element, or its name if it has none.
+fn focused(browser: &mut Browser) -> String {
+    let element = browser.eval("document.activeElement.id || document.activeElement.localName");
+    element.as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn every_control_is_reached_by_the_tab_key() {
     let mut reached = Vec::new();
     for _ in 0..22 {
         browser.press("Tab", 9);
-        reached.push(tabbed(&mut browser));
+        reached.push(focused(&mut browser));
     }
     for id in [
         "as-echo",
@@ -154,7 +154,7 @@ fn every_control_is_reached_by_the_tab_key() {
     ] {
         assert!(reached.iter().any(|found| found == id), "{id} is not among {reached:?}");
     }
-    // In the history the arrow keys lead from message to message, and Tab to what can be done.
+    // In the history, the arrow keys move between messages, and Tab moves to a message's tools.
     browser.eval("document.querySelector('#history').focus()");
     browser.press("ArrowUp", 38);
     assert_eq!(browser.eval("document.activeElement.dataset.from"), "received");
@@ -165,10 +165,10 @@ fn every_control_is_reached_by_the_tab_key() {
     let mut reached = Vec::new();
     for _ in 0..8 {
         browser.press("Tab", 9);
-        reached.push(tabbed(&mut browser));
+        reached.push(focused(&mut browser));
     }
     let expected = ["address", "subprotocols", "room", "name", "open", "stop", "save", "clear"];
     assert_eq!(reached, expected);
     browser.press("Tab", 9);
-    assert_eq!(tabbed(&mut browser), "member-list");
+    assert_eq!(focused(&mut browser), "member-list");
 }

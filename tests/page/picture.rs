@@ -1,5 +1,5 @@
-//! The picture in the README; `scripts/screenshot` takes it here, where the driver can wait until
-//! the page has something to show.
+//! The screenshot in the README. `scripts/screenshot` runs this test, as the browser driver can
+//! wait until the page shows all messages.
 
 use super::open;
 use crate::support::server::TestServer;
@@ -14,7 +14,7 @@ fn a_link_is_all_that_a_picture_takes() {
     let query = std::env::var("WSECHO_PICTURE_QUERY").unwrap_or_else(|_| SAMPLE.to_owned());
     let mut browser = open(&server, &query);
     browser.resize(1000, 640);
-    // Counted here, as the address bar follows what happens and forgets the texts of the link.
+    // Counted in the query, as the page replaces the texts in the address bar by the last one.
     let texts = query.matches("send=").count();
     browser.wait(&format!(
         "document.documentElement.dataset.state === 'OPEN' \
