@@ -108,7 +108,7 @@ pub(crate) fn describe<'a>(
     }
 }
 
-/// The answer over HTTP: in lines, or in one for who asks with `?compact`.
+/// The answer over HTTP.
 #[inline(never)]
 pub(crate) fn answer(
     head: &Head,
@@ -116,8 +116,7 @@ pub(crate) fn answer(
     local: Option<Address>,
     tls: Option<&tls::TlsSession>,
 ) -> Response {
-    let compact = head.query.split('&').any(|parameter| parameter == "compact");
-    Response::json(200, &describe(head, client, local, tls, None), !compact)
+    Response::json(200, &describe(head, client, local, tls, None), true)
         .with("Cross-Origin-Resource-Policy", "same-origin")
 }
 
