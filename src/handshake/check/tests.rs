@@ -254,7 +254,7 @@ fn an_upgrade_where_no_websocket_is() {
 #[test]
 fn a_request_with_an_uncertain_end_is_not_looked_at_any_further() {
     for (fields, status, problem) in [
-        ("Content-Length: 5", 413, "has a body"),
+        ("Content-Length: 5", 413, "have a body"),
         ("Content-Length: 5\nTransfer-Encoding: chunked", 400, "not allowed"),
         ("Host: h", 400, "more than one Host"),
     ] {
