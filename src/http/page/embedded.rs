@@ -20,12 +20,9 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
     img-src 'self' data:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// Everything that asks for a permission is closed, but to copy a message.
-const PERMISSIONS_POLICY: &str = "accelerometer=(), autoplay=(), camera=(), \
-    clipboard-read=(), clipboard-write=(self), display-capture=(), encrypted-media=(), \
-    fullscreen=(), geolocation=(), gyroscope=(), hid=(), idle-detection=(), local-fonts=(), \
-    magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), \
-    publickey-credentials-get=(), screen-wake-lock=(), serial=(), usb=(), xr-spatial-tracking=()";
+/// A hijacked page must not be able to ask a visitor for these powerful features. The page itself
+/// needs only `clipboard-write`, to copy a message, which is allowed to it by default.
+const PERMISSIONS_POLICY: &str = "camera=(), microphone=(), geolocation=(), clipboard-read=()";
 
 /// Browsers revalidate these files on every load, mostly answered with 304. The files belong
 /// together: after an update of the server, a new page must not load an old script from a cache.
