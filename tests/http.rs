@@ -102,8 +102,8 @@ What arrived:
   X-Forwarded-For: 10.0.0.1
 
 The usual cause:
-  Upgrade and Connection are for one hop only, so a proxy removes them unless it is told
-  to send them on. Without a proxy: a client that writes its handshake by hand.
+  Upgrade and Connection are hop-by-hop fields, so a proxy removes them unless it is set to
+  forward upgrades. Without a proxy: a client with a handwritten handshake.
 
 The fix:
   nginx, beside proxy_pass:
