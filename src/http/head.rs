@@ -111,11 +111,11 @@ impl Head {
                 return Ok(head);
             }
             seen = buffer.len();
-            let room = limits.max_head_size.saturating_sub(seen);
-            if room == 0 {
+            let free = limits.max_head_size.saturating_sub(seen);
+            if free == 0 {
                 return Err(HeadError::TooLarge);
             }
-            match fill(stream, buffer, room) {
+            match fill(stream, buffer, free) {
                 Ok(0) => return Err(HeadError::Left),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -127,11 +127,11 @@ impl Head {
     }
 }
 
-/// Appends the result of one read, `room` bytes at most, to `buffer`. It reads into the heap: pages
+/// Appends the result of one read, `max` bytes at most, to `buffer`. It reads into the heap: pages
 /// of the stack that a handshake has touched stay resident during the session.
-pub(crate) fn fill(stream: &mut impl Read, buffer: &mut Vec<u8>, room: usize) -> io::Result<usize> {
+pub(crate) fn fill(stream: &mut impl Read, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
     let filled = buffer.len();
-    buffer.resize(filled + room.min(HEAD_READ), 0);
+    buffer.resize(filled + max.min(HEAD_READ), 0);
     let read = stream.read(&mut buffer[filled..]);
     buffer.truncate(filled + read.as_ref().unwrap_or(&0));
     read

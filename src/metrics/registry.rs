@@ -175,10 +175,10 @@ impl Registration {
             answered,
             round_trip: AtomicU64::new(0),
         });
-        let mut state = registry.lock();
-        state.opened += 1;
-        state.open.insert(number, Arc::clone(&stats));
-        drop(state);
+        let mut locked = registry.lock();
+        locked.opened += 1;
+        locked.open.insert(number, Arc::clone(&stats));
+        drop(locked);
         Registration { registry: Arc::clone(registry), stats, end: PANIC }
     }
 

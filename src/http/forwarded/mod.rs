@@ -26,13 +26,13 @@ pub(crate) struct Client {
     pub(crate) address: Host,
     /// The client's port, if known.
     pub(crate) port: Option<u16>,
-    /// Where the address comes from.
+    /// The source of the address.
     pub(crate) source: Source,
     /// Why forwarded addresses in the request were ignored.
     pub(crate) remarks: Vec<Remark>,
 }
 
-/// Where a client's address comes from.
+/// The source of a client's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
     Connection,

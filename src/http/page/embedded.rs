@@ -109,7 +109,7 @@ impl Asset {
 /// Compresses at the first request, which takes milliseconds and spares a build script.
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("a Vec takes every byte")
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("writing to a Vec cannot fail")
 }
 
 /// An entity tag from a hash of the content. std's hasher with its fixed keys is enough: the bytes
