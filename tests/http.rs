@@ -102,8 +102,8 @@ What arrived:
   X-Forwarded-For: 10.0.0.1
 
 The usual cause:
-  Upgrade and Connection are for one hop only, so a proxy removes them unless it is told
-  to send them on. Without a proxy: a client that writes its handshake by hand.
+  Upgrade and Connection are hop-by-hop fields, so a proxy removes them unless it is set to
+  forward upgrades. Without a proxy: a client with a handwritten handshake.
 
 The fix:
   nginx, beside proxy_pass:
@@ -200,7 +200,7 @@ fn info_is_what_the_server_saw() {
     let server = TestServer::start();
     let mut raw = server.raw();
     let peer = raw.0.get_ref().local_addr().unwrap();
-    let request = "GET /info?compact&x=%20 HTTP/1.0\r\nhOST: h\r\nX-B: 2\r\nX-A: \"1\"\r\n\
+    let request = "GET /info?x=%20 HTTP/1.0\r\nhOST: h\r\nX-B: 2\r\nX-A: \"1\"\r\n\
         X-B:  \t1 \r\nCookie: a=b\r\nSec-WebSocket-Protocol: soap, wamp\r\n\
         Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
     let response = raw.send(request).response();
@@ -209,11 +209,10 @@ fn info_is_what_the_server_saw() {
     // A page of another origin is not to see it.
     assert_eq!(response.get("Access-Control-Allow-Origin"), None);
     assert_eq!(response.get("Cross-Origin-Resource-Policy"), Some("same-origin"));
-    assert_eq!(response.body.lines().count(), 1, "{}", response.body);
     let expected = json!({
         "server": {"name": "wsecho", "version": env!("CARGO_PKG_VERSION")},
         "session": null,
-        "request_line": "GET /info?compact&x=%20 HTTP/1.0",
+        "request_line": "GET /info?x=%20 HTTP/1.0",
         "http_version": "HTTP/1.0",
         "headers": [
             ["hOST", "h"],
@@ -245,12 +244,11 @@ fn info_is_what_the_server_saw() {
 }
 
 #[test]
-fn info_is_for_reading_unless_it_is_asked_for_in_one_line() {
+fn info_is_indented_json() {
     let server = TestServer::start();
     let body = server.raw().get("/info").body;
     assert!(body.starts_with("{\n  \"server\": {\n    \"name\": \"wsecho\""), "{body}");
     assert!(body.ends_with("}\n"), "{body}");
-    assert_eq!(server.raw().get("/info?compact").body.lines().count(), 1);
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn a_build_without_tls_says_so() {
 fn bad_usage_names_the_place() {
     for (arguments, expected) in [
         (&["--listen", "8080"][..], "127.0.0.1:8080"),
-        (&["--listen", "example.com:80"], "an IP and a port"),
+        (&["--listen", "example.com:80"], "an IP address and a port"),
         (&["--reply", "{massage}"], "{massage}"),
         (&["--time-format", "[hour]:[minuet]"], "byte index 8"),
         (&["--max-message-size", "1 parsec"], "--max-message-size"),

@@ -51,7 +51,7 @@ fn while_it_stops_health_and_upgrades_are_refused_with_503() {
     assert_eq!((health.status, health.get("Connection")), (503, Some("close")));
     let ready = server.raw().get("/readyz");
     assert_eq!((ready.status, ready.get("Retry-After")), (503, Some("5")));
-    assert!(ready.body.starts_with("Not now: the server is shutting down"), "{}", ready.body);
+    assert!(ready.body.starts_with("Unavailable: the server is shutting down"), "{}", ready.body);
     let upgrade = server.raw().send(crate::support::client::handshake("/echo")).response();
     assert_eq!(upgrade.status, 503);
     assert!(upgrade.get("Retry-After").is_some());

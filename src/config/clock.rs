@@ -1,9 +1,7 @@
-//! The time in the tutorial's reply.
+//! Formats the time in the tutorial's reply, in local time or UTC. The caller passes the time.
 //!
-//! What it is: from an instant to the text that a person reads on a clock, in local time or UTC.
-//! What it is not: a source of the current time; whoever asks brings the instant.
-//! Invariant: the offset is looked up for the instant that is shown, so that daylight saving is
-//! right on both sides of a change.
+//! **Invariant:** The UTC offset is looked up for the time that is shown, so that it is right
+//! before and after a change of daylight saving.
 
 use std::num::NonZeroU8;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -22,21 +20,22 @@ pub const LONG_TIME: &str = "[hour repr:12 padding:none]:[minute]:[second] [peri
 pub struct Clock {
     format: OwnedFormatItem,
     offset_at: fn(OffsetDateTime) -> UtcOffset,
-    /// Not so with fractions of a second in the format.
+    /// False if the format shows fractions of a second.
     steady: bool,
 }
 
 impl Clock {
-    /// Local time; UTC where the machine does not say what local is.
+    /// A clock in local time, or in UTC if the local offset cannot be determined.
     ///
     /// # Errors
-    /// `format` is no [format description](https://time-rs.github.io/book/api/format-description.html);
-    /// the error names the place.
+    /// `format` is not a
+    /// [format description](https://time-rs.github.io/book/api/format-description.html). The error
+    /// names the position of the mistake.
     pub fn local(format: &str) -> Result<Clock, InvalidFormatDescription> {
         Clock::with_offset(format, |at| UtcOffset::local_offset_at(at).unwrap_or(UtcOffset::UTC))
     }
 
-    /// UTC.
+    /// A clock in UTC.
     ///
     /// # Errors
     /// As [`Clock::local`].
@@ -44,7 +43,7 @@ impl Clock {
         Clock::with_offset(format, |_| UtcOffset::UTC)
     }
 
-    /// A zone of the caller's own: from an instant to the offset in force then.
+    /// A clock in any time zone: `offset_at` returns the UTC offset in force at a time.
     ///
     /// # Errors
     /// As [`Clock::local`].
@@ -59,16 +58,16 @@ impl Clock {
         Ok(clock)
     }
 
-    /// Whether the text stays the same for a whole second.
+    /// Whether the text stays the same during a whole second.
     pub(crate) fn is_steady(&self) -> bool {
         self.steady
     }
 
-    /// `now` as this clock shows it.
+    /// Formats `now`.
     pub fn text_at(&self, now: SystemTime) -> String {
         let utc = OffsetDateTime::from(now);
         let local = utc.to_offset((self.offset_at)(utc));
-        // A date and time with an offset has every component a description can name.
+        // A date and time with an offset has every component that a description can name.
         local.format(&self.format).unwrap_or_default()
     }
 }
@@ -84,9 +83,9 @@ const MILLISECONDS: EncodedConfig = iso8601::Config::DEFAULT
     .set_time_precision(TimePrecision::Second { decimal_digits: NonZeroU8::new(3) })
     .encode();
 
-/// A time as programs read it: ISO 8601, UTC, in milliseconds.
+/// Formats a time for programs: ISO 8601, UTC, with milliseconds.
 pub fn timestamp(now: SystemTime) -> String {
-    // Every time that a SystemTime can hold has a year that can be written.
+    // The year of every SystemTime can be formatted.
     OffsetDateTime::from(now).format(&Iso8601::<MILLISECONDS>).unwrap_or_default()
 }
 
@@ -96,7 +95,7 @@ mod tests {
     use time::macros::datetime;
 
     #[test]
-    fn the_long_time_pattern() {
+    fn long_time_matches_dotnet() {
         let clock = Clock::utc(LONG_TIME).unwrap();
         for (at, expected) in [
             (datetime!(2026-03-01 00:00:00 UTC), "12:00:00 AM"),
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daylight_saving_change_is_seen_at_the_second_it_happens() {
+    fn daylight_saving_changes_at_the_exact_second() {
         let clock = Clock::with_offset(LONG_TIME, new_york).unwrap();
         for (at, expected) in [
             (datetime!(2026-03-08 06:59:59 UTC), "1:59:59 AM"),
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_format_names_the_place() {
+    fn an_invalid_format_names_the_position() {
         let error = Clock::utc("[hour]:[minuet]").unwrap_err().to_string();
         assert!(error.contains("minuet") && error.contains("byte index 8"), "{error}");
     }

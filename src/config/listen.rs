@@ -1,6 +1,4 @@
-//! Where to listen.
-//!
-//! What it is: an address, or a path, as it is typed. What it is not: a listener; `net` makes it.
+//! The address of a listener, as given on the command line.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -9,10 +7,10 @@ use std::str::FromStr;
 
 use super::DEFAULT_PORT;
 
-/// Where to listen: `127.0.0.1:8080`, `[::1]:8080`, `unix:/run/wsecho.sock`, or that with
-/// `,mode=0660`.
+/// An address to listen on: `127.0.0.1:8080`, `[::1]:8080`, `unix:/run/wsecho.sock` or
+/// `unix:/run/wsecho.sock,mode=0660`.
 ///
-/// Names are not looked up, which a static binary cannot do; `localhost` is 127.0.0.1.
+/// Host names are not resolved, as a static binary cannot do that; `localhost` is 127.0.0.1.
 ///
 /// ```
 /// use wsecho::Listen;
@@ -25,19 +23,20 @@ use super::DEFAULT_PORT;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {
-    /// An IP address and a port; port 0 takes any free one.
+    /// An IP address and a port; port 0 selects a free one.
     Tcp(SocketAddr),
-    /// A path in the file system.
+    /// A Unix domain socket.
     Unix {
-        /// Where a dead process has left its socket, it is replaced; removed at the end.
+        /// A stale socket of a dead process at this path is replaced; the socket is removed at
+        /// shutdown.
         path: PathBuf,
-        /// Its permission bits: who may write to it may connect. None: as the process's umask
-        /// leaves them.
+        /// The permission bits of the socket: processes that may write to it may connect. `None`:
+        /// the process's umask applies.
         mode: Option<u32>,
     },
 }
 
-/// Not a [`Listen`]; says what would be one.
+/// The text is not a [`Listen`]; the message gives a valid example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenError(String);
 
@@ -59,19 +58,19 @@ impl FromStr for Listen {
         }
         let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
         local.map(|port| Listen::Tcp((Ipv4Addr::LOCALHOST, port).into())).ok_or_else(|| {
-            ListenError(format!("an address is an IP and a port: {}", example(text)))
+            ListenError(format!("an address is an IP address and a port: {}", example(text)))
         })
     }
 }
 
-/// What follows `unix:`.
+/// Parses the text after `unix:`.
 fn unix_socket(text: &str) -> Result<Listen, ListenError> {
     let (path, mode) = match text.rsplit_once(",mode=") {
         Some((path, mode)) => (path, Some(permissions(mode)?)),
         None => (text, None),
     };
     if path.is_empty() {
-        return Err(ListenError("a Unix socket has a path: unix:/run/wsecho.sock".to_owned()));
+        return Err(ListenError("a Unix socket needs a path: unix:/run/wsecho.sock".to_owned()));
     }
     Ok(Listen::Unix { path: path.into(), mode })
 }
@@ -81,11 +80,11 @@ fn permissions(mode: &str) -> Result<u32, ListenError> {
     const ALL: u32 = 0o777;
     let bits = mode.chars().all(|c| c.is_digit(8)).then(|| u32::from_str_radix(mode, 8).ok());
     bits.flatten().filter(|bits| *bits <= ALL).ok_or_else(|| {
-        ListenError("a mode is in octal, 0777 at most: unix:/run/wsecho.sock,mode=0660".to_owned())
+        ListenError("a mode is octal, 0777 at most: unix:/run/wsecho.sock,mode=0660".to_owned())
     })
 }
 
-/// What may have been meant by `text`.
+/// A valid address that resembles `text`.
 fn example(text: &str) -> String {
     let port = text.strip_prefix(':').unwrap_or(text);
     match (port.parse::<u16>(), text.parse::<IpAddr>()) {
@@ -119,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_typed() {
+    fn listen_addresses_parse_and_display() {
         for (text, shown) in [
             ("0.0.0.0:80", "0.0.0.0:80"),
             ("localhost:0", "127.0.0.1:0"),
@@ -133,9 +132,9 @@ mod tests {
         for (text, why) in [
             ("80", "127.0.0.1:80 for"),
             ("::1", "[::1]:8080"),
-            ("example.com:80", "an IP and a port"),
-            ("unix:", "has a path"),
-            ("unix:,mode=0600", "has a path"),
+            ("example.com:80", "an IP address and a port"),
+            ("unix:", "needs a path"),
+            ("unix:,mode=0600", "needs a path"),
             ("unix:/a,mode=", "octal"),
             ("unix:/a,mode=+600", "octal"),
             ("unix:/a,mode=0888", "octal"),

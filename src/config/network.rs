@@ -1,7 +1,7 @@
-//! Addresses that have their first bits in common, and the peers that have none.
+//! Networks of peers: CIDR blocks, and the peers on Unix sockets, which have no address.
 //!
-//! Invariant: an IPv4 address is the same whether it comes as IPv4 or mapped into IPv6, as it does
-//! on a socket that listens for both.
+//! **Invariant:** An IPv4 address and its IPv4-mapped IPv6 address are treated as equal. A socket
+//! that listens for both families reports the mapped form.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-/// One address, all of a CIDR block, or `unix`: whoever connects on a Unix socket.
+/// One IP address, a CIDR block, or `unix` for all peers on Unix sockets.
 ///
 /// ```
 /// use wsecho::Network;
@@ -29,7 +29,7 @@ enum Kind {
     Unix,
 }
 
-/// Not a [`Network`].
+/// The text is not a [`Network`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkError(());
 
@@ -37,7 +37,7 @@ impl Network {
     /// The peers on Unix sockets.
     pub const UNIX: Network = Network(Kind::Unix);
 
-    /// Whether `ip` is one of its addresses.
+    /// Whether `ip` belongs to the network.
     pub fn contains(&self, ip: IpAddr) -> bool {
         match self.0 {
             Kind::Ip(net) => net.contains(&ip.to_canonical()),
@@ -66,9 +66,9 @@ impl FromStr for Network {
     }
 }
 
-/// The block of IPv4 addresses that `net` maps into IPv6, where it does.
+/// Converts a block of IPv4-mapped IPv6 addresses to IPv4; returns any other block unchanged.
 fn unmapped(net: IpNet) -> IpNet {
-    /// Bits in front of a mapped address.
+    /// The length of the prefix ::ffff:0:0/96 of mapped addresses.
     const MAPPED: u8 = 96;
     let IpNet::V6(v6) = net else { return net };
     let v4 = v6.addr().to_ipv4_mapped();
@@ -87,7 +87,7 @@ impl fmt::Display for Network {
 
 impl fmt::Display for NetworkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a network is an IP, a CIDR block or unix: 127.0.0.1, 10.0.0.0/8, fd00::/8")
+        f.write_str("a network is an IP address, a CIDR block (10.0.0.0/8, fd00::/8) or `unix`")
     }
 }
 
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_network_contains() {
+    fn networks_contain_their_addresses() {
         for (network, inside, outside) in [
             ("127.0.0.1", "127.0.0.1", "127.0.0.2"),
             ("127.0.0.1", "::ffff:127.0.0.1", "::1"),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none() {
+    fn invalid_networks_are_rejected() {
         for text in [
             "",
             "localhost",

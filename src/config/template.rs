@@ -1,7 +1,4 @@
-//! The text of the tutorial's reply.
-//!
-//! What it is: a template that was checked when it was parsed, so that filling it in cannot fail.
-//! What it is not: a template language; there are two places, and braces.
+//! The template of the tutorial's reply. It is checked when it is parsed, so rendering cannot fail.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +6,7 @@ use std::str::FromStr;
 /// The tutorial's reply.
 pub const TUTORIAL_REPLY: &str = "You sent: {message} at {time}";
 
-/// A reply with places for the message and the time.
+/// A reply with the placeholders `{message}` and `{time}`; `{{` and `}}` stand for braces.
 ///
 /// ```
 /// let template: wsecho::Template = "{time}: {message} {{sic}}".parse().unwrap();
@@ -29,12 +26,12 @@ enum Part {
 impl Template {
     /// The reply to `message` at `time`.
     pub fn render(&self, message: &str, time: &str) -> String {
-        let value = |part: &'_ Part| match part {
+        let length = |part: &Part| match part {
             Part::Literal(text) => text.len(),
             Part::Message => message.len(),
             Part::Time => time.len(),
         };
-        let mut reply = String::with_capacity(self.0.iter().map(value).sum());
+        let mut reply = String::with_capacity(self.0.iter().map(length).sum());
         for part in &self.0 {
             reply.push_str(match part {
                 Part::Literal(text) => text,
@@ -68,7 +65,7 @@ impl FromStr for Template {
                 rest = after;
                 continue;
             }
-            let (part, after) = place(rest, position)?;
+            let (part, after) = placeholder(rest, position)?;
             if !literal.is_empty() {
                 parts.push(Part::Literal(std::mem::take(&mut literal)));
             }
@@ -83,8 +80,9 @@ impl FromStr for Template {
     }
 }
 
-/// The place that `rest` starts with, and what follows it. `position` is for the error.
-fn place(rest: &str, position: usize) -> Result<(Part, &str), TemplateError> {
+/// Parses the placeholder at the start of `rest`, and returns it with the text after it. `position`
+/// is the byte index of `rest` in the template, for the error.
+fn placeholder(rest: &str, position: usize) -> Result<(Part, &str), TemplateError> {
     for (name, part) in [("{message}", Part::Message), ("{time}", Part::Time)] {
         if let Some(after) = rest.strip_prefix(name) {
             return Ok((part, after));
@@ -94,7 +92,7 @@ fn place(rest: &str, position: usize) -> Result<(Part, &str), TemplateError> {
     Err(TemplateError { position, found })
 }
 
-/// A template with a brace that opens no known place.
+/// A brace in the template that is neither doubled nor part of a placeholder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateError {
     position: usize,
@@ -107,7 +105,7 @@ impl fmt::Display for TemplateError {
         write!(
             f,
             "`{found}` at byte index {position} is neither {{message}} nor {{time}}; \
-             a brace of its own is written {{{{ or }}}}"
+             a literal brace is written {{{{ or }}}}"
         )
     }
 }
@@ -119,11 +117,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn templates() {
+    fn placeholders_and_doubled_braces_are_rendered() {
         for (template, expected) in [
             ("{message}", "M"),
             ("", ""),
-            ("no place", "no place"),
+            ("no placeholder", "no placeholder"),
             ("{{message}}", "{message}"),
             ("{time}{message}{time}", "TMT"),
             ("é{message}é", "éMé"),
@@ -134,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_template_names_the_place() {
+    fn an_invalid_template_names_the_position() {
         for (template, position, found) in [
             ("{nmae}", 0, "{nmae}"),
             ("ok {message} {", 13, "{"),

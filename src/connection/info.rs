@@ -1,10 +1,9 @@
-//! `/info`: what the server saw of a request.
+//! `/info`: describes the request as the server received it.
 //!
-//! What it is: [`describe`], pure, from a head, its client and the address it came in on.
-//! What it is not: for pages of other origins. It repeats cookies and credentials to who sent them,
-//! and what a proxy added; so it has no `Access-Faults-Allow-Origin`, and asks the browser to keep
-//! it from other sites.
-//! Invariant: nothing is left out, changed or reordered, but bytes that are not UTF-8 (U+FFFD).
+//! **Invariants:** No field is left out, changed or reordered; only bytes that are not UTF-8 become
+//! U+FFFD. Pages of other origins cannot read the response, as it repeats the client's cookies and
+//! credentials, and the fields that proxies added: it has no `Access-Control-Allow-Origin`, and a
+//! `Cross-Origin-Resource-Policy`.
 
 use serde::Serialize;
 
@@ -18,11 +17,11 @@ use crate::metrics::tally::CompressionStats;
 use crate::net::address::Address;
 use crate::net::tls::TlsDetails;
 
-/// The answer; its fields stand in this order.
+/// The description; its fields are serialized in this order.
 #[derive(Debug, Serialize)]
 pub(crate) struct Info<'a> {
     server: ServerInfo,
-    /// The session's number; none over HTTP.
+    /// The session's number; `None` over HTTP.
     session: Option<u64>,
     request_line: String,
     http_version: &'static str,
@@ -30,7 +29,7 @@ pub(crate) struct Info<'a> {
     headers: &'a [(String, String)],
     peer: Address,
     local: Option<Address>,
-    /// Of this connection; what a proxy speaks with the client is in its fields.
+    /// TLS of this connection, not of a client's connection to a proxy; `None` without TLS.
     tls: Option<&'a TlsDetails>,
     client: &'a Client,
     subprotocols: OfferedSubprotocols<'a>,
@@ -49,27 +48,26 @@ struct OfferedSubprotocols<'a> {
     chosen: Option<&'a str>,
 }
 
-/// With their parameters; the chosen one with those that were agreed on. None is chosen or declined
-/// over HTTP.
+/// Extensions with their parameters; the chosen one with the negotiated parameters. Over HTTP, none
+/// is chosen or declined.
 #[derive(Debug, Serialize)]
 struct OfferedExtensions<'a> {
     offered: Vec<&'a str>,
     chosen: Option<String>,
     declined: Vec<&'a str>,
-    /// Where compression was chosen.
+    /// The effect of compression; `None` if it was not negotiated.
     reached: Option<CompressionStats>,
 }
 
-/// What is known of a request that has become a WebSocket.
+/// The session that a request was upgraded to.
 #[derive(Debug)]
 pub(crate) struct SessionInfo<'a> {
-    /// The session's.
     pub(crate) number: u64,
     pub(crate) negotiated: &'a Negotiated,
     pub(crate) reached: Option<CompressionStats>,
 }
 
-/// Describes a request; where it has become a WebSocket, with that.
+/// Describes a request. `opened` is the session over a WebSocket, `None` over HTTP.
 pub(crate) fn describe<'a>(
     head: &'a Head,
     client: &'a Client,
@@ -80,10 +78,10 @@ pub(crate) fn describe<'a>(
     let session = opened.as_ref().map(|opened| opened.number);
     let negotiated = opened.as_ref().map(|opened| opened.negotiated);
     let compression = negotiated.and_then(|negotiated| negotiated.compression.as_ref());
-    let is_declined = |number: usize| {
-        negotiated.is_some() && compression.is_none_or(|chosen| chosen.offer != number)
+    let is_declined = |index: usize| {
+        negotiated.is_some() && compression.is_none_or(|chosen| chosen.offer != index)
     };
-    let declined = extensions::offered(head).enumerate().filter(|(number, _)| is_declined(*number));
+    let declined = extensions::offered(head).enumerate().filter(|(index, _)| is_declined(*index));
     let http_version = head.version.name();
     Info {
         server: ServerInfo { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") },
@@ -108,7 +106,7 @@ pub(crate) fn describe<'a>(
     }
 }
 
-/// The answer over HTTP: in lines, or in one for who asks with `?compact`.
+/// The response to `/info` over HTTP.
 #[inline(never)]
 pub(crate) fn answer(
     head: &Head,
@@ -116,14 +114,13 @@ pub(crate) fn answer(
     local: Option<Address>,
     tls: Option<&TlsDetails>,
 ) -> Response {
-    let compact = head.query.split('&').any(|parameter| parameter == "compact");
-    Response::json(200, &describe(head, client, local, tls, None), !compact)
+    Response::json(200, &describe(head, client, local, tls, None), true)
         .with("Cross-Origin-Resource-Policy", "same-origin")
 }
 
-/// The answer to `?info` over a WebSocket.
+/// The reply to the message `?info` over a WebSocket.
 pub(crate) fn text(info: &Info) -> String {
-    // Strings and numbers always become JSON.
+    // Strings and numbers can always be serialized.
     serde_json::to_string_pretty(info).unwrap_or_default()
 }
 
@@ -141,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_in_its_order() {
+    fn all_fields_are_described_in_order() {
         let head = b"GET /ws?a=%20b HTTP/1.1\r\nB: 2\r\na: \xff\"\r\nB: 1\r\n\
             Sec-WebSocket-Protocol: soap, wamp\r\n\
             Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits, x\r\n\r\n";
@@ -179,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_session_there_is_no_number() {
+    fn without_a_session_number_and_choice_are_null() {
         let head = parse(b"GET /info HTTP/1.0\r\n\r\n", &Limits::default()).unwrap().unwrap().0;
         let info =
             serde_json::to_value(describe(&head, &client("10.0.0.1:7"), None, None, None)).unwrap();

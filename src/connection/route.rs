@@ -1,8 +1,7 @@
-//! From a request head to what is to be done.
+//! Routes a request head. The decision is pure: it opens no file and takes no permit; `connection`
+//! carries it out.
 //!
-//! What it is: a pure decision; it opens no file and takes no place.
-//! What it is not: the answer; `connection` gives it. Why a request is refused says `diagnosis`.
-//! Invariant: every head has exactly one route.
+//! **Invariant:** Every head has exactly one route.
 
 use crate::handshake::check::is_websocket_meant;
 use crate::handshake::refusals;
@@ -11,7 +10,7 @@ use crate::http::endpoint;
 use crate::http::framing;
 use crate::http::head::Head;
 
-/// What a request gets.
+/// How a request is answered.
 #[derive(Debug)]
 pub(crate) enum Route {
     /// `/healthz`.
@@ -24,17 +23,17 @@ pub(crate) enum Route {
     Info,
     /// The file of this path, if there is one.
     Page(String),
-    /// A WebSocket, if the handshake is valid and there is an endpoint; `diagnosis` looks.
+    /// An upgrade to WebSocket is attempted; `handshake::check` validates it.
     WebSocket,
-    /// Plain HTTP where WebSocket is spoken; `diagnosis` says how it may have come to that.
+    /// Plain HTTP on a WebSocket path; `check::no_upgrade` diagnoses the likely cause.
     UpgradeRequired,
-    /// This answer; the connection can be kept.
+    /// This error; the connection can be kept alive.
     Refusal(Diagnosis),
-    /// This answer, and the end: what follows the head cannot be trusted.
+    /// This error, and the connection is closed: the bytes after the head cannot be trusted.
     End(Diagnosis),
 }
 
-/// Decides.
+/// Determines the route of a request.
 pub(crate) fn route(head: &Head) -> Route {
     if is_websocket_meant(head) {
         return Route::WebSocket;
@@ -80,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_means_a_websocket_is_looked_at_as_such() {
+    fn any_upgrade_attempt_routes_to_websocket() {
         for request in [
             "GET /ws?q HTTP/1.1\nHost: h\nUpgrade: WebSocket",
             "GET /healthz HTTP/1.1\nHost: h\nUpgrade: h2c, websocket",
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_paths() {
+    fn plain_requests_are_routed_by_path() {
         for method in ["GET", "HEAD"] {
             let routed = |path| routed(&format!("{method} {path} HTTP/1.1\nHost: h\nUpgrade: h2c"));
             assert!(matches!(routed("/healthz"), Route::Health));
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn other_methods() {
+    fn other_methods_are_405() {
         for request in ["POST /", "DELETE /ws", "OPTIONS *", "get /", "PUT /nothing"] {
             assert_eq!(
                 status(&format!("{request} HTTP/1.1\nHost: h\nContent-Length: 0")),
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_with_an_uncertain_end_is_the_last() {
+    fn requests_with_uncertain_framing_end_the_connection() {
         for fields in ["Host: h\nContent-Length: 1", "Host: h\nHost: h", "X: y"] {
             let route = routed(&format!("GET /healthz HTTP/1.1\n{fields}"));
             assert!(matches!(route, Route::End(_)), "{fields}: {route:?}");

@@ -1,11 +1,12 @@
-//! What must hold for every diagnosis, whatever the request said.
+//! Properties of every diagnosis, for any request.
 
 use crate::http::diagnosis::Diagnosis;
 
-/// Every part says something, in printable lines that fit a terminal; the first is the problem.
+/// Asserts that no part is empty, that all lines are printable and fit a terminal, and that the
+/// first line is the problem.
 ///
 /// # Panics
-/// When that does not hold.
+/// If an assertion fails.
 pub(crate) fn assert_readable(diagnosis: &Diagnosis) {
     let Diagnosis { problem, arrived, cause, fix, .. } = diagnosis;
     assert!(!problem.is_empty() && !cause.is_empty() && !fix.is_empty(), "{diagnosis:?}");

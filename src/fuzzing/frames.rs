@@ -1,23 +1,20 @@
-//! What a server may write, by RFC 6455 and not by tungstenite.
-//!
-//! What it is: a second opinion, strict and short.
-//! What it is not: a client; it knows no fragments, as this server sends none, and hands compressed
-//! messages on as they are.
+//! A strict parser of a server's frames by RFC 6455, independent of tungstenite. It rejects
+//! fragments, as this server sends none, and does not decompress messages.
 
 /// A frame that a server sent.
 #[derive(Debug)]
 pub(super) enum Frame<'a> {
     Text(&'a str),
     Binary(&'a [u8]),
-    /// Either of them, compressed.
+    /// Compressed text or binary.
     Deflated(&'a [u8]),
     Ping,
     Pong,
-    /// Its code; none when it is empty.
+    /// The close code; `None` if the payload is empty.
     Close(Option<u16>),
 }
 
-/// The frames that `bytes` are; panics when they are anything else.
+/// Parses `bytes` as frames; panics if they are not complete, valid frames.
 pub(super) fn parse(mut bytes: &[u8]) -> Vec<Frame<'_>> {
     let mut frames = Vec::new();
     while !bytes.is_empty() {
@@ -49,7 +46,7 @@ fn first(bytes: &[u8]) -> (Frame<'_>, &[u8]) {
     (frame, rest)
 }
 
-/// The payload's length, in as few bytes as it can be written.
+/// Parses the payload length, which must use the fewest bytes possible (RFC 6455, section 5.2).
 fn length(second: u8, rest: &[u8]) -> (usize, &[u8]) {
     match second {
         126 => {
@@ -74,7 +71,7 @@ fn close_code(payload: &[u8]) -> Option<u16> {
     }
     let (code, reason) = payload.split_first_chunk().expect("half a close code");
     let code = u16::from_be_bytes(*code);
-    // RFC 6455, section 7.4, and the codes that IANA has added to it.
+    // RFC 6455, section 7.4, and the codes added to IANA's registry since.
     assert!(
         matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999),
         "{code} must not be sent in a Close"

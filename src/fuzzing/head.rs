@@ -1,4 +1,4 @@
-//! Request heads that are anything, from the first byte to the answer.
+//! Fuzz target for request heads, from the first byte to the response.
 
 use std::net::IpAddr;
 
@@ -18,14 +18,14 @@ use crate::http::head::{Head, HeadError, parse};
 use crate::http::{forwarded, origin};
 use crate::session::faults;
 
-/// However a request arrives, it is the same request; it is kept within the limits; it gets exactly
-/// one answer, which is valid HTTP, holds nothing that the peer could have put there, and explains itself if it is a
-/// refusal.
+/// Asserts that a request does not depend on how its bytes are split, stays within the limits, and
+/// gets exactly one response, which is valid HTTP without injected fields, and a readable diagnosis
+/// if it is a refusal.
 ///
-/// The first byte is how many bytes arrive at once, the second whether the limits are tight.
+/// The first byte is the number of bytes per read, the second selects default or tight limits.
 ///
 /// # Panics
-/// When that does not hold.
+/// If an assertion fails.
 pub fn head(bytes: &[u8]) {
     let Some((&[piece, tight], mut rest)) = bytes.split_first_chunk() else { return };
     let limits = if tight & 1 == 0 {
@@ -47,24 +47,26 @@ pub fn head(bytes: &[u8]) {
     }
 }
 
-/// Only a trusted proxy can speak for somebody else, and what it appends to the last field counts.
+/// Asserts that only trusted proxies can forward a client's address, and that the address which the
+/// last proxy appends counts.
 fn check_client(head: &Head) {
     let ip = [127, 0, 0, 1];
     let peer = (ip, 1).into();
-    let stranger = forwarded::resolve(peer, &[], head);
-    assert_eq!((stranger.to_string(), stranger.port), (peer.to_string(), Some(1)));
+    let untrusted = forwarded::resolve(peer, &[], head);
+    assert_eq!((untrusted.to_string(), untrusted.port), (peer.to_string(), Some(1)));
     let trusted = [IpAddr::from(ip).into()];
     forwarded::resolve(peer, &trusted, head);
     let mut head = head.clone();
     match head.fields.iter_mut().rfind(|(name, _)| name.eq_ignore_ascii_case("Forwarded")) {
-        Some((_, said)) => said.push_str(", for=\"[2001:db8::1]:80\""),
+        Some((_, value)) => value.push_str(", for=\"[2001:db8::1]:80\""),
         None => head.fields.push(("Forwarded".to_owned(), "for=\"[2001:db8::1]:80\"".to_owned())),
     }
     let client = forwarded::resolve(peer, &trusted, &head);
     assert_eq!((client.address.to_string().as_str(), client.port), ("2001:db8::1", Some(80)));
 }
 
-/// Reads the next head, and parses it from `rest`, where it is whole: both must agree.
+/// Reads the next head piece by piece, and parses it from `rest` at once; both must agree. `None`
+/// if there is no further head.
 fn next(
     peer: &mut Peer,
     buffer: &mut Vec<u8>,
@@ -81,7 +83,8 @@ fn next(
         }
         (Err(HeadError::TooLarge), Ok(None)) => assert!(is_long, "too large before it is"),
         (Err(HeadError::Left), Ok(None)) => assert!(!is_long, "more than the limit was read"),
-        // What is wrong may stand where nobody has looked yet when the bytes are out.
+        // Head::read parses only the first bytes and after blank lines, so it may reach the limit
+        // or the end of the stream before it sees the invalid bytes.
         (Err(HeadError::TooLarge), Err(_)) if is_long => {}
         (Err(HeadError::Left), Err(_)) if !is_long => {}
         (Err(read), Err(whole)) => {
@@ -118,7 +121,7 @@ fn check_answer(head: &Head) {
 
 const POLICY: OriginPolicy = OriginPolicy { local: false, allow_origin: &[] };
 
-/// On a loopback address and on another one.
+/// Checks handshakes on loopback and other connections.
 fn check_handshake(head: &Head) {
     for local in [false, true] {
         let endpoint = match check::check(head, &OriginPolicy { local, ..POLICY }) {
@@ -142,7 +145,7 @@ fn check_handshake(head: &Head) {
     }
 }
 
-/// A 101 and nothing else, with no field but those of the handshake.
+/// Asserts that the response is one 101 with the fields of the handshake only, each once.
 fn check_upgrade(response: &[u8]) {
     let (status, names, body) = read_response(response);
     assert_eq!((status, body), (101, &[][..]));
@@ -159,7 +162,8 @@ fn check_upgrade(response: &[u8]) {
     }
 }
 
-/// A client's error with all of its parts, and one length, which is that of the body.
+/// Asserts that the refusal is readable, and its response a 4xx with one Content-Length that
+/// matches the body.
 fn check_refusal(refusal: &Diagnosis, head: &Head, keep: bool) {
     assert_readable(refusal);
     let expected = refusal.status;
@@ -178,7 +182,7 @@ fn check_refusal(refusal: &Diagnosis, head: &Head, keep: bool) {
     }
 }
 
-/// Status, fields (their names in small letters) and what follows the head.
+/// Parses the status, the fields (with names in lower case) and the bytes after the head.
 fn read_response(bytes: &[u8]) -> (u16, Vec<(String, String)>, &[u8]) {
     let mut fields = [httparse::EMPTY_HEADER; 16];
     let mut response = httparse::Response::new(&mut fields);

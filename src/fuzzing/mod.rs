@@ -1,9 +1,8 @@
-//! What must hold for every input, whatever a peer sends.
+//! Fuzz targets: properties that must hold for every input from a peer. There is one function for
+//! each target in `tests/fuzz`; `cargo test` replays their seeds. The first bytes of an input
+//! control how the rest arrives. Compiled only for tests and with the feature `fuzzing`.
 //!
-//! What it is: one function for each of the fuzzer's targets (`tests/fuzz`), and the replay of their
-//! seeds in `cargo test`. The first bytes of an input say how the rest arrives.
-//! What it is not: part of the product; it is compiled for tests and with the feature `fuzzing`.
-//! Invariant: pure; the same bytes hold or fail every time, on every machine.
+//! **Invariant:** The targets are deterministic: an input passes or fails on every run and machine.
 
 mod deflate;
 mod diagnosis;
@@ -23,13 +22,13 @@ pub use session::session;
 mod tests {
     use super::*;
 
-    /// Runs a target over all of its seeds.
+    /// Runs a target on all of its seeds.
     fn replay(target: &str, run: fn(&[u8])) {
         let folder = format!("{}/tests/fuzz/seeds/{target}", env!("CARGO_MANIFEST_DIR"));
         let mut seeds = 0;
         for file in std::fs::read_dir(&folder).expect(&folder) {
             let path = file.unwrap().path();
-            println!("{}", path.display()); // shown when it fails
+            println!("{}", path.display()); // shown if the test fails
             run(&std::fs::read(&path).unwrap());
             seeds += 1;
         }
@@ -37,22 +36,22 @@ mod tests {
     }
 
     #[test]
-    fn the_seeds_of_head_hold() {
+    fn all_head_seeds_pass() {
         replay("head", head);
     }
 
     #[test]
-    fn the_seeds_of_session_hold() {
+    fn all_session_seeds_pass() {
         replay("session", session);
     }
 
     #[test]
-    fn the_seeds_of_deflate_hold() {
+    fn all_deflate_seeds_pass() {
         replay("deflate", deflate);
     }
 
     #[test]
-    fn the_seeds_of_reply_hold() {
+    fn all_reply_seeds_pass() {
         replay("reply", reply);
     }
 }

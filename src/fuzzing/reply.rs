@@ -1,4 +1,4 @@
-//! Templates and messages that are anything.
+//! Fuzz target for templates and replies.
 
 use std::time::UNIX_EPOCH;
 
@@ -8,13 +8,13 @@ use crate::config::Clock;
 use crate::config::Template;
 use crate::session::reply::Reply;
 
-/// A template parses or names the place; a parsed one holds the whole message; the tutorial answers
-/// every message with the same words.
+/// Asserts that a template parses or its error names the position, that a rendered template
+/// contains the whole message, and that the tutorial replies to text and binary messages alike.
 ///
-/// The first byte is the template's length, and the message follows the template.
+/// The first byte is the length of the template; the message follows the template.
 ///
 /// # Panics
-/// When that does not hold.
+/// If an assertion fails.
 pub fn reply(bytes: &[u8]) {
     let Some((&length, rest)) = bytes.split_first() else { return };
     let (template, message) = rest.split_at(rest.len().min(length.into()));
@@ -27,7 +27,7 @@ pub fn reply(bytes: &[u8]) {
     check_tutorial(message, &text);
 }
 
-/// Each place is filled as often as it occurs, and nothing else varies.
+/// Asserts that each placeholder is replaced as often as it occurs, and nothing else changes.
 fn check_render(template: &Template, message: &str) {
     let length = |message, time| template.render(message, time).len();
     let fixed = length("", "");
@@ -38,7 +38,7 @@ fn check_render(template: &Template, message: &str) {
     assert!(times == 0 || reply.contains("noon"), "{reply:?} lacks the time");
 }
 
-/// The error names a brace of the template, and what stands there.
+/// Asserts that the error names the position of a brace in the template, and the text there.
 fn check_error(template: &str, error: &str) {
     let (found, rest) = error.rsplit_once("` at byte index ").expect(error);
     let position: usize = rest.split(' ').next().and_then(|n| n.parse().ok()).expect(error);
@@ -47,7 +47,7 @@ fn check_error(template: &str, error: &str) {
     assert!(there.starts_with(&found[1..]), "{error}");
 }
 
-/// With its braces doubled, every text is a template of itself.
+/// Asserts that every text with its braces doubled is a template that renders to the text.
 fn check_escape(text: &str, message: &str) {
     let escaped = text.replace('{', "{{").replace('}', "}}");
     let template: Template = escaped.parse().expect(&escaped);

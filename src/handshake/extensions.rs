@@ -1,12 +1,12 @@
-//! The extensions that a handshake offers: RFC 6455, section 9.1.
+//! Parses the extensions that a handshake offers, and chooses one (RFC 6455, section 9.1). Each
+//! extension validates its own parameters.
 //!
-//! What it is: the field read, and a choice among what it lists.
-//! What it is not: a judge of parameters; whose extension it is knows them.
-//! Invariant: what is malformed is never chosen, and declined by silence like all that is not known.
+//! **Invariant:** A malformed offer is never chosen; like an unknown extension, it is declined by
+//! leaving it out of the response.
 
 use crate::http::head::{Head, is_token, token_or_quoted};
 
-/// An offer that is well formed.
+/// A well-formed offer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Offer<'a> {
     pub(crate) name: &'a str,
@@ -14,18 +14,18 @@ pub(crate) struct Offer<'a> {
     pub(crate) parameters: Vec<(&'a str, Option<String>)>,
 }
 
-/// What is offered, in order of preference, each with its parameters. A parameter in quotes holds a
-/// token, and so no comma.
+/// The offers in order of preference, each with its parameters. They can be split at commas, as
+/// even a quoted parameter must be a token and cannot contain one.
 pub(crate) fn offered(head: &Head) -> impl Iterator<Item = &str> {
     head.list("Sec-WebSocket-Extensions").filter(|offer| !offer.is_empty())
 }
 
-/// The first offer that `agree` takes, with its number.
+/// The first offer that `agree` accepts, with its index; `None` if there is none.
 pub(crate) fn choose<T>(head: &Head, agree: impl Fn(&Offer) -> Option<T>) -> Option<(usize, T)> {
-    offered(head).enumerate().find_map(|(number, offer)| Some((number, agree(&parse(offer)?)?)))
+    offered(head).enumerate().find_map(|(index, offer)| Some((index, agree(&parse(offer)?)?)))
 }
 
-/// An offer by its parts; none when it is malformed.
+/// Parses an offer; `None` if it is malformed.
 fn parse(offer: &str) -> Option<Offer<'_>> {
     let mut parts = offer.split(';').map(str::trim);
     let name = parts.next().and_then(token)?;
@@ -34,7 +34,7 @@ fn parse(offer: &str) -> Option<Offer<'_>> {
 
 fn parameter(text: &str) -> Option<(&str, Option<String>)> {
     let Some((name, value)) = text.split_once('=') else { return Some((token(text)?, None)) };
-    // In quotes or without, it is a token.
+    // Quoted or not, the value must be a token.
     let value = token_or_quoted(value.trim_start()).filter(|value| is_token(value))?;
     Some((token(name.trim_end())?, Some(value)))
 }
@@ -50,7 +50,7 @@ mod tests {
     use crate::http::head::parse as parse_head;
 
     #[test]
-    fn offers_by_their_parts() {
+    fn offers_are_parsed() {
         let value = |text: &str| Some(text.to_owned());
         for (offer, parameters) in [
             ("x", vec![]),
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_offer() {
+    fn malformed_offers_are_rejected() {
         for offer in [
             "",
             ";",
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_suits_is_chosen_across_fields() {
+    fn the_first_acceptable_offer_is_chosen_across_fields() {
         let head = b"GET / HTTP/1.1\r\nSec-WebSocket-Extensions: a=, , b;c\r\n\
             sec-websocket-extensions: b;d, b;e\r\n\r\n";
         let head = parse_head(head, &Limits::default()).unwrap().unwrap().0;

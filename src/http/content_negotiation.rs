@@ -1,34 +1,33 @@
-//! Which form of an answer a request wants, and whether it has it already.
-//!
-//! What it is: a pure reading of `Accept`, `Accept-Encoding` and `If-None-Match`.
-//! What it is not: the answer; `embedded`, `page` and `diagnosis` have it.
+//! Content negotiation and validation: evaluates `Accept`, `Accept-Encoding` (RFC 9110, section
+//! 12.5) and `If-None-Match` (section 13.1.2).
 
 use super::head::Head;
 
-/// Whether the client takes gzip: named, or meant by `*`, and not refused by a weight of 0.
+/// Whether the client accepts gzip, by name or by `*`, with a weight above 0 (RFC 9110, section
+/// 12.5.3).
 pub(crate) fn accepts_gzip(head: &Head) -> bool {
     let weight = |coding| weight(head, "Accept-Encoding", coding);
     weight("gzip").or_else(|| weight("*")).is_some_and(|weight| weight > 0.0)
 }
 
-/// Whether the client would rather have JSON than plain text: by weight, and of equal weights the
-/// one that it names, rather than means by a wildcard. Text otherwise.
+/// Whether the client prefers JSON to plain text. The higher weight wins; of equal weights, the
+/// type that is named more precisely; plain text in case of a tie.
 pub(crate) fn prefers_json(head: &Head) -> bool {
     let json = preference(head, "application", "json");
     json.0 > 0.0 && json > preference(head, "text", "plain")
 }
 
-/// The weight of a media type, and how closely it is named: by 0 for `*/*`, 1 for all of its kind,
-/// 2 for itself. The closest counts, as RFC 9110, section 12.5.1, wants it.
+/// The weight of a media type, and how precisely it is named: 0 for `*/*`, 1 for `kind/*`, 2 for
+/// `kind/subtype`. The most precise range takes precedence (RFC 9110, section 12.5.1).
 fn preference(head: &Head, kind: &str, subtype: &str) -> (f32, u8) {
     [format!("{kind}/{subtype}"), format!("{kind}/*"), "*/*".to_owned()]
         .iter()
         .zip([2, 1, 0])
-        .find_map(|(range, closeness)| Some((weight(head, "Accept", range)?, closeness)))
+        .find_map(|(range, precision)| Some((weight(head, "Accept", range)?, precision)))
         .unwrap_or_default()
 }
 
-/// The weight that a field gives to a name, 0 to 1; none when it is not listed.
+/// The weight, 0 to 1, that a field gives to a name; `None` if the name is not listed.
 fn weight(head: &Head, field: &str, name: &str) -> Option<f32> {
     head.list(field).find_map(|listed| {
         let mut parts = listed.split(';').map(str::trim);
@@ -38,13 +37,13 @@ fn weight(head: &Head, field: &str, name: &str) -> Option<f32> {
     })
 }
 
-/// What is no weight is 0.
+/// Parses a `q` value; an invalid one counts as 0.
 fn parse_weight(weight: &str) -> f32 {
     weight.parse().ok().filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(0.0)
 }
 
-/// Whether the client holds the representation of this entity tag. The comparison is weak, as
-/// RFC 9110, section 13.1.2, wants it.
+/// Whether the client has the representation with this entity tag, by the weak comparison that
+/// RFC 9110, section 13.1.2, requires.
 pub(crate) fn is_current(head: &Head, etag: &str) -> bool {
     let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
     head.list("If-None-Match").any(|held| held == "*" || opaque(held) == opaque(etag))
@@ -62,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_where_it_is_taken() {
+    fn gzip_is_used_if_accepted() {
         for (fields, expected) in [
             ("Host: h", false),
             ("Accept-Encoding: gzip", true),
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn json_for_who_prefers_it() {
+    fn json_must_be_preferred_to_text() {
         for (fields, expected) in [
             ("Host: h", false),
             ("Accept: application/json", true),
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_client_has() {
+    fn if_none_match_compares_weakly() {
         for (field, expected) in [
             ("Host: h", false),
             ("If-None-Match: \"a\"", true),

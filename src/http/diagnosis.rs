@@ -1,7 +1,7 @@
-//! The explanation that comes with a refusal.
+//! The body of an error response: the problem, its usual cause and the fix.
 //!
-//! Invariants: every part says something, in lines that fit a terminal. What the peer wrote is
-//! repeated shortened and escaped, and no secret (cookies, credentials) is repeated at all.
+//! **Invariants:** No part is empty, and every line fits a terminal. Text from the request is
+//! repeated only shortened and escaped; secrets (cookies, credentials) are not repeated at all.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,24 +13,24 @@ use super::head::Head;
 use super::response::Response;
 use crate::config::tuning::RETRY_AFTER_SECS;
 
-/// The version of RFC 6455, as `Sec-WebSocket-Version` names it.
+/// The value of `Sec-WebSocket-Version` in RFC 6455, section 4.1.
 pub(crate) const WEBSOCKET_VERSION: &str = "13";
 
-/// Why there is a refusal, for a person and for a program.
+/// Why a request is refused; rendered as text for people or as JSON for programs.
 #[derive(Debug, Serialize)]
 pub(crate) struct Diagnosis {
     pub(crate) status: u16,
     /// One sentence: what is wrong.
     pub(crate) problem: Cow<'static, str>,
-    /// Line by line, the part of the request that it is about.
+    /// The relevant lines of the request.
     pub(crate) arrived: Vec<String>,
-    /// What usually causes it.
+    /// The usual cause.
     pub(crate) cause: Cow<'static, str>,
     pub(crate) fix: Cow<'static, str>,
 }
 
 impl Diagnosis {
-    /// The response to this request: text, or JSON for who prefers that.
+    /// The response to this request: text, or JSON if the client prefers that.
     pub(crate) fn answer(&self, head: &Head) -> Response {
         let response = if prefers_json(head) {
             Response::json(self.status, self, true)
@@ -40,12 +40,12 @@ impl Diagnosis {
         self.complete(response).with("Vary", "Accept")
     }
 
-    /// The response where no request was read.
+    /// The response if no request could be read; always text.
     pub(crate) fn unasked(&self) -> Response {
         self.complete(Response::text(self.status, self.to_string()))
     }
 
-    /// Adds what goes with the status.
+    /// Adds the fields that belong to the status.
     fn complete(&self, response: Response) -> Response {
         match self.status {
             405 => response.with("Allow", "GET, HEAD"),
@@ -56,7 +56,7 @@ impl Diagnosis {
     }
 }
 
-/// The first line is the problem; a page that shows only one line shows that.
+/// The first line is the problem, for readers that show only one line (the page in kiosk mode).
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Diagnosis { problem, arrived, cause, fix, .. } = self;

@@ -1,19 +1,17 @@
-//! Which paths speak WebSocket, and the list of everything that is here.
-//!
-//! What it is: two tables. What it is not: the decision what a request gets; `route` makes it.
+//! The WebSocket endpoints by path, and the list of all paths that an error response shows.
 
-/// Which reply a WebSocket gets.
+/// Which reply a WebSocket endpoint gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     /// `You sent: …`
     Tutorial,
     /// The message itself.
     Echo,
-    /// The message to everybody in the room.
+    /// The message, to all members of the room.
     Chat,
 }
 
-/// Paths that speak WebSocket. `/` is the page as well.
+/// Paths that speak WebSocket. `/` also serves the page.
 pub(crate) const ENDPOINTS: [(&str, Endpoint); 6] = [
     ("/ws", Endpoint::Tutorial),
     ("/", Endpoint::Tutorial),
@@ -23,25 +21,25 @@ pub(crate) const ENDPOINTS: [(&str, Endpoint); 6] = [
     ("/chat", Endpoint::Chat),
 ];
 
-/// What whoever asked for something else is shown.
+/// All paths, for 404 and 405 responses.
 pub(crate) const ENDPOINT_LIST: &str = "\
 /         the page (GET); WebSocket: as /ws
 /ws       WebSocket: answers `You sent: <message> at <time>`
 /echo     WebSocket: answers with the same message
-/chat     WebSocket: what one member says, all in the room get (/chat?room=lobby&name=ann)
-/help     what the query of /ws and /echo can order: delays, faults, ends (GET)
-/info     what the server saw of the request, in JSON (GET); WebSocket: send `?info` first
+/chat     WebSocket: sends each message to all members of a room (/chat?room=lobby&name=ann)
+/help     the query parameters of /ws and /echo: delays, faults, close codes (GET)
+/info     the request as the server received it, as JSON (GET); WebSocket: send `?info` first
 /healthz  200 while serving (GET)
-/readyz   200 while there is a place for another session (GET)
+/readyz   200 while another session can be accepted (GET)
 /WebSocketGenericHandler.ashx and /WebSocketHandler.ashx answer as /ws.";
 
-/// Whether a query at `path` is read: what the tutorial's addresses and the page's links say in
-/// theirs is not for us.
+/// Whether the query of `path` holds query parameters for the session. The query of other paths is
+/// ignored: the tutorial's addresses and the page's links have queries of their own.
 pub(crate) fn reads_parameters(path: &str) -> bool {
     matches!(path, "/ws" | "/echo")
 }
 
-/// What is spoken at `path`, where it is WebSocket.
+/// The endpoint at `path`; `None` if the path does not speak WebSocket.
 pub(crate) fn at(path: &str) -> Option<Endpoint> {
     ENDPOINTS.iter().find(|(known, _)| *known == path).map(|(_, endpoint)| *endpoint)
 }

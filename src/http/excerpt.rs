@@ -1,12 +1,11 @@
-//! What a peer wrote, fit to be shown to whoever reads the answer.
+//! Quotes parts of a request head in a response body: shortened and escaped.
 //!
-//! What it is: lines about a request head, and the escaping.
-//! Invariant: a line is printable, and no longer than a terminal is wide.
+//! **Invariant:** A line is printable and fits a terminal.
 
 use crate::config::tuning::{SHOWN_BRIEFLY, SHOWN_FIELDS, SHOWN_VALUE};
 use crate::http::head::Head;
 
-/// The request line, and what arrived of these fields; of one that did not, that it is missing.
+/// The request line and the lines of these fields; `(no NAME)` for a field that is missing.
 pub(crate) fn with_fields(head: &Head, names: &[&str]) -> Vec<String> {
     let mut lines = vec![request_line(head)];
     for name in names {
@@ -19,7 +18,7 @@ pub(crate) fn with_fields(head: &Head, names: &[&str]) -> Vec<String> {
     lines
 }
 
-/// The lines of a field, as many as are of interest.
+/// The lines of a field, `SHOWN_FIELDS` at most.
 pub(crate) fn fields<'a>(head: &'a Head, name: &'a str) -> impl Iterator<Item = String> {
     head.all(name)
         .take(SHOWN_FIELDS)
@@ -31,26 +30,27 @@ pub(crate) fn request_line(head: &Head) -> String {
     format!("{} {target} {}", brief(method(head)), head.version.name())
 }
 
-/// GET for HEAD: nobody reads an answer to HEAD, but it has to have the length of that to GET.
+/// The method, but GET for HEAD: a response to HEAD must announce the length of the body that GET
+/// would get.
 pub(crate) fn method(head: &Head) -> &str {
     if head.method == "HEAD" { "GET" } else { &head.method }
 }
 
-/// For the middle of a sentence.
+/// Shortens and escapes `text` for the middle of a sentence.
 pub(crate) fn brief(text: &str) -> String {
     escaped(text, SHOWN_BRIEFLY)
 }
 
-/// At most `longest` characters, and an ellipsis for the rest. What does not print, a backslash
-/// too, is escaped, so that nothing moves a terminal's cursor or turns the text around.
-pub(crate) fn escaped(text: &str, longest: usize) -> String {
+/// Escapes backslashes and unprintable characters, so that nothing moves a terminal's cursor or
+/// reverses the direction of the text, and replaces all beyond `limit` characters by an ellipsis.
+pub(crate) fn escaped(text: &str, limit: usize) -> String {
     let mut shown = String::new();
     let mut length = 0;
     for c in text.chars() {
         let is_plain = matches!(c, '"' | '\'');
         let piece: String = if is_plain { c.into() } else { c.escape_debug().collect() };
         length += piece.chars().count();
-        if length > longest {
+        if length > limit {
             shown.push('…');
             break;
         }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shown_of_a_text() {
+    fn long_or_unprintable_text_is_shortened_and_escaped() {
         for (text, shown) in [
             ("", ""),
             ("a \"b\" 'c'", "a \"b\" 'c'"),

@@ -1,20 +1,22 @@
-//! Where a request ends and whom it is for: the questions on which proxy and server must agree.
+//! Checks where a request ends and which host it is for, on which a proxy and this server must
+//! agree (RFC 9112, sections 3.2 and 6).
 //!
-//! What it is: the looks that every request has to pass, for a WebSocket or not.
-//! Invariant: a request that passes has no body and no second Host.
+//! **Invariant:** A request that passes has no body and no second Host.
 
 use super::diagnosis::Diagnosis;
 use super::excerpt::with_fields;
 use crate::http::head::{Head, Version};
 
+/// Checks the framing of any request, WebSocket handshake or not.
+///
 /// # Errors
-/// What is wrong; bytes after such a head are not to be trusted.
+/// The refusal. The connection must then be closed, as the bytes after the head may be its body.
 pub(crate) fn check(head: &Head) -> Result<(), Diagnosis> {
     check_body(head)?;
     check_host(head)
 }
 
-/// No request here has a body; one that announces a body is not read any further.
+/// Rejects requests with a body, and requests whose length is ambiguous (RFC 9112, section 6.3).
 fn check_body(head: &Head) -> Result<(), Diagnosis> {
     let coded = head.get("Transfer-Encoding").is_some();
     let mut lengths = head.all("Content-Length").map(str::trim);
@@ -38,7 +40,7 @@ fn check_body(head: &Head) -> Result<(), Diagnosis> {
     Ok(())
 }
 
-/// RFC 9112, section 3.2: one valid Host, and none only in HTTP/1.0.
+/// Requires one valid Host; HTTP/1.0 requests may omit it (RFC 9112, section 3.2).
 fn check_host(head: &Head) -> Result<(), Diagnosis> {
     let mut hosts = head.all("Host");
     match (hosts.next(), hosts.next()) {
@@ -50,7 +52,7 @@ fn check_host(head: &Head) -> Result<(), Diagnosis> {
     }
 }
 
-/// Host and optional port, by the characters they may have.
+/// Whether all characters may occur in a host and port.
 fn is_host(host: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~%!$&'()*+,;=:[]".contains(c);
     host.chars().all(allowed)
@@ -64,10 +66,10 @@ fn smuggling(head: &Head, problem: &'static str) -> Diagnosis {
         status: 400,
         problem: problem.into(),
         arrived: with_fields(head, &BODY_FIELDS),
-        cause: "A client or a proxy with a fault; or an attempt at request smuggling, which lives on two\n\
-            servers that disagree on where a request ends."
+        cause: "A bug in a client or proxy; or an attempt at request smuggling, which needs a proxy and a\n\
+            server that disagree on where a request ends."
             .into(),
-        fix: "Send neither of the two: no request to this server has a body.".into(),
+        fix: "Send neither field: requests to this server have no body.".into(),
     }
 }
 
@@ -75,7 +77,7 @@ fn smuggling(head: &Head, problem: &'static str) -> Diagnosis {
 fn body(head: &Head) -> Diagnosis {
     Diagnosis {
         status: 413,
-        problem: "No request to this server has a body.".into(),
+        problem: "Requests to this server must not have a body.".into(),
         arrived: with_fields(head, &BODY_FIELDS),
         cause: "The data to be echoed was sent in the request (curl's --data does that).".into(),
         fix: "Open a WebSocket, and send the data as messages.".into(),
@@ -89,10 +91,9 @@ fn bad_host(head: &Head, problem: &'static str) -> Diagnosis {
         problem: problem.into(),
         arrived: with_fields(head, &["Host"]),
         cause:
-            "A request written by hand without Host, or a proxy that sets Host to something else,\n\
-            or once more."
+            "A handwritten request without Host, or a proxy that adds a second or an invalid one."
                 .into(),
-        fix: "Send one Host field, such as `Host: example.com:8080`; nginx: \n\
+        fix: "Send one Host field, such as `Host: example.com:8080`. In nginx:\n    \
             proxy_set_header Host $http_host;"
             .into(),
     }
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_and_smuggling_shapes() {
+    fn bodies_and_ambiguous_lengths_are_rejected() {
         for (fields, expected) in [
             ("Content-Length: 0", 200),
             ("Content-Length: 1", 413),
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts() {
+    fn exactly_one_valid_host_is_required() {
         for (request, expected) in [
             ("GET / HTTP/1.0", 200),
             ("GET / HTTP/1.1", 400),

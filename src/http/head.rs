@@ -1,9 +1,10 @@
-//! The head of one request: a bounded read, and the parse.
+//! Reads and parses a request head: request line and header fields, as they arrived.
 //!
-//! What it is: request line and header fields, as they arrived.
-//! What it is not: a body. Requests that announce one are refused before it is read, which leaves
-//! no room for two opinions on where a request ends.
-//! Invariant: at most `max_head_size` bytes are kept, under one deadline for all of them.
+//! Bodies are never read: `framing` refuses requests that announce one, so that a proxy and this
+//! server cannot disagree on where a request ends.
+//!
+//! **Invariant:** At most `max_head_size` bytes are buffered; the stream's read deadline covers the
+//! whole head.
 
 use std::io::{self, Read};
 
@@ -21,11 +22,11 @@ pub(crate) struct Head {
     /// The query of the target, without its `?`; still percent-encoded.
     pub(crate) query: String,
     pub(crate) version: Version,
-    /// In the order of arrival; bytes that are not UTF-8 are U+FFFD.
+    /// Name and value, in the order of arrival; bytes that are not UTF-8 become U+FFFD.
     pub(crate) fields: Vec<(String, String)>,
 }
 
-/// HTTP/1.x.
+/// The HTTP version of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Version {
     Http10,
@@ -33,7 +34,7 @@ pub(crate) enum Version {
 }
 
 impl Version {
-    /// As it stands in a request line.
+    /// As written in a request line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Version::Http10 => "HTTP/1.0",
@@ -42,7 +43,7 @@ impl Version {
     }
 }
 
-/// Why there is no head.
+/// Why no head could be read.
 #[derive(Debug)]
 pub(crate) enum HeadError {
     /// Not complete in time.
@@ -51,9 +52,9 @@ pub(crate) enum HeadError {
     TooLarge,
     /// Not HTTP/1.x.
     Version,
-    /// Not HTTP; what the parser says.
+    /// Not HTTP, with the parser's message.
     Malformed(String),
-    /// The peer left in the middle.
+    /// The connection was closed or lost before the head was complete.
     Left,
 }
 
@@ -71,17 +72,18 @@ impl Head {
         self.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 
-    /// The elements of a comma-separated field, repeated or not; empty ones, too.
+    /// The elements of a comma-separated field (RFC 9110, section 5.6.1), across repeated lines.
+    /// Empty elements are included.
     pub(crate) fn list<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.all(name).flat_map(|value| value.split(',')).map(str::trim)
     }
 
-    /// Whether such a field lists `token`.
+    /// Whether a comma-separated field contains `token`, ignoring case.
     pub(crate) fn lists(&self, name: &str, token: &str) -> bool {
         self.list(name).any(|listed| listed.eq_ignore_ascii_case(token))
     }
 
-    /// Whether the connection may serve another request.
+    /// Whether the client allows another request on this connection (RFC 9112, section 9.3).
     pub(crate) fn keeps_alive(&self) -> bool {
         match self.version {
             Version::Http11 => !self.lists("Connection", "close"),
@@ -89,10 +91,10 @@ impl Head {
         }
     }
 
-    /// Reads a head from `buffer` and then `stream`; what follows it stays in `buffer`.
+    /// Reads a head from `buffer`, then from `stream`. Bytes after the head stay in `buffer`.
     ///
     /// # Errors
-    /// As [`HeadError`] says. A read that would block is a timeout.
+    /// See [`HeadError`]. A read that would block counts as a timeout.
     pub(crate) fn read(
         stream: &mut impl Read,
         buffer: &mut Vec<u8>,
@@ -100,8 +102,8 @@ impl Head {
     ) -> Result<Head, HeadError> {
         let mut seen = 0;
         loop {
-            // A parse costs the whole buffer: only the first bytes (is this HTTP at all?) and a
-            // blank line are worth one.
+            // Each parse scans the whole buffer. So it is tried only on the first bytes, to reject
+            // other protocols at once, and after a blank line.
             if (seen == 0 && !buffer.is_empty() || has_blank_line(buffer, seen))
                 && let Some((head, length)) = parse(buffer, limits)?
             {
@@ -109,11 +111,11 @@ impl Head {
                 return Ok(head);
             }
             seen = buffer.len();
-            let room = limits.max_head_size.saturating_sub(seen);
-            if room == 0 {
+            let free = limits.max_head_size.saturating_sub(seen);
+            if free == 0 {
                 return Err(HeadError::TooLarge);
             }
-            match fill(stream, buffer, room) {
+            match fill(stream, buffer, free) {
                 Ok(0) => return Err(HeadError::Left),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -125,11 +127,11 @@ impl Head {
     }
 }
 
-/// One read of at most `room` bytes to the end of `buffer`. On the heap, since a session sits on
-/// whatever depth of stack its handshake has reached.
-pub(crate) fn fill(stream: &mut impl Read, buffer: &mut Vec<u8>, room: usize) -> io::Result<usize> {
+/// Appends the result of one read, `max` bytes at most, to `buffer`. It reads into the heap: pages
+/// of the stack that a handshake has touched stay resident during the session.
+pub(crate) fn fill(stream: &mut impl Read, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
     let filled = buffer.len();
-    buffer.resize(filled + room.min(HEAD_READ), 0);
+    buffer.resize(filled + max.min(HEAD_READ), 0);
     let read = stream.read(&mut buffer[filled..]);
     buffer.truncate(filled + read.as_ref().unwrap_or(&0));
     read
@@ -140,11 +142,13 @@ fn is_tchar(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
 }
 
+/// Whether `text` is a token (RFC 9110, section 5.6.2).
 pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.chars().all(is_tchar)
 }
 
-/// The value of a parameter; none where it is neither a token, or nothing at all, nor a quoted string.
+/// Decodes a parameter value: a token, a quoted string (RFC 9110, section 5.6.4) or nothing at all.
+/// `None` if it is malformed.
 pub(crate) fn token_or_quoted(value: &str) -> Option<String> {
     let Some(opened) = value.strip_prefix('"') else {
         return value.chars().all(is_tchar).then(|| value.to_owned());
@@ -159,13 +163,16 @@ pub(crate) fn token_or_quoted(value: &str) -> Option<String> {
     }
 }
 
-/// Whether a blank line ends in what came after the first `seen` bytes.
+/// Whether the bytes after the first `seen` ones complete a blank line.
 fn has_blank_line(buffer: &[u8], seen: usize) -> bool {
     let tail = &buffer[seen.saturating_sub(3)..];
     tail.windows(2).any(|pair| pair == b"\n\n") || tail.windows(3).any(|three| three == b"\n\r\n")
 }
 
-/// A head and its length in bytes; none while it is not complete.
+/// Parses a head, and returns it with its length in bytes; `None` if it is not complete yet.
+///
+/// # Errors
+/// [`HeadError::TooLarge`] for too many fields, [`HeadError::Version`] or [`HeadError::Malformed`].
 pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<(Head, usize)>, HeadError> {
     let mut fields = vec![httparse::EMPTY_HEADER; limits.max_headers];
     let mut request = httparse::Request::new(&mut fields);
@@ -194,7 +201,8 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<(Head, usize
     Ok(Some((head, length)))
 }
 
-/// Path and query of a request target in origin form or absolute form. `*` is the path of itself.
+/// The path and query of a request target in origin-form or absolute-form (RFC 9112, section 3.2).
+/// The path of `*` is `*`; `None` if the target has another form or scheme.
 fn path_and_query(target: &str) -> Option<(&str, &str)> {
     let after_host = match target.split_once("://") {
         _ if target == "*" => return Some((target, "")),
@@ -221,7 +229,7 @@ mod tests {
         Ok((head, buffer))
     }
 
-    /// Gives one byte a read.
+    /// Returns one byte per read.
     struct Trickle<'a>(&'a [u8]);
 
     impl Read for Trickle<'_> {
@@ -235,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_and_what_follows_it() {
+    fn bytes_after_a_head_stay_in_the_buffer() {
         let (head, rest) =
             read(b"GET /ws?a=b HTTP/1.1\r\nHost: h\r\nX: 1\r\nx: 2\r\n\r\nrest").unwrap();
         assert_eq!((head.method.as_str(), head.path.as_str()), ("GET", "/ws"));
@@ -245,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_in_one_byte_pieces() {
+    fn a_head_may_arrive_byte_by_byte() {
         for head in ["GET / HTTP/1.1\r\nHost: h\r\n\r\n", "\r\nGET / HTTP/1.1\nHost: h\n\n"] {
             let mut buffer = Vec::new();
             let head = Head::read(&mut Trickle(head.as_bytes()), &mut buffer, &Limits::default());
@@ -254,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn two_heads_in_one_read() {
+    fn pipelined_heads_are_read_one_at_a_time() {
         let mut buffer = b"GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n".to_vec();
         for path in ["/1", "/2"] {
             let head = Head::read(&mut io::empty(), &mut buffer, &Limits::default()).unwrap();
@@ -263,17 +271,17 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_kept() {
+    fn oversized_heads_are_rejected() {
         let long = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(16 * 1024));
         assert!(matches!(read(long.as_bytes()), Err(HeadError::TooLarge)));
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(101));
         assert!(matches!(read(many.as_bytes()), Err(HeadError::TooLarge)));
-        let just = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(100));
-        assert!(read(just.as_bytes()).is_ok());
+        let at_the_limit = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(100));
+        assert!(read(at_the_limit.as_bytes()).is_ok());
     }
 
     #[test]
-    fn what_is_not_http_is_said_at_once() {
+    fn malformed_heads_are_rejected_at_once() {
         assert!(matches!(read(b"\x16\x03\x01\x02\x00\x01"), Err(HeadError::Malformed(_))));
         assert!(matches!(read(b"GET / HTTP/2.0\r\n"), Err(HeadError::Version)));
         assert!(matches!(read(b"GET / HTTP/1.1\r\nA b: c\r\n\r\n"), Err(HeadError::Malformed(_))));
@@ -285,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_and_queries_of_targets() {
+    fn request_targets_are_split_into_path_and_query() {
         for (target, expected) in [
             ("/", Some(("/", ""))),
             ("/a/b?c/d", Some(("/a/b", "c/d"))),
@@ -305,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_tokens() {
+    fn lists_span_commas_and_repeated_fields() {
         let (head, _) =
             read(b"GET / HTTP/1.1\r\nConnection: keep-alive , Upgrade\r\nConnection: x\r\n\r\n")
                 .unwrap();

@@ -1,15 +1,15 @@
-//! Which web pages may open a WebSocket here.
+//! The origin check: which web pages may open a WebSocket here (RFC 6455, section 10.2).
 //!
-//! What it is: a pure decision over the `Origin` and `Host` of a handshake. Browsers send Origin
-//! and do not let a page forge it; without the check any page on the web could talk to a server
-//! on its visitor's own machine (cross-site WebSocket hijacking).
-//! What it is not: a protection from programs, which send what they like.
+//! Browsers send `Origin` and do not let a page forge it. Without this check, any page on the web
+//! could talk to a server on its visitor's own machine (cross-site WebSocket hijacking). It does
+//! not protect from other programs, which can send any `Origin`.
 //!
-//! Allowed are: no Origin at all (not a browser); the page's own (same host and port; the scheme
-//! is ignored, so that TLS in front of the server still works); a loopback origin, when the
-//! connection came in on a loopback address; and whatever `--allow-origin` names.
+//! Allowed are: no `Origin` at all (not a browser); the server's own pages (same host and port; the
+//! scheme is ignored, so that TLS may end at a proxy); loopback origins, if the connection came in
+//! on a loopback address; and the origins given by `--allow-origin`.
 
-/// Decides. `local` says that the connection came in on a loopback address.
+/// Whether a page of this origin may connect. `local`: the connection came in on a loopback
+/// address; `allowed`: the values of `--allow-origin`.
 pub(crate) fn allows(origin: Option<&str>, host: &str, local: bool, allowed: &[String]) -> bool {
     let Some(origin) = origin else { return true };
     let listed =
@@ -32,7 +32,7 @@ fn without_port<'a>(authority: &'a str, default_port: &str) -> &'a str {
     authority.strip_suffix(default_port).unwrap_or(authority)
 }
 
-/// The host of an authority, with or without port; an IPv6 address without its brackets.
+/// The host of an authority, without port; an IPv6 address without its brackets.
 pub(crate) fn host(authority: &str) -> &str {
     match authority.strip_prefix('[') {
         Some(v6) => v6.split(']').next().unwrap_or_default(),
@@ -40,7 +40,7 @@ pub(crate) fn host(authority: &str) -> &str {
     }
 }
 
-/// Whether `authority`, with or without port, names this machine to itself.
+/// Whether the host of `authority` is `localhost` or a loopback address.
 pub(crate) fn is_loopback(authority: &str) -> bool {
     let host = host(authority);
     host.eq_ignore_ascii_case("localhost")
@@ -57,12 +57,12 @@ mod tests {
     }
 
     #[test]
-    fn programs_without_origin_are_welcome() {
+    fn requests_without_an_origin_are_allowed() {
         assert!(allows(None, "example.com", false, &[]));
     }
 
     #[test]
-    fn the_page_of_this_server_is_welcome() {
+    fn same_origin_pages_are_allowed() {
         for (origin, host) in [
             ("http://example.com", "example.com"),
             ("http://example.com", "EXAMPLE.com:80"),
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn other_pages_are_not() {
+    fn other_origins_are_refused() {
         for (origin, host) in [
             ("http://evil.example", "example.com"),
             ("http://example.com:81", "example.com"),
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_on_this_machine_are_welcome_on_loopback_only() {
+    fn loopback_origins_are_allowed_on_loopback_connections_only() {
         for origin in
             ["http://localhost:3000", "http://127.0.0.1", "http://127.1.2.3:1", "http://[::1]:3"]
         {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operator_can_allow_more() {
+    fn listed_origins_are_allowed() {
         assert!(check("null", "h", false, &["null"]));
         assert!(check("http://a.example", "h", false, &["https://b.example", "http://A.example/"]));
         assert!(check("anything", "h", false, &["*"]));

@@ -1,8 +1,6 @@
-//! One HTTP response.
+//! One HTTP response: status, fields and body, serialized by tiny_http.
 //!
-//! What it is: status, fields and body, written by tiny_http.
-//! What it is not: a decision; routes and refusals make those.
-//! Invariant: every response has a `Content-Length`, so that the connection can be kept.
+//! **Invariant:** Every response has a `Content-Length`, so that the connection can be kept alive.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -12,7 +10,7 @@ use tiny_http::{HTTPVersion, Header, StatusCode};
 
 use crate::metrics::exposition::FORMAT;
 
-/// What a connection answers to one request.
+/// The response to one request.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -28,13 +26,13 @@ enum Body {
 }
 
 impl Response {
-    /// Plain text that is true now and not a minute later.
+    /// A `text/plain` response with `Cache-Control: no-store`.
     pub(crate) fn text(status: u16, text: impl Into<String>) -> Response {
         Response::new(status, "text/plain; charset=utf-8", Body::Text(text.into()))
             .with("Cache-Control", "no-store")
     }
 
-    /// A value as JSON, in lines or in one, with that same validity.
+    /// A JSON response with `Cache-Control: no-store`; `pretty`: indented.
     pub(crate) fn json(status: u16, value: &impl Serialize, pretty: bool) -> Response {
         let text = if pretty { serde_json::to_string_pretty } else { serde_json::to_string };
         let text = text(value).expect("no map with keys that are not text") + "\n";
@@ -42,20 +40,20 @@ impl Response {
             .with("Cache-Control", "no-store")
     }
 
-    /// A page for Prometheus, with that same validity.
+    /// Metrics in the Prometheus text format, with `Cache-Control: no-store`.
     pub(crate) fn metrics(text: String) -> Response {
         Response::new(200, FORMAT, Body::Text(text)).with("Cache-Control", "no-store")
     }
 
-    /// Bytes that the binary holds.
+    /// A 200 response with bytes embedded in the binary.
     pub(crate) fn embedded(bytes: &'static [u8], content_type: &str) -> Response {
         Response::new(200, content_type, Body::Embedded(bytes))
     }
 
-    /// A file as it is now.
+    /// A 200 response with the contents of a file, at its present length.
     ///
     /// # Errors
-    /// The operating system's, when the length cannot be had.
+    /// The operating system does not give the file's length.
     pub(crate) fn file(file: File, content_type: &str) -> io::Result<Response> {
         let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
         Ok(Response::new(200, content_type, Body::File(file, length)))
@@ -68,29 +66,29 @@ impl Response {
             .with("Server", "wsecho")
     }
 
-    /// The same without its body, for a client that has it. Its length stays: RFC 9110 wants a 304
-    /// to have that of the 200, or none.
+    /// Turns the response into a 304 without body, for a client whose copy is current. The
+    /// Content-Length stays: a 304 has that of the 200, or none (RFC 9110, section 8.6).
     pub(crate) fn not_modified(mut self) -> Response {
         self.status = 304;
         self
     }
 
-    /// Adds a field.
+    /// Adds a header field.
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Response {
         self.fields.push((name, value.into()));
         self
     }
 
-    /// Writes the response, without its body for HEAD; the caller flushes. `keep`: the connection is
-    /// kept after it.
+    /// Writes the response, but does not flush it. `head_only`: without its body, for HEAD; `keep`:
+    /// the connection is kept alive.
     ///
     /// # Errors
-    /// Those of `out`, or of the file that is the body.
+    /// Those of `out`, and of reading the file that is the body.
     pub(crate) fn write(self, out: &mut impl Write, head_only: bool, keep: bool) -> io::Result<()> {
         let (body, length): (Box<dyn Read + '_>, usize) = match &self.body {
             Body::Text(text) => (Box::new(text.as_bytes()), text.len()),
             Body::Embedded(bytes) => (Box::new(*bytes), bytes.len()),
-            // A file that grows while it is sent must not outgrow its Content-Length.
+            // If the file grows while it is sent, the body must still match the Content-Length.
             Body::File(file, length) => (Box::new(file.take(*length as u64)), *length),
         };
         let fields = self
@@ -105,13 +103,13 @@ impl Response {
             Some(length),
             None,
         )
-        // By itself it chunks from 32 KiB on.
+        // By default, tiny_http sends bodies of 32 KiB and more chunked.
         .with_chunked_threshold(usize::MAX)
         .raw_print(&mut out, HTTPVersion(1, 1), &[], head_only, None)
     }
 }
 
-/// The fields that are the connection's and not the response's; tiny_http discards them.
+/// The connection's fields (RFC 9110, section 7.6.1), which tiny_http would discard.
 fn hop_by_hop(status: u16, keep: bool) -> &'static str {
     match (status, keep) {
         (426, true) => "Connection: Upgrade\r\nUpgrade: websocket\r\n",
@@ -121,7 +119,7 @@ fn hop_by_hop(status: u16, keep: bool) -> &'static str {
     }
 }
 
-/// Puts fields between the status line and what follows it.
+/// Inserts fields after the status line.
 struct AfterStatusLine<'a, W> {
     out: &'a mut W,
     insert: Option<&'static str>,
@@ -167,13 +165,13 @@ mod tests {
     }
 
     #[test]
-    fn head_has_the_length_and_no_body() {
+    fn a_response_to_head_has_the_length_and_no_body() {
         let text = written(Response::text(200, "ok"), true, true);
         assert!(text.contains("\r\nContent-Length: 2\r\n") && text.ends_with("\r\n\r\n"), "{text}");
     }
 
     #[test]
-    fn the_connection_has_the_last_word() {
+    fn connection_fields_follow_status_and_keep_alive() {
         let closed = written(Response::text(200, ""), false, false);
         assert!(closed.starts_with("HTTP/1.1 200 OK\r\nConnection: close\r\n"), "{closed}");
         let upgrade = written(Response::text(426, ""), false, true);

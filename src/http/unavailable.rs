@@ -1,6 +1,5 @@
-//! Refusals that no request head explains: there is none, or it is fine and there is no place.
-//!
-//! What it is: the words. What it is not: the decision, which was made by whoever asks here.
+//! Error responses unrelated to the request's content: no request could be parsed (400, 408, 431,
+//! 505), or the server has no capacity or is shutting down (503).
 
 use std::fmt;
 
@@ -11,23 +10,23 @@ use super::response::Response;
 use crate::config::tuning::{RETRY_AFTER_SECS, SHOWN_BYTES, SHOWN_VALUE};
 use crate::net::admission::LimitReached;
 
-/// Why a server that could does not now.
+/// Why the server is temporarily unavailable (503).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unavailable {
-    /// The places are taken.
+    /// A limit on connections or sessions is reached.
     LimitReached(LimitReached),
-    /// The machine gives no thread.
+    /// The operating system cannot create a thread.
     NoThread,
-    /// It parts.
+    /// Shutting down.
     Stopping,
-    /// It has not opened its doors yet.
+    /// Not accepting connections yet; only the admin listener answers so.
     Starting,
 }
 
-/// The status of all of them.
+/// The status of every [`Unavailable`] response: 503 Service Unavailable.
 pub(crate) const STATUS: u16 = 503;
 
-/// Those that a client may be refused for.
+/// The reasons for which a client may be refused.
 pub(crate) const REASONS: [Unavailable; 5] = [
     Unavailable::LimitReached(LimitReached::Connections),
     Unavailable::LimitReached(LimitReached::Sessions),
@@ -36,35 +35,34 @@ pub(crate) const REASONS: [Unavailable; 5] = [
     Unavailable::Stopping,
 ];
 
-/// The answer to what was not a request, of which these bytes have arrived; none where nobody is
-/// left to read it.
+/// The response to bytes that are not a valid request; `None` if the peer closed the connection.
 pub(crate) fn no_request(error: &HeadError, arrived: &[u8]) -> Option<Diagnosis> {
     let (status, problem, cause, fix) = match error {
         HeadError::Timeout => (
             408,
             "The request head did not arrive in time (--handshake-timeout).".to_owned(),
-            "A connection that was opened ahead and not used; a head without the blank line at its\n\
-             end; or a slow network.",
+            "A connection opened in advance and not used, a head without the blank line at its end,\n\
+             or a slow network.",
             "Send the whole head at once, with a blank line after it.",
         ),
         HeadError::TooLarge => (
             431,
             "The request head is too large.".to_owned(),
-            "Cookies that have grown, or a proxy that adds fields in a loop.",
+            "Cookies that have grown too large, or a proxy loop that adds fields on each pass.",
             "Send fewer and shorter fields; in a browser, delete the cookies of this host.",
         ),
         HeadError::Version => (
             505,
             "This server speaks HTTP/1.1.".to_owned(),
-            "A client or a proxy that was told to speak HTTP/2 without asking (prior knowledge).",
-            "Speak HTTP/1.1; nginx: proxy_http_version 1.1; HAProxy: no `proto h2` at the server.",
+            "A client or a proxy that is set to speak HTTP/2 with prior knowledge.",
+            "Use HTTP/1.1; nginx: proxy_http_version 1.1; HAProxy: no `proto h2` at the server.",
         ),
         HeadError::Malformed(what) => (
             400,
             format!("This is not an HTTP request: {what}."),
-            "Another protocol: TLS (https:// or wss://) to a port that speaks http:// and ws://, the\n\
-             PROXY protocol, or WebSocket frames without a handshake before them.",
-            "Connect with http:// or ws://, or to the proxy that speaks TLS for this server.",
+            "Another protocol: TLS (https:// or wss://) on a port for http:// and ws://, the PROXY\n\
+             protocol, or WebSocket frames without a handshake.",
+            "Connect with http:// or ws://, or to the proxy that terminates TLS for this server.",
         ),
         HeadError::Left => return None,
     };
@@ -77,7 +75,7 @@ pub(crate) fn no_request(error: &HeadError, arrived: &[u8]) -> Option<Diagnosis>
     })
 }
 
-/// The answer to who speaks without TLS where that is spoken: to a request, or to these bytes.
+/// The response to plaintext on a TLS port. `head` is `None` if the bytes were not a request.
 pub(crate) fn plaintext_on_tls_port(head: Option<&Head>, arrived: &[u8]) -> Diagnosis {
     let host = head.and_then(|head| head.get("Host")).unwrap_or("HOST:PORT");
     let host = escaped(host, SHOWN_VALUE);
@@ -86,15 +84,15 @@ pub(crate) fn plaintext_on_tls_port(head: Option<&Head>, arrived: &[u8]) -> Diag
         problem: format!("This port speaks TLS: its URL is https://{host}/ or wss://{host}/.")
             .into(),
         arrived: vec![head.map_or_else(|| first_bytes(arrived), request_line)],
-        cause:
-            "http:// or ws:// in the URL; or a proxy that was not told to speak TLS to this server."
-                .into(),
-        fix: "Put an s into the scheme: https:// for a page, wss:// for a WebSocket.\n\
+        cause: "http:// or ws:// in the URL; or a proxy that is not set to use TLS to this server."
+            .into(),
+        fix: "Use https:// for the page, and wss:// for a WebSocket.\n\
               nginx: proxy_pass https://…; HAProxy: `ssl` at the server."
             .into(),
     }
 }
 
+/// The number of bytes, and the first `SHOWN_BYTES` of them, escaped.
 fn first_bytes(arrived: &[u8]) -> String {
     let shown = &arrived[..arrived.len().min(SHOWN_BYTES)];
     let more = if shown.len() < arrived.len() { ", beginning with" } else { ":" };
@@ -104,19 +102,19 @@ fn first_bytes(arrived: &[u8]) -> String {
     }
 }
 
-/// A handshake that came at the wrong time; none where its head was not read.
+/// The 503 for this reason. `head` is `None` if no request was read.
 pub(crate) fn unavailable(why: Unavailable, head: Option<&Head>) -> Diagnosis {
     let (cause, fix) = why.explained();
     Diagnosis {
         status: STATUS,
-        problem: format!("Not now: {why}; try again in {RETRY_AFTER_SECS} seconds.").into(),
+        problem: format!("Unavailable: {why}; retry in {RETRY_AFTER_SECS} seconds.").into(),
         arrived: vec![head.map_or("a connection; no request was read".to_owned(), request_line)],
         cause: cause.into(),
         fix: fix.into(),
     }
 }
 
-/// What a question about the server's state gets: `good`, or why it is not.
+/// The response to a health or readiness check: 200 with the text `good`, or a 503.
 pub(crate) fn state(good: &str, state: Result<(), Unavailable>, head: &Head) -> Response {
     match state {
         Ok(()) => Response::text(200, good),
@@ -125,7 +123,7 @@ pub(crate) fn state(good: &str, state: Result<(), Unavailable>, head: &Head) -> 
 }
 
 impl Unavailable {
-    /// In a word.
+    /// The value of the label `reason` in the metrics.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Unavailable::LimitReached(LimitReached::Connections) => "connections",
@@ -137,30 +135,30 @@ impl Unavailable {
         }
     }
 
-    /// What usually causes it, and the fix.
+    /// The usual cause, and the fix.
     fn explained(self) -> (&'static str, &'static str) {
         match self {
             Unavailable::LimitReached(LimitReached::Sessions | LimitReached::Connections) => (
-                "More clients than the server is set up for; or clients that connect again and again\n\
-                 without closing what they have.",
-                "Close a WebSocket that is not needed, or wait; the operator can raise\n\
-                 --max-connections.",
+                "More clients than the server is configured for; or clients that reconnect without\n\
+                 closing their previous connections.",
+                "Close unused WebSockets, or wait; the operator can raise --max-connections.",
             ),
             Unavailable::LimitReached(LimitReached::Address) => (
-                "Several clients behind one address, such as those of a proxy or of an office; or one\n\
-                 that connects again and again without closing what it has.",
-                "Close a connection that is not needed, or wait; the operator can raise\n\
-                 --max-connections-per-ip.",
+                "Several clients behind one address, such as those of a proxy or an office; or a client\n\
+                 that reconnects without closing its previous connections.",
+                "Close unused connections, or wait; the operator can raise --max-connections-per-ip.",
             ),
             Unavailable::NoThread => (
-                "The machine's limit of threads is reached (ulimit -u, TasksMax=, pids.max), or its memory.",
-                "Wait; the operator can raise that limit, or lower --max-connections below it.",
+                "A limit on threads is reached (ulimit -u, TasksMax=, pids.max), or memory is exhausted.",
+                "Wait; the operator can raise the limit, or lower --max-connections below it.",
             ),
             Unavailable::Stopping => (
-                "It was told to stop, as happens when a new version is put in its place.",
-                "Wait, and connect again; a client should do so by itself, after a random pause.",
+                "The server is being stopped, for example to install a new version.",
+                "Wait, and reconnect; a client should do so automatically, after a random delay.",
             ),
-            Unavailable::Starting => ("It was started a moment ago.", "Wait, and ask again."),
+            Unavailable::Starting => {
+                ("The server was started a moment ago.", "Wait, and try again.")
+            }
         }
     }
 }
@@ -169,7 +167,7 @@ impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unavailable::LimitReached(full) => full.fmt(f),
-            Unavailable::NoThread => f.write_str("no thread could be made"),
+            Unavailable::NoThread => f.write_str("no thread could be created"),
             Unavailable::Stopping => f.write_str("the server is shutting down"),
             Unavailable::Starting => f.write_str("the server does not accept connections yet"),
         }
@@ -183,7 +181,7 @@ mod tests {
     use crate::fuzzing::assert_readable;
 
     #[test]
-    fn what_was_no_request_is_shown() {
+    fn first_bytes_of_an_invalid_request_are_shown() {
         for (error, bytes, status, shown) in [
             (HeadError::Timeout, &b""[..], 408, "(nothing)"),
             (HeadError::TooLarge, &[b'x'; 20], 431, "20 bytes, beginning with xxxxxxxxxxxxxxxx"),
@@ -195,12 +193,12 @@ mod tests {
             assert_readable(&diagnosis);
         }
         assert!(no_request(&HeadError::Left, b"GET").is_none());
-        // However unreadable, it is a line.
+        // Any amount of binary data is shown in one line.
         assert_readable(&no_request(&HeadError::TooLarge, &[0xff; 16384]).unwrap());
     }
 
     #[test]
-    fn who_speaks_without_tls_has_the_url() {
+    fn plaintext_on_a_tls_port_is_told_the_url() {
         let head =
             crate::http::head::parse(b"GET /a HTTP/1.1\r\nHost: h:1\r\n\r\n", &Limits::default());
         let diagnosis = plaintext_on_tls_port(Some(&head.unwrap().unwrap().0), &[]);
@@ -215,11 +213,12 @@ mod tests {
     }
 
     #[test]
-    fn every_lack_of_a_place_says_when_to_come_back() {
+    fn every_503_says_when_to_retry() {
         for why in REASONS.into_iter().chain([Unavailable::Starting]) {
             let diagnosis = unavailable(why, None);
             assert_eq!(diagnosis.status, 503);
-            assert_eq!(diagnosis.problem, format!("Not now: {why}; try again in 5 seconds."));
+            let problem = format!("Unavailable: {why}; retry in 5 seconds.");
+            assert_eq!(diagnosis.problem, problem);
             assert_readable(&diagnosis);
         }
     }

@@ -1,36 +1,35 @@
-//! Metrics as Prometheus reads them: its text format, version 0.0.4.
+//! Writes metrics in the Prometheus text format, version 0.0.4.
 //!
-//! What it is: names, labels and numbers, as lines. What it is not: a registry; what there is to tell
-//! is known where it is told.
-//! Invariant: names and labels are the program's own, so nothing in them has to be escaped.
+//! **Invariant:** Names, help texts and labels are constants of the program, so none needs
+//! escaping.
 
 use std::fmt::{Display, Write};
 
 use super::histogram::Histogram;
 
-/// The format's name, for `Content-Type`.
+/// The `Content-Type` of the format.
 pub(crate) const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Lines, family after family.
+/// A page of metric families.
 #[derive(Debug, Default)]
 pub(super) struct Exposition {
     text: String,
 }
 
 impl Exposition {
-    /// What goes up and down.
+    /// Adds a gauge.
     pub(super) fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
         self.family(name, "gauge", help);
         self.sample(name, [], value);
     }
 
-    /// What only goes up.
+    /// Adds a counter.
     pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) {
         self.family(name, "counter", help);
         self.sample(name, [], value);
     }
 
-    /// The same by labels.
+    /// Adds a counter with labels.
     pub(super) fn counters<const N: usize>(
         &mut self,
         name: &str,
@@ -39,31 +38,32 @@ impl Exposition {
         values: impl IntoIterator<Item = ([&'static str; N], u64)>,
     ) {
         self.family(name, "counter", help);
-        for (of, value) in values {
-            self.sample(name, std::array::from_fn::<_, N, _>(|n| (labels[n], of[n])), value);
+        for (label_values, value) in values {
+            let pairs = std::array::from_fn::<_, N, _>(|n| (labels[n], label_values[n]));
+            self.sample(name, pairs, value);
         }
     }
 
-    /// A gauge that is there for its label.
+    /// Adds an info metric: a gauge with the value 1, whose label is the information.
     pub(super) fn info(&mut self, name: &str, help: &str, label: (&'static str, &'static str)) {
         self.family(name, "gauge", help);
         self.sample(name, [label], 1);
     }
 
-    /// Durations, in seconds.
+    /// Adds a histogram of durations in seconds.
     pub(super) fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
         self.family(name, "histogram", help);
-        let mut all = 0;
+        let mut total = 0;
         for (bound, count) in histogram.cumulative() {
             let bound = bound.map_or("+Inf".to_owned(), |bound| bound.as_secs_f64().to_string());
             self.line(format_args!("{name}_bucket{{le=\"{bound}\"}} {count}"));
-            all = count;
+            total = count;
         }
         self.line(format_args!("{name}_sum {}", histogram.sum().as_secs_f64()));
-        self.line(format_args!("{name}_count {all}"));
+        self.line(format_args!("{name}_count {total}"));
     }
 
-    /// All of it.
+    /// The text of the page.
     pub(super) fn into_text(self) -> String {
         self.text
     }
@@ -79,7 +79,7 @@ impl Exposition {
         labels: [(&'static str, &'static str); N],
         value: impl Display,
     ) {
-        let labels = labels.map(|(label, of)| format!("{label}=\"{of}\"")).join(",");
+        let labels = labels.map(|(label, value)| format!("{label}=\"{value}\"")).join(",");
         if labels.is_empty() {
             self.line(format_args!("{name} {value}"));
         } else {
@@ -88,7 +88,7 @@ impl Exposition {
     }
 
     fn line(&mut self, line: impl Display) {
-        // A String takes every line.
+        // Writing to a String cannot fail.
         let _ = writeln!(self.text, "{line}");
     }
 }
@@ -99,24 +99,24 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn every_kind_of_family() {
+    fn every_metric_type_is_formatted() {
         let mut page = Exposition::default();
         page.gauge("a", "Open.", 1);
         page.counter("b_total", "So far.", 2);
-        page.counters("c_total", "By two.", ["x", "y"], [(["1", ""], 3), (["2", "z"], 4)]);
-        page.info("d_info", "What it is.", ("version", "0"));
+        page.counters("c_total", "By two labels.", ["x", "y"], [(["1", ""], 3), (["2", "z"], 4)]);
+        page.info("d_info", "The version.", ("version", "0"));
         assert_eq!(
             page.into_text(),
             "# HELP a Open.\n# TYPE a gauge\na 1\n\
              # HELP b_total So far.\n# TYPE b_total counter\nb_total 2\n\
-             # HELP c_total By two.\n# TYPE c_total counter\n\
+             # HELP c_total By two labels.\n# TYPE c_total counter\n\
              c_total{x=\"1\",y=\"\"} 3\nc_total{x=\"2\",y=\"z\"} 4\n\
-             # HELP d_info What it is.\n# TYPE d_info gauge\nd_info{version=\"0\"} 1\n"
+             # HELP d_info The version.\n# TYPE d_info gauge\nd_info{version=\"0\"} 1\n"
         );
     }
 
     #[test]
-    fn a_histogram_adds_up_in_seconds() {
+    fn histogram_buckets_are_cumulative_and_in_seconds() {
         let (mut page, histogram) = (Exposition::default(), Histogram::default());
         for microseconds in [5, 20, 20, 2_000_000] {
             histogram.observe(Duration::from_micros(microseconds));

@@ -1,31 +1,31 @@
-//! How long things took.
+//! A histogram of durations, to which any thread may add.
 //!
-//! What it is: counts by upper bound, to which any thread adds.
-//! Invariant: a duration is counted in one bucket alone; whoever shows them adds up.
+//! **Invariant:** Each duration is counted in exactly one bucket; `cumulative` adds them up.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::config::tuning::LATENCY_BUCKETS;
 
-/// See the module.
+/// Counts of durations by the bounds in `LATENCY_BUCKETS`.
 #[derive(Debug, Default)]
 pub(crate) struct Histogram {
-    /// One for each bound, and one for what is over the last.
+    /// One count per upper bound, and one for durations above the last.
     counts: [AtomicU64; LATENCY_BUCKETS.len() + 1],
     nanoseconds: AtomicU64,
 }
 
 impl Histogram {
-    /// Counts one more.
-    pub(crate) fn observe(&self, took: Duration) {
-        let bucket = LATENCY_BUCKETS.partition_point(|bound| *bound < took);
+    /// Counts one duration.
+    pub(crate) fn observe(&self, duration: Duration) {
+        let bucket = LATENCY_BUCKETS.partition_point(|bound| *bound < duration);
         self.counts[bucket].fetch_add(1, Ordering::Relaxed);
-        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
-    /// How many took as long as each bound at most; the last one is all of them.
+    /// The number of durations up to each bound, inclusive. The last bound is `None`, which stands
+    /// for infinity.
     pub(super) fn cumulative(&self) -> Vec<(Option<Duration>, u64)> {
         let bounds = LATENCY_BUCKETS.into_iter().map(Some).chain([None]);
         let mut sum = 0;
@@ -36,7 +36,7 @@ impl Histogram {
         bounds.zip(&self.counts).map(add_up).collect()
     }
 
-    /// All of it together.
+    /// The sum of all durations.
     pub(super) fn sum(&self) -> Duration {
         Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed))
     }
@@ -47,12 +47,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bound_belongs_to_its_bucket() {
+    fn upper_bounds_are_inclusive() {
         let histogram = Histogram::default();
         let (first, last) = (LATENCY_BUCKETS[0], LATENCY_BUCKETS[LATENCY_BUCKETS.len() - 1]);
         let just_over = Duration::from_nanos(1);
-        for took in [Duration::ZERO, first, first + just_over, last, last + just_over] {
-            histogram.observe(took);
+        for duration in [Duration::ZERO, first, first + just_over, last, last + just_over] {
+            histogram.observe(duration);
         }
         let counts: Vec<_> = histogram.cumulative();
         assert_eq!(counts[0], (Some(first), 2));
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_rise() {
+    fn bounds_are_sorted() {
         assert!(LATENCY_BUCKETS.is_sorted());
     }
 }

@@ -1,9 +1,8 @@
-//! What a server has done and is doing, in numbers.
+//! The server's metrics, and the page with them that Prometheus scrapes. Without `--admin`, nothing
+//! is counted.
 //!
-//! What it is: the counters, and the page that Prometheus reads.
-//! What it is not: there where nobody asks (`--admin`); nor a room that knows the others, which count
-//! here by themselves.
-//! Invariant: the values of every label are few and ours; nothing that a client sends becomes one.
+//! **Invariant:** Every label has a fixed, small set of values; nothing that a client sends becomes
+//! one.
 
 pub(crate) mod exposition;
 pub(crate) mod histogram;
@@ -17,25 +16,26 @@ use self::exposition::Exposition;
 use self::histogram::Histogram;
 use self::registry::{SessionRegistry, Totals};
 
-/// Statuses of handshakes that were wrong; all others are ordered by query, and one to the label.
+/// The statuses of invalid handshakes. All other statuses come from the query parameter `status`,
+/// and share the label value `other`.
 const STATUSES: [(u16, &str); 6] =
     [(400, "400"), (403, "403"), (404, "404"), (405, "405"), (413, "413"), (426, "426")];
 const OTHER_STATUS: &str = "other";
 
-/// See the module.
+/// The metrics of one server.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     pub(crate) sessions: Arc<SessionRegistry>,
-    /// From the arrival of a handshake's last byte to its 101.
+    /// Time from the last byte of a handshake to its 101.
     pub(crate) upgrades: Histogram,
-    /// From the arrival of messages to their replies.
+    /// Time from the arrival of messages to their replies.
     pub(crate) echoes: Arc<Histogram>,
     refused: LabeledCounts,
     handshakes_refused: LabeledCounts,
     accept_errors: AtomicU64,
 }
 
-/// What is so at this moment, and is known elsewhere.
+/// Values at the time of a scrape that other modules maintain.
 #[derive(Debug)]
 pub(crate) struct Gauges {
     pub(crate) connections: usize,
@@ -43,90 +43,95 @@ pub(crate) struct Gauges {
     pub(crate) threads: usize,
 }
 
-/// LabeledCounts by the value of a label. All values are there from the start: a rate has to see them rise
-/// from 0.
+/// Counters by the value of one label. All values exist from the start, so that Prometheus can
+/// compute a rate from 0.
 #[derive(Debug)]
 struct LabeledCounts(Vec<(&'static str, AtomicU64)>);
 
 impl LabeledCounts {
-    fn of(labels: impl IntoIterator<Item = &'static str>) -> LabeledCounts {
-        LabeledCounts(labels.into_iter().map(|label| (label, AtomicU64::new(0))).collect())
+    fn new(values: impl IntoIterator<Item = &'static str>) -> LabeledCounts {
+        LabeledCounts(values.into_iter().map(|value| (value, AtomicU64::new(0))).collect())
     }
 
-    fn add(&self, label: &'static str) {
-        if let Some((_, count)) = self.0.iter().find(|(known, _)| *known == label) {
+    fn add(&self, value: &'static str) {
+        if let Some((_, count)) = self.0.iter().find(|(known, _)| *known == value) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn all(&self) -> impl Iterator<Item = ([&'static str; 1], u64)> {
-        self.0.iter().map(|(label, count)| ([*label], count.load(Ordering::Relaxed)))
+        self.0.iter().map(|(value, count)| ([*value], count.load(Ordering::Relaxed)))
     }
 }
 
 impl Metrics {
-    /// `reasons`: why there may be no place.
+    /// `reasons`: the values of the label `reason` of `wsecho_refused_total`.
     pub(crate) fn new(reasons: impl IntoIterator<Item = &'static str>) -> Metrics {
         let statuses = STATUSES.into_iter().map(|(_, label)| label).chain([OTHER_STATUS]);
         Metrics {
             sessions: Arc::default(),
             upgrades: Histogram::default(),
             echoes: Arc::default(),
-            refused: LabeledCounts::of(reasons),
-            handshakes_refused: LabeledCounts::of(statuses),
+            refused: LabeledCounts::new(reasons),
+            handshakes_refused: LabeledCounts::new(statuses),
             accept_errors: AtomicU64::new(0),
         }
     }
 
-    /// There was no place.
+    /// Counts a connection or handshake refused for lack of capacity or at shutdown.
     pub(crate) fn refused(&self, reason: &'static str) {
         self.refused.add(reason);
     }
 
-    /// A handshake was wrong, or ordered to be.
+    /// Counts a handshake refused with this status, for a mistake or by the query parameter
+    /// `status`.
     pub(crate) fn handshake_refused(&self, status: u16) {
         let known = STATUSES.into_iter().find(|(known, _)| *known == status);
         self.handshakes_refused.add(known.map_or(OTHER_STATUS, |(_, label)| label));
     }
 
-    /// The operating system had no connection to give.
+    /// Counts a failed accept(2).
     pub(crate) fn accept_failed(&self) {
         self.accept_errors.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The page.
+    /// All metrics in the Prometheus text format.
     pub(crate) fn text(&self, now: &Gauges) -> String {
         let mut page = Exposition::default();
         let version = ("version", env!("CARGO_PKG_VERSION"));
-        page.info("wsecho_build_info", "The version that runs.", version);
+        page.info("wsecho_build_info", "The version of the server.", version);
         add_sessions(&mut page, &self.sessions.totals(), now.max_sessions);
         page.counters(
             "wsecho_refused_total",
-            "Connections and handshakes for which there was no place.",
+            "Connections and handshakes refused for lack of capacity or at shutdown.",
             ["reason"],
             self.refused.all(),
         );
         page.counters(
             "wsecho_handshakes_refused_total",
-            "Handshakes that were wrong, by the status of the answer.",
+            "Handshakes refused as invalid, by status; other: requested with the parameter status.",
             ["status"],
             self.handshakes_refused.all(),
         );
         page.histogram(
             "wsecho_upgrade_duration_seconds",
-            "From the last byte of a handshake to its 101.",
+            "Time from the last byte of a handshake to its 101 response.",
             &self.upgrades,
         );
         page.histogram(
             "wsecho_echo_duration_seconds",
-            "From the arrival of messages to their replies; those that arrive together count once.",
+            "Time from the arrival of messages to their replies; messages read together count once.",
             &self.echoes,
         );
-        page.gauge("wsecho_connections", "Connections that are open.", now.connections);
-        page.gauge("wsecho_threads", "Threads for connections, idle ones included.", now.threads);
+        page.gauge("wsecho_connections", "Open connections.", now.connections);
+        page.gauge(
+            "wsecho_threads",
+            "Threads that serve connections, including idle ones.",
+            now.threads,
+        );
         page.counter(
             "wsecho_accept_errors_total",
-            "Connections that could not be accepted, as for want of descriptors.",
+            "Failed calls of accept, for example for lack of file descriptors.",
             self.accept_errors.load(Ordering::Relaxed),
         );
         page.into_text()
@@ -135,21 +140,22 @@ impl Metrics {
 
 fn add_sessions(page: &mut Exposition, totals: &Totals, max: usize) {
     let Totals { open, opened, received, answered, ends } = totals;
-    page.gauge("wsecho_sessions", "WebSocket sessions that are open.", open);
-    page.gauge("wsecho_sessions_max", "Sessions that there can be (--max-connections).", max);
-    page.counter("wsecho_sessions_total", "WebSocket sessions so far.", *opened);
+    page.gauge("wsecho_sessions", "Open WebSocket sessions.", open);
+    page.gauge("wsecho_sessions_max", "Limit of open WebSocket sessions (--max-connections).", max);
+    page.counter("wsecho_sessions_total", "WebSocket sessions opened since the start.", *opened);
     page.counters(
         "wsecho_session_ends_total",
-        "Sessions that have ended: by whom, how, and the code of the Close.",
+        "WebSocket sessions ended, by side, manner and WebSocket close code: \
+         1000 (Normal Closure), 1001 (Going Away), ...; 3xxx and 4xxx stand for all codes of their \
+         range; empty if no code was sent (1006 never occurs on the wire).",
         ["by", "how", "code"],
         ends.iter().copied(),
     );
-    let both = [("received", "that arrived", received), ("sent", "that were sent", answered)];
-    for (way, which, tally) in both {
-        let messages = format!("wsecho_messages_{way}_total");
-        page.counter(&messages, &format!("Data messages {which}."), tally.messages);
-        let bytes = format!("wsecho_message_{way}_bytes_total");
-        page.counter(&bytes, &format!("Payload of the data messages {which}."), tally.bytes);
+    for (direction, tally) in [("received", received), ("sent", answered)] {
+        let messages = format!("wsecho_messages_{direction}_total");
+        page.counter(&messages, &format!("Data messages {direction}."), tally.messages);
+        let bytes = format!("wsecho_message_{direction}_bytes_total");
+        page.counter(&bytes, &format!("Payload bytes of data messages {direction}."), tally.bytes);
     }
 }
 
@@ -158,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_number_is_on_the_page() {
+    fn the_page_has_every_metric() {
         let metrics = Metrics::new(["sessions", "stopping"]);
         metrics.refused("sessions");
         for status in [403, 418, 599] {

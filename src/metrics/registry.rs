@@ -1,9 +1,9 @@
-//! The sessions of a server: those that are on, one by one, and what the others have done together.
+//! The registry of sessions: the open ones, and totals over open and ended ones. It exists only
+//! with `--admin`.
 //!
-//! What it is: a list that sessions enter and leave, and totals that hold for both.
-//! What it is not: there where nobody asks (`--admin`).
-//! Invariants: a session is on the list exactly as long as its [`Registration`] lives. What it does is
-//! counted once, while it is on and after, so that no total ever goes back.
+//! **Invariants:** A session is in the registry exactly as long as its [`Registration`] lives. Its
+//! messages are counted exactly once, while it is open and after its end, so no total ever
+//! decreases.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,61 +16,62 @@ use serde::Serialize;
 use super::tally::{SharedTally, Tally};
 use crate::config::timestamp;
 
-/// Who ended a session, how, and the code of the Close.
+/// The values of the labels `by`, `how` and `code` of `wsecho_session_ends_total`.
 pub(crate) type EndLabels = [&'static str; 3];
 
-/// What a session that has told no other end has died of.
+/// The end of a session that was dropped without another one: its thread panicked.
 const PANIC: EndLabels = ["server", "panic", ""];
 
-/// See the module.
+/// The registry, shared by all sessions of a server.
 #[derive(Debug, Default)]
 pub(crate) struct SessionRegistry(Mutex<RegistryState>);
 
 #[derive(Debug, Default)]
 struct RegistryState {
-    /// In the order in which they came.
+    /// By session number, and so in the order of their start.
     open: BTreeMap<u64, Arc<SessionStats>>,
     opened: u64,
-    /// Of those that have ended.
+    /// Totals of the sessions that have ended.
     received: Tally,
     answered: Tally,
     ends: BTreeMap<EndLabels, u64>,
 }
 
-/// Who a session is.
+/// The client and request of a session, for `/sessions`.
 #[derive(Debug, Serialize)]
 pub(crate) struct SessionIdentity {
     pub(crate) client: String,
     pub(crate) peer: String,
     pub(crate) path: String,
     pub(crate) subprotocol: Option<String>,
-    /// In a chat; the name is the one that the room gave.
+    /// The room, in a chat; `name` is the member's name there.
     pub(crate) room: Option<String>,
     pub(crate) name: Option<String>,
 }
 
-/// Says who a session is: whoever looks at the list does that work, and has the stack for it.
+/// Builds the identity for `/sessions`. It is a closure, so that the admin thread pays for the
+/// formatting, and not each session.
 pub(crate) type Identify = Box<dyn Fn() -> SessionIdentity + Send + Sync>;
 
-/// A session that is on. What it has done so far is its own to set.
+/// The statistics of an open session, which the session updates.
 pub(crate) struct SessionStats {
     number: u64,
     identify: Identify,
     since: SystemTime,
     started: Instant,
     pub(crate) received: SharedTally,
-    /// In a chat its courier's.
+    /// Messages sent.
     pub(crate) answered: SharedTally,
-    /// In nanoseconds; 0 before there is one.
+    /// The last round-trip time in nanoseconds; 0 before the first one.
     round_trip: AtomicU64,
 }
 
-/// A session's row on the list; its values are named as in the log.
+/// An entry of `/sessions`, with the names of the log.
 #[derive(Debug, Serialize)]
 pub(crate) struct SessionRow {
     session: u64,
     #[serde(flatten)]
-    about: SessionIdentity,
+    identity: SessionIdentity,
     since: String,
     seconds: f64,
     messages_in: u64,
@@ -80,7 +81,7 @@ pub(crate) struct SessionRow {
     ping_ms: Option<f64>,
 }
 
-/// What all sessions have done, those that are on included.
+/// Totals over all sessions, open and ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Totals {
     pub(super) open: usize,
@@ -91,15 +92,16 @@ pub(super) struct Totals {
 }
 
 impl SessionRegistry {
-    /// The sessions that are on.
+    /// The open sessions, in the order of their start.
     pub(crate) fn open(&self) -> Vec<Arc<SessionStats>> {
         self.lock().open.values().cloned().collect()
     }
 
+    /// The totals over all sessions at this moment.
     pub(super) fn totals(&self) -> Totals {
         let state = self.lock();
-        let sum = |past: Tally, of: fn(&SessionStats) -> Tally| {
-            state.open.values().fold(past, |sum, open| sum.and(of(open)))
+        let sum = |ended: Tally, tally: fn(&SessionStats) -> Tally| {
+            state.open.values().fold(ended, |sum, open| sum.and(tally(open)))
         };
         Totals {
             open: state.open.len(),
@@ -111,25 +113,25 @@ impl SessionRegistry {
     }
 
     fn lock(&self) -> MutexGuard<'_, RegistryState> {
-        // Nothing panics while it holds the lock; a poisoned one would still be consistent.
+        // No code panics while it holds the lock; the state of a poisoned lock would be consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl SessionStats {
-    /// From a Ping to its Pong.
+    /// Sets the round-trip time: from a Ping to its Pong.
     pub(crate) fn set_round_trip(&self, time: Duration) {
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.round_trip.store(nanoseconds, Ordering::Relaxed);
     }
 
-    /// As it is at `now`.
+    /// The session's entry of `/sessions` at `now`.
     pub(crate) fn row(&self, now: Instant) -> SessionRow {
         let (received, answered) = (self.received.get(), self.answered.get());
         let round_trip = Duration::from_nanos(self.round_trip.load(Ordering::Relaxed));
         SessionRow {
             session: self.number,
-            about: (self.identify)(),
+            identity: (self.identify)(),
             since: timestamp(self.since),
             seconds: now.saturating_duration_since(self.started).as_secs_f64(),
             messages_in: received.messages,
@@ -147,7 +149,8 @@ impl fmt::Debug for SessionStats {
     }
 }
 
-/// A session's place on the list, which it leaves when this is dropped.
+/// Keeps a session in the registry; dropping it removes the session, and adds its counts to the
+/// totals.
 #[derive(Debug)]
 pub(crate) struct Registration {
     registry: Arc<SessionRegistry>,
@@ -156,7 +159,7 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// Adds a session to the list.
+    /// Registers a session.
     pub(crate) fn new(
         registry: &Arc<SessionRegistry>,
         number: u64,
@@ -171,18 +174,19 @@ impl Registration {
             answered: SharedTally::default(),
             round_trip: AtomicU64::new(0),
         });
-        let mut list = registry.lock();
-        list.opened += 1;
-        list.open.insert(number, Arc::clone(&stats));
-        drop(list);
+        let mut locked = registry.lock();
+        locked.opened += 1;
+        locked.open.insert(number, Arc::clone(&stats));
+        drop(locked);
         Registration { registry: Arc::clone(registry), stats, end: PANIC }
     }
 
+    /// The session's statistics, to be updated by the session.
     pub(crate) fn stats(&self) -> &Arc<SessionStats> {
         &self.stats
     }
 
-    /// Says how the session ends.
+    /// Sets how the session ended, before the registration is dropped.
     pub(crate) fn set_end(&mut self, end: EndLabels) {
         self.end = end;
     }
@@ -202,7 +206,7 @@ impl Drop for Registration {
 mod tests {
     use super::*;
 
-    fn enter(registry: &Arc<SessionRegistry>, number: u64) -> Registration {
+    fn register(registry: &Arc<SessionRegistry>, number: u64) -> Registration {
         let identify = || SessionIdentity {
             client: "203.0.113.9".to_owned(),
             peer: "127.0.0.1:5000".to_owned(),
@@ -215,9 +219,9 @@ mod tests {
     }
 
     #[test]
-    fn totals_are_the_same_before_and_after_an_end() {
+    fn totals_do_not_change_when_sessions_end() {
         let registry = Arc::<SessionRegistry>::default();
-        let (mut first, second) = (enter(&registry, 1), enter(&registry, 2));
+        let (mut first, second) = (register(&registry, 1), register(&registry, 2));
         first.stats().received.set(Tally { messages: 3, bytes: 30 });
         second.stats().received.set(Tally { messages: 1, bytes: 5 });
         second.stats().answered.set(Tally { messages: 2, bytes: 7 });
@@ -239,9 +243,9 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_named_as_in_the_log() {
+    fn entries_have_the_names_of_the_log() {
         let registry = Arc::<SessionRegistry>::default();
-        let registration = enter(&registry, 7);
+        let registration = register(&registry, 7);
         let stats = registration.stats();
         stats.received.set(Tally { messages: 1, bytes: 2 });
         stats.answered.set(Tally { messages: 3, bytes: 4 });

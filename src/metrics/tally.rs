@@ -1,10 +1,10 @@
-//! What went over a WebSocket, as the log, the operator's list and `?info` tell it.
+//! Counters of messages and bytes, for the log, the metrics, `/sessions` and `?info`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-/// Messages, and their payload in bytes.
+/// A number of messages, and their payload in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) messages: u64,
@@ -12,33 +12,34 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// One more message, of so many bytes.
+    /// Counts one message with a payload of `bytes`.
     pub(crate) fn add(&mut self, bytes: usize) {
         self.messages += 1;
         self.bytes += bytes as u64;
     }
 
-    /// With another one's.
+    /// The sum of both.
     pub(crate) fn and(self, other: Tally) -> Tally {
         Tally { messages: self.messages + other.messages, bytes: self.bytes + other.bytes }
     }
 }
 
-/// What compression has reached: payload in bytes, as it was and on the wire.
+/// The effect of permessage-deflate (RFC 7692) in a session, for `?info`.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct CompressionStats {
     pub(crate) received: CompressedBytes,
     pub(crate) sent: CompressedBytes,
 }
 
-/// One way of it.
+/// The payload bytes of one direction, before compression and on the wire.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct CompressedBytes {
     pub(crate) bytes: u64,
     pub(crate) on_the_wire: u64,
 }
 
-/// A tally that one thread keeps, and others look at meanwhile: for the one it is a plain store.
+/// Counters with one writer and many readers: relaxed stores, no read-modify-write. A reader may
+/// see the two values of different moments.
 #[derive(Debug, Default)]
 pub(crate) struct SharedTally {
     messages: AtomicU64,

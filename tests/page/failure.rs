@@ -52,7 +52,7 @@ fn a_full_server_explains_its_503() {
     let _session = server.open("/echo");
     let mut browser = open(&server, "");
     browser.wait_for_text("The server is reachable, but accepts no WebSocket now.");
-    browser.wait_for_text("every session is taken (--max-connections); try again in 5 seconds.");
+    browser.wait_for_text("every session is taken (--max-connections); retry in 5 seconds.");
 }
 
 #[test]
@@ -149,7 +149,8 @@ fn a_proxy_that_rewrites_host_is_explained_by_the_server() {
     let proxy = proxy_with_its_own_host(server.address);
     let mut browser = Browser::launch();
     browser.open(&format!("http://page.localhost:{}/?url=/ws", proxy.port()));
-    browser.wait_for_text("/ws speaks WebSocket to pages of its own host; this one is of another.");
+    browser
+        .wait_for_text("/ws accepts WebSockets from pages of its host; this one is from another.");
     let answer = browser.text("#notice-answer");
     assert!(answer.contains("proxy_set_header Host $http_host;"), "{answer}");
 }

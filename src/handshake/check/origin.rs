@@ -1,6 +1,5 @@
-//! A page that may not come in: in what its origin differs from this server's.
-//!
-//! What it is not: the rule; that is `http::origin`.
+//! The refusal of a page by its origin, with how that differs from the server's own. The rule
+//! itself is in `http::origin`.
 
 use super::OriginPolicy;
 use super::proxy::{self, KEEP_HOST};
@@ -9,18 +8,20 @@ use crate::http::excerpt::with_fields;
 use crate::http::head::Head;
 use crate::http::origin;
 
+/// Checks the `Origin` of a handshake (RFC 6455, section 4.2.1).
+///
 /// # Errors
-/// Why this page may not, and how it could.
+/// The diagnosis, with the ways to allow the page.
 pub(super) fn check(head: &Head, policy: &OriginPolicy) -> Result<(), Diagnosis> {
     match head.get("Origin") {
-        Some(from) if !policy.allows(from, head) => Err(forbidden(head, from)),
+        Some(page) if !policy.allows(page, head) => Err(forbidden(head, page)),
         _ => Ok(()),
     }
 }
 
-/// The origin of the page whose script asks for this over plain HTTP, where the browser says so. A
-/// link that was followed is no such page.
-pub(super) fn of_asking_page(head: &Head) -> Option<&str> {
+/// The origin of the page whose script sends this plain HTTP request, from `Referer`. `None`
+/// without that field, and for navigation: there, `Referer` is the page with the link.
+pub(super) fn of_requesting_page(head: &Head) -> Option<&str> {
     let referer = head.get("Referer").filter(|_| !head.lists("Sec-Fetch-Mode", "navigate"))?;
     let authority = referer.find("://")? + 3;
     let end = referer[authority..].find('/').map_or(referer.len(), |at| authority + at);
@@ -28,32 +29,32 @@ pub(super) fn of_asking_page(head: &Head) -> Option<&str> {
 }
 
 impl OriginPolicy<'_> {
-    /// Whether a page of this origin may come in by this request.
-    pub(super) fn allows(&self, from: &str, head: &Head) -> bool {
+    /// Whether a page of this origin may open a WebSocket with this request.
+    pub(super) fn allows(&self, page: &str, head: &Head) -> bool {
         let host = head.get("Host").unwrap_or_default();
-        origin::allows(Some(from), host, self.local, self.allow_origin)
+        origin::allows(Some(page), host, self.local, self.allow_origin)
     }
 }
 
 #[cold]
-fn forbidden(head: &Head, from: &str) -> Diagnosis {
+fn forbidden(head: &Head, page: &str) -> Diagnosis {
     let mut arrived = with_fields(head, &["Origin", "Host"]);
     arrived.extend(proxy::traces(head));
-    let difference = difference(head, from);
+    let difference = difference(head, page);
     let allow = format!(
         "The operator of this server can allow the page:\n    wsecho --allow-origin {}",
-        as_argument(from)
+        as_argument(page)
     );
     Diagnosis {
         status: 403,
-        problem: "A page of this origin may not open a WebSocket here.".into(),
+        problem: "Pages of this origin may not open a WebSocket on this server.".into(),
         arrived,
         cause: difference.cause().into(),
         fix: match difference {
             Difference::Opaque => allow,
             Difference::Rewritten | Difference::Port | Difference::Page => {
                 format!(
-                    "{allow}\nOr let the proxy send on the Host that was asked for:\n{KEEP_HOST}"
+                    "{allow}\nOr let the proxy forward the Host that the browser sent:\n{KEEP_HOST}"
                 )
             }
         }
@@ -61,30 +62,30 @@ fn forbidden(head: &Head, from: &str) -> Diagnosis {
     }
 }
 
-/// An origin as it is typed after the option; a name for it where that could mean more to a shell.
-fn as_argument(from: &str) -> &str {
+/// The origin as an argument of the option; `ORIGIN` if a shell could interpret it.
+fn as_argument(page: &str) -> &str {
     let is_harmless = |c: char| c.is_ascii_alphanumeric() || ".:/-_[]".contains(c);
-    let is_short = from.len() <= crate::config::tuning::SHOWN_VALUE;
-    if is_short && !from.is_empty() && from.chars().all(is_harmless) { from } else { "ORIGIN" }
+    let is_short = page.len() <= crate::config::tuning::SHOWN_VALUE;
+    if is_short && !page.is_empty() && page.chars().all(is_harmless) { page } else { "ORIGIN" }
 }
 
-/// Between an origin and a Host.
+/// How `Origin` differs from `Host`.
 #[derive(Debug, Clone, Copy)]
 enum Difference {
     /// `null`
     Opaque,
-    /// A proxy says that the origin's host was asked for.
+    /// The browser sent the origin's host, according to a proxy's fields.
     Rewritten,
-    /// The port alone.
+    /// Only the port differs.
     Port,
-    /// All of the host. A proxy that rewrites it need not leave a trace.
+    /// The host differs. A proxy may have rewritten it without leaving a trace.
     Page,
 }
 
-fn difference(head: &Head, from: &str) -> Difference {
+fn difference(head: &Head, page: &str) -> Difference {
     let host = head.get("Host").unwrap_or_default();
-    let Some((_, authority)) = from.split_once("://") else { return Difference::Opaque };
-    if proxy::was_asked_for(head, authority) {
+    let Some((_, authority)) = page.split_once("://") else { return Difference::Opaque };
+    if proxy::forwards_host(head, authority) {
         Difference::Rewritten
     } else if origin::host(authority).eq_ignore_ascii_case(origin::host(host)) {
         Difference::Port
@@ -97,22 +98,21 @@ impl Difference {
     fn cause(self) -> &'static str {
         match self {
             Difference::Opaque => {
-                "A page without an origin of its own: a file, a sandboxed frame, a data: address. It\n\
-                 calls itself null, as every such page does."
+                "A page without an origin of its own: a file, a sandboxed frame, a data: URL. Browsers\n\
+                 send the origin null for all of these."
             }
             Difference::Rewritten => {
-                "The page is this server's own, but a proxy changed Host on the way, and the two are\n\
-                 compared: the browser asked for the host of Origin."
+                "The page is this server's own, but a proxy changed Host, so that it no longer matches\n\
+                 Origin."
             }
             Difference::Port => {
-                "Origin and Host differ in the port alone; where none is written, http means 80 and https\n\
-                 443. Either a proxy listens on another port and sends on a Host without it (nginx's\n\
-                 $host), or the page is of another server on the same host."
+                "Origin and Host differ in the port alone (default: http 80, https 443). Either a proxy\n\
+                 listens on another port and forwards a Host without it (nginx's $host), or the page is\n\
+                 from another server on the same host."
             }
             Difference::Page => {
-                "The page is of another site, and browsers leave it to the server to look at that. Or it\n\
-                 is this server's own, and a proxy in between wrote a Host of its own, as nginx does\n\
-                 unless it is told otherwise."
+                "The page is from another site; browsers leave it to the server to check this. Or it\n\
+                 is this server's own, and a proxy replaced Host, as nginx does by default."
             }
         }
     }

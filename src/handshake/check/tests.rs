@@ -1,4 +1,4 @@
-//! The table of what can be wrong.
+//! Tables of invalid handshakes and their diagnoses.
 
 use super::*;
 use crate::config::Limits;
@@ -10,7 +10,7 @@ use crate::http::head::parse;
 const SAMPLE: &str = "GET /echo HTTP/1.1\nHost: server.example.com\nUpgrade: websocket\n\
     Connection: Upgrade\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\nSec-WebSocket-Version: 13";
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-/// What nginx makes of the sample when it is told nothing.
+/// The sample after nginx with its default settings.
 const THROUGH_NGINX: &str = "GET /echo HTTP/1.0\nHost: 127.0.0.1:8080\nConnection: close\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\nSec-WebSocket-Version: 13";
 
@@ -34,7 +34,7 @@ fn broken(valid: &str, changed: &str) -> Diagnosis {
 }
 
 #[test]
-fn a_valid_handshake_has_its_endpoint() {
+fn valid_handshakes_are_accepted_with_their_endpoint() {
     for (changes, endpoint) in [
         (&[("GET", "GET")][..], Endpoint::Echo),
         (&[("/echo", "/WebSocketHandler.ashx?x")], Endpoint::Tutorial),
@@ -63,26 +63,26 @@ fn a_valid_handshake_has_its_endpoint() {
 }
 
 #[test]
-fn what_is_wrong_with_a_handshake() {
+fn invalid_handshakes_are_diagnosed() {
     for (valid, changed, status, problem, cause) in [
         ("GET", "POST", 405, "this one is POST.", "another method"),
         ("GET", "get", 405, "this one is get.", "another method"),
         ("HTTP/1.1", "HTTP/1.0", 400, "this request is HTTP/1.0.", "proxy_http_version"),
-        ("Upgrade: websocket", "Upgrade: h2c", 400, "not for one to websocket", "h2c"),
-        ("Upgrade: websocket\n", "", 400, "a proxy probably dropped it", "one hop only"),
+        ("Upgrade: websocket", "Upgrade: h2c", 400, "not to websocket", "h2c"),
+        ("Upgrade: websocket\n", "", 400, "a proxy probably dropped it", "hop-by-hop"),
         ("Connection: Upgrade\n", "", 400, "no `Connection: Upgrade`", "`close`"),
         ("Connection: Upgrade", "Connection: close", 400, "no `Connection: Upgrade`", "`close`"),
-        ("\nSec-WebSocket-Version: 13", "", 426, "it is missing", "by hand"),
+        ("\nSec-WebSocket-Version: 13", "", 426, "it is missing", "handwritten"),
         ("Version: 13", "Version: 8", 426, "it is `8`", "hybi"),
         ("Version: 13", "Version: 0", 426, "it is `0`", "hixie-76"),
-        ("Version: 13", "Version: 13, 8", 426, "it is `13, 8`", "lists versions"),
-        ("Version: 13", "Version: 14", 426, "it is `14`", "none after 13"),
+        ("Version: 13", "Version: 13, 8", 426, "it is `13, 8`", "several versions"),
+        ("Version: 13", "Version: 14", 426, "it is `14`", "No version follows 13"),
         (
             "Version: 13",
             "Version: 13\nSec-WebSocket-Version: 8",
             426,
             "there are 2",
-            "adds the field",
+            "adds the field a second time",
         ),
         ("\nSec-WebSocket-Version: 13", "\nSec-WebSocket-Key1: 1 2", 426, "missing", "2010"),
         (
@@ -90,7 +90,7 @@ fn what_is_wrong_with_a_handshake() {
             "",
             400,
             "no Sec-WebSocket-Key",
-            "by hand",
+            "handwritten",
         ),
         (
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
@@ -109,15 +109,15 @@ fn what_is_wrong_with_a_handshake() {
         (KEY, "dGhlIHNhbXBsZSBub25jZQ", 400, "it is 16 bytes without padding.", "padding"),
         (KEY, "dGhlIHNhbXBsZSBub25jZQA=", 400, "it is 17 bytes.", "another length"),
         (KEY, "eA==", 400, "it is 1 byte.", "a word"),
+        (KEY, "____________________-w==", 400, "it is 16 bytes in base64url.", "handwritten"),
         (
             KEY,
-            "____________________-w==",
+            "????????????????????????",
             400,
-            "it is 16 bytes in the alphabet for URLs.",
-            "by hand",
+            "it is 24 characters that are not Base64.",
+            "a word",
         ),
-        (KEY, "????????????????????????", 400, "it is 24 characters that are no Base64.", "a word"),
-        (KEY, "", 400, "it is empty.", "by hand"),
+        (KEY, "", 400, "it is empty.", "handwritten"),
     ] {
         let diagnosis = broken(valid, changed);
         assert_eq!(diagnosis.status, status, "{changed}");
@@ -127,7 +127,7 @@ fn what_is_wrong_with_a_handshake() {
 }
 
 #[test]
-fn fields_that_go_with_a_status() {
+fn responses_have_the_fields_of_their_status() {
     for (request, field) in [
         (SAMPLE.replace("GET", "PUT"), "Allow: GET, HEAD"),
         (SAMPLE.replace("Version: 13", "Version: 7"), "Sec-WebSocket-Version: 13"),
@@ -146,7 +146,7 @@ fn fields_that_go_with_a_status() {
 }
 
 #[test]
-fn what_arrived_is_shown() {
+fn relevant_fields_of_the_request_are_quoted() {
     for (request, arrived) in [
         (SAMPLE.replace(KEY, "x"), &["GET /echo HTTP/1.1", "Sec-WebSocket-Key: x"][..]),
         (
@@ -169,7 +169,7 @@ fn what_arrived_is_shown() {
 }
 
 #[test]
-fn what_arrived_is_shortened_and_escaped() {
+fn quoted_fields_are_shortened_and_escaped() {
     let long = "x".repeat(10_000);
     for request in [
         format!("GET /{long} HTTP/1.1\nHost: h\nUpgrade: websocket"),
@@ -196,7 +196,7 @@ fn secrets_are_not_repeated() {
 }
 
 #[test]
-fn where_no_upgrade_has_arrived() {
+fn requests_without_an_upgrade_are_diagnosed() {
     for (fields, status, problem) in [
         ("", 426, "/ws speaks WebSocket, and this is plain HTTP."),
         ("User-Agent: Mozilla/5.0\nConnection: keep-alive", 426, "and this is plain HTTP."),
@@ -206,10 +206,10 @@ fn where_no_upgrade_has_arrived() {
         ("X-Real-IP: 10.0.0.1", 426, "that came through a proxy."),
         ("Sec-WebSocket-Version: 13", 426, "a proxy probably dropped it."),
         ("sec-websocket-extensions: permessage-deflate", 426, "a proxy probably dropped it."),
-        // What nginx adds to every request, when it is told to let upgrades through.
+        // nginx adds this to every request if it is set to forward upgrades.
         ("Connection: upgrade", 426, "that came through a proxy."),
         ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", 400, "a proxy probably dropped it."),
-        ("Connection: Upgrade, HTTP2-Settings\nUpgrade: h2c", 426, "not for one to websocket."),
+        ("Connection: Upgrade, HTTP2-Settings\nUpgrade: h2c", 426, "not to websocket."),
     ] {
         for version in ["HTTP/1.1", "HTTP/1.0"] {
             let diagnosis = diagnosed(format!("GET /ws {version}\nHost: h\n{fields}").trim_end());
@@ -224,25 +224,25 @@ fn where_no_upgrade_has_arrived() {
 }
 
 #[test]
-fn a_page_that_asks_again_hears_about_its_origin() {
+fn the_origin_of_a_page_that_requests_plain_http_is_diagnosed() {
     for (fields, is_refused) in [
         ("Host: 127.0.0.1:8080\nConnection: upgrade\nReferer: http://example.com/", true),
         ("Host: 127.0.0.1:8080\nReferer: https://example.com:8443", true),
         ("Host: example.com\nReferer: http://example.com/?url=/ws", false),
         ("Host: example.com\nReferer: https://example.com/", false),
         ("Host: example.com\nReferer: about:blank", false),
-        // Somebody followed a link.
+        // The user followed a link.
         ("Host: example.com\nReferer: http://a.example/\nSec-Fetch-Mode: navigate", false),
     ] {
         let diagnosis = diagnosed(&format!("GET /ws HTTP/1.1\n{fields}"));
         assert_eq!(diagnosis.status, 426);
-        assert_eq!(diagnosis.problem.contains("is of another."), is_refused, "{fields}");
+        assert_eq!(diagnosis.problem.contains("is from another."), is_refused, "{fields}");
         assert!(diagnosis.fix.contains("proxy_set_header Host $http_host;"), "{}", diagnosis.fix);
     }
 }
 
 #[test]
-fn an_upgrade_where_no_websocket_is() {
+fn handshakes_on_other_paths_are_404() {
     for path in ["/nothing", "/Echo", "/echo/", "/healthz", "/info", "/client.js"] {
         let diagnosis = broken("/echo", path);
         assert_eq!(diagnosis.status, 404, "{path}");
@@ -252,9 +252,9 @@ fn an_upgrade_where_no_websocket_is() {
 }
 
 #[test]
-fn a_request_with_an_uncertain_end_is_not_looked_at_any_further() {
+fn framing_is_checked_before_the_handshake() {
     for (fields, status, problem) in [
-        ("Content-Length: 5", 413, "has a body"),
+        ("Content-Length: 5", 413, "have a body"),
         ("Content-Length: 5\nTransfer-Encoding: chunked", 400, "not allowed"),
         ("Host: h", 400, "more than one Host"),
     ] {
@@ -265,7 +265,7 @@ fn a_request_with_an_uncertain_end_is_not_looked_at_any_further() {
 }
 
 #[test]
-fn a_page_of_another_origin() {
+fn pages_of_other_origins_are_refused() {
     for (fields, cause, fix) in [
         ("Origin: https://evil.example", "another site", "--allow-origin https://evil.example"),
         ("Origin: null", "sandboxed", "--allow-origin null"),
@@ -284,7 +284,7 @@ fn a_page_of_another_origin() {
             "Or it\nis",
             "--allow-origin http://a.example",
         ),
-        // Nothing that a shell would read as more than an argument.
+        // A shell could interpret these.
         ("Origin: http://a;reboot", "another site", "--allow-origin ORIGIN"),
         ("Origin: $(reboot)", "without an origin", "--allow-origin ORIGIN"),
         ("Origin:", "without an origin", "--allow-origin ORIGIN"),
@@ -298,7 +298,7 @@ fn a_page_of_another_origin() {
 }
 
 #[test]
-fn a_page_on_this_machine_or_an_allowed_one_is_no_problem() {
+fn loopback_and_listed_origins_are_accepted() {
     let head = parsed(&format!("{SAMPLE}\nOrigin: http://localhost:3000"));
     let allowed = ["http://localhost:3000".to_owned()];
     assert!(check(&head, &OriginPolicy { local: false, allow_origin: &[] }).is_err());
@@ -307,7 +307,7 @@ fn a_page_on_this_machine_or_an_allowed_one_is_no_problem() {
 }
 
 #[test]
-fn plain_refusals_are_readable_too() {
+fn refusals_of_plain_requests_are_readable() {
     let head = parsed("DELETE /n\u{202e}othing?x HTTP/1.1\nHost: h");
     assert_readable(&not_found(&head));
     assert_readable(&method_not_allowed(&head));
@@ -315,15 +315,15 @@ fn plain_refusals_are_readable_too() {
 }
 
 #[test]
-fn the_same_in_json() {
+fn a_diagnosis_is_serialized_as_json() {
     let diagnosis = broken("Version: 13", "Version: \"7\"");
     let json = serde_json::to_value(&diagnosis).unwrap();
     let expected = serde_json::json!({
         "status": 426,
         "problem": "Sec-WebSocket-Version must be 13, once; it is `\"7\"`.",
         "arrived": ["GET /echo HTTP/1.1", "Sec-WebSocket-Version: \"7\""],
-        "cause": "A client that lists versions, or makes one up. There has been none after 13.",
-        "fix": "Send `Sec-WebSocket-Version: 13`; from an old client, get a newer one.",
+        "cause": "A client that lists several versions, or an invalid one. No version follows 13.",
+        "fix": "Send `Sec-WebSocket-Version: 13`; replace an old client by a newer one.",
     });
     assert_eq!(json, expected);
 }

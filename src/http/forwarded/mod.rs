@@ -1,11 +1,9 @@
-//! Who the client is, when a proxy speaks for it.
+//! Determines the client's address behind trusted proxies, from `Forwarded` (RFC 7239) or
+//! `X-Forwarded-For`. Each proxy appends the address that connected to it at the right end.
 //!
-//! What it is: a pure decision over the peer's address, the trusted proxies and the request's
-//! `Forwarded` (RFC 7239) or `X-Forwarded-For`, which each proxy on the way extends at its right end
-//! by the address that it was spoken to from.
-//! What it is not: a proof; it is as true as the trusted proxies are.
-//! Invariants: nothing that an untrusted hop wrote decides; what is left of the address that is taken
-//! is not looked at, and cannot hide it. The two kinds of field are never mixed.
+//! **Invariants:** The list is read from right to left, as far as trusted proxies wrote it;
+//! everything left of the chosen address is ignored, even if malformed. `Forwarded` and
+//! `X-Forwarded-For` are never combined.
 
 pub(crate) mod parse;
 
@@ -18,23 +16,23 @@ use crate::config::Network;
 use crate::http::head::Head;
 use crate::net::address::{Address, Host};
 
-/// Who sent a request. Shown as it stands in the log: `203.0.113.9 via 127.0.0.1:5000`.
+/// The sender of a request. Its `Display` is the form of the log: `203.0.113.9 via 127.0.0.1:5000`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Client {
-    /// The other end of the connection; whoever shows a client shows it beside.
+    /// The other end of the connection. Not serialized, as `/info` has it in a field of its own.
     #[serde(skip)]
     pub(crate) peer: Address,
-    /// The client's address: the peer's own, or what a trusted proxy says of it.
+    /// The client's address: the peer's own, or the one that a trusted proxy forwarded.
     pub(crate) address: Host,
-    /// Its port, where that is known.
+    /// The client's port, if known.
     pub(crate) port: Option<u16>,
-    /// What says so.
+    /// The source of the address.
     pub(crate) source: Source,
-    /// What a reader of the raw fields may wonder about.
+    /// Why forwarded addresses in the request were ignored.
     pub(crate) remarks: Vec<Remark>,
 }
 
-/// What says who the client is.
+/// The source of a client's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
     Connection,
@@ -42,7 +40,7 @@ pub(crate) enum Source {
 }
 
 impl Client {
-    /// The peer itself.
+    /// The client of a connection without a proxy: the peer itself.
     pub(crate) fn of_connection(peer: Address) -> Client {
         Client {
             peer,
@@ -53,8 +51,8 @@ impl Client {
         }
     }
 
-    /// Follows the elements of `field`, the last one first, for as long as trusted proxies wrote
-    /// them.
+    /// Walks the elements of `field` from the last to the first, as long as the address that
+    /// appended the element is a trusted proxy.
     fn follow(mut self, field: ForwardedField, head: &Head, trusted: &[Network]) -> Client {
         for node in field.nodes(head.all(field.name())) {
             if !trusts(trusted, self.address) {
@@ -83,7 +81,7 @@ pub(crate) fn trusts(trusted: &[Network], host: Host) -> bool {
     })
 }
 
-/// Decides who sent the request `head` over a connection from `peer`.
+/// Determines the client that sent the request `head` over a connection from `peer`.
 pub(crate) fn resolve(peer: Address, trusted: &[Network], head: &Head) -> Client {
     let mut client = Client::of_connection(peer);
     let has = |field: ForwardedField| head.all(field.name()).any(|line| !line.is_empty());
@@ -143,15 +141,15 @@ mod tests {
         resolve(peer, &trusted, &head)
     }
 
-    /// Address, port and remarks of the client that a proxy on this machine speaks for.
-    fn named(fields: &str) -> (String, Option<u16>, Vec<String>) {
+    /// Address, port and remarks of a client behind a proxy on this machine.
+    fn forwarded(fields: &str) -> (String, Option<u16>, Vec<String>) {
         let client = resolved("127.0.0.1:5000", fields);
         let remarks = client.remarks.iter().map(|remark| format!("{remark:?}")).collect();
         (client.address.to_string(), client.port, remarks)
     }
 
     #[test]
-    fn one_hop() {
+    fn address_and_port_are_read_from_one_element() {
         for (fields, address, port) in [
             ("X-Forwarded-For: 203.0.113.9", "203.0.113.9", None),
             ("x-forwarded-for: 203.0.113.9:4711", "203.0.113.9", Some(4711)),
@@ -173,12 +171,12 @@ mod tests {
             ("Forwarded: for=203.0.113.9;x=\"\\\",for=1.1.1.1\\\\\"", "203.0.113.9", None),
             ("Forwarded: for=203.0.113.9;host=h:80", "203.0.113.9", None),
         ] {
-            assert_eq!(named(fields), (address.to_owned(), port, vec![]), "{fields}");
+            assert_eq!(forwarded(fields), (address.to_owned(), port, vec![]), "{fields}");
         }
     }
 
     #[test]
-    fn from_right_to_left_past_trusted_hops() {
+    fn trusted_proxies_are_skipped_from_right_to_left() {
         for (fields, address) in [
             ("X-Forwarded-For: 1.1.1.1, 203.0.113.9", "203.0.113.9"),
             ("X-Forwarded-For: 1.1.1.1, 203.0.113.9, 127.0.0.2", "203.0.113.9"),
@@ -189,20 +187,20 @@ mod tests {
             ("Forwarded: for=1.1.1.1,for=203.0.113.9", "203.0.113.9"),
             ("Forwarded: for=203.0.113.9 , by=b;for=127.0.0.2", "203.0.113.9"),
             ("Forwarded: for=203.0.113.9\nForwarded: for=\"[2001:db8:99::5]:1\"", "203.0.113.9"),
-            // What stands left of the client may be anything.
+            // Anything left of the client's address is ignored.
             ("X-Forwarded-For: unknown, ], 203.0.113.9", "203.0.113.9"),
             ("Forwarded: for=\", for=203.0.113.9", "203.0.113.9"),
             ("Forwarded: for=\"x, for=\"203.0.113.9:80\"", "203.0.113.9"),
             ("Forwarded: for=\"x\\, for=\"203.0.113.9\"", "203.0.113.9"),
             ("Forwarded: for=\"\nForwarded: for=203.0.113.9", "203.0.113.9"),
         ] {
-            assert_eq!(named(fields).0, address, "{fields}");
-            assert_eq!(named(fields).2, [""; 0], "{fields}");
+            assert_eq!(forwarded(fields).0, address, "{fields}");
+            assert_eq!(forwarded(fields).2, [""; 0], "{fields}");
         }
     }
 
     #[test]
-    fn what_names_nobody_ends_the_walk_at_who_passed_it_on() {
+    fn unusable_forwarded_entry_stops_at_the_last_trusted_proxy() {
         for (fields, address, remark) in [
             ("A: b", "127.0.0.1", "Nothing"),
             ("X-Forwarded-For:", "127.0.0.1", "Nothing"),
@@ -242,9 +240,9 @@ mod tests {
             ("Forwarded: for=1.1.1.1\"", "127.0.0.1", "Malformed(\"for=1.1.1.1\\\"\")"),
             ("Forwarded: for= 1.1.1.1", "127.0.0.1", "Malformed(\"for= 1.1.1.1\")"),
         ] {
-            let (named, _, remarks) = named(fields);
+            let (found, _, remarks) = forwarded(fields);
             assert_eq!(
-                (named.as_str(), &remarks[..]),
+                (found.as_str(), &remarks[..]),
                 (address, &[remark.to_owned()][..]),
                 "{fields}"
             );
@@ -252,46 +250,43 @@ mod tests {
     }
 
     #[test]
-    fn the_two_kinds_of_field_are_never_mixed() {
+    fn forwarded_and_x_forwarded_for_are_not_combined() {
         let both = "X-Forwarded-For: 1.1.1.1\nForwarded: ";
         assert_eq!(
-            named(&format!("{both}for=203.0.113.9")),
+            forwarded(&format!("{both}for=203.0.113.9")),
             ("203.0.113.9".to_owned(), None, vec!["Both".to_owned()])
         );
-        let (address, port, remarks) = named(&format!("{both}for=unknown"));
+        let (address, port, remarks) = forwarded(&format!("{both}for=unknown"));
         assert_eq!((address.as_str(), port), ("127.0.0.1", Some(5000)));
         assert_eq!(remarks, ["Both", "Unknown"]);
     }
 
     #[test]
-    fn a_peer_that_is_not_trusted_speaks_for_itself() {
+    fn forwarded_fields_of_untrusted_peers_are_ignored() {
         for (peer, address) in [
             ("203.0.113.7:5000", "203.0.113.7"),
             ("[::ffff:203.0.113.7]:5000", "203.0.113.7"),
             ("[2001:db8::7]:5000", "2001:db8::7"),
         ] {
-            let silent = resolved(peer, "A: b");
-            assert_eq!((silent.address.to_string().as_str(), silent.port), (address, Some(5000)));
-            assert_eq!(silent.remarks, []);
+            let without = resolved(peer, "A: b");
+            assert_eq!((without.address.to_string().as_str(), without.port), (address, Some(5000)));
+            assert_eq!(without.remarks, []);
             for fields in ["X-Forwarded-For: 1.1.1.1", "Forwarded: for=1.1.1.1", "Forwarded: ]"] {
-                let talkative = resolved(peer, fields);
-                assert_eq!(
-                    talkative,
-                    Client { remarks: vec![Remark::NotTrusted], ..silent.clone() }
-                );
+                let with = resolved(peer, fields);
+                assert_eq!(with, Client { remarks: vec![Remark::NotTrusted], ..without.clone() });
             }
         }
     }
 
     #[test]
-    fn a_trusted_peer_may_come_mapped_into_ipv6() {
+    fn a_trusted_peer_may_be_an_ipv4_mapped_address() {
         let client = resolved("[::ffff:127.0.0.1]:5000", "X-Forwarded-For: 203.0.113.9");
         assert_eq!(client.to_string(), "203.0.113.9 via [::ffff:127.0.0.1]:5000");
         assert_eq!(resolved("[::ffff:127.0.0.1]:5000", "A: b").address.to_string(), "127.0.0.1");
     }
 
     #[test]
-    fn a_unix_socket_is_trusted_by_its_name_alone() {
+    fn unix_peers_are_trusted_by_the_network_unix_only() {
         let head = b"GET / HTTP/1.1\r\nX-Forwarded-For: 1.1.1.1, 203.0.113.9, 10.0.0.1\r\n\r\n";
         let head = parse(head, &Limits::default()).unwrap().unwrap().0;
         for (trusted, client, port, remarks) in [
@@ -304,13 +299,12 @@ mod tests {
             assert_eq!((resolved.to_string().as_str(), resolved.port), (client, port));
             assert_eq!(resolved.remarks.len(), remarks, "{trusted:?}");
         }
-        let from_elsewhere =
-            resolve(Address::Ip(([10, 0, 0, 2], 1).into()), &[Network::UNIX], &head);
-        assert_eq!(from_elsewhere.to_string(), "10.0.0.2:1");
+        let over_tcp = resolve(Address::Ip(([10, 0, 0, 2], 1).into()), &[Network::UNIX], &head);
+        assert_eq!(over_tcp.to_string(), "10.0.0.2:1");
     }
 
     #[test]
-    fn how_it_is_shown() {
+    fn clients_are_shown_in_log_and_json() {
         let fields = "X-Forwarded-For: 1.1.1.1\nForwarded: for=\"203.0.113.9:4711\"";
         let client = resolved("127.0.0.1:5000", fields);
         assert_eq!(client.to_string(), "203.0.113.9 via 127.0.0.1:5000");
@@ -326,9 +320,9 @@ mod tests {
         assert_eq!(client.source.to_string(), "the connection itself");
     }
 
-    /// Ten thousand texts of what matters to the parser, the same ones every time.
+    /// Tries 10,000 texts of the parser's special characters, the same ones in each run.
     #[test]
-    fn whatever_a_client_sends_its_proxy_has_the_last_word() {
+    fn the_last_element_counts_after_any_client_supplied_text() {
         const PIECES: [&str; 20] = [
             "\"",
             "\\",
@@ -362,18 +356,18 @@ mod tests {
                 text.push_str(PIECES[(random >> 33) as usize % PIECES.len()]);
             }
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1) >> 1;
-            for (name, said) in [
+            for (name, element) in [
                 ("Forwarded", "for=203.0.113.9"),
                 ("Forwarded", "by=b;for=\"203.0.113.9:1\";x=\"\\\",\""),
                 ("X-Forwarded-For", "203.0.113.9"),
             ] {
-                head.fields = vec![(name.to_owned(), format!("{text}, {said}"))];
+                head.fields = vec![(name.to_owned(), format!("{text}, {element}"))];
                 let appended = resolve(peer, &trusted, &head);
                 head.fields =
-                    vec![(name.to_owned(), text.clone()), (name.to_owned(), said.to_owned())];
+                    vec![(name.to_owned(), text.clone()), (name.to_owned(), element.to_owned())];
                 for client in [appended, resolve(peer, &trusted, &head)] {
-                    assert_eq!(client.address.to_string(), "203.0.113.9", "{text}, {said}");
-                    assert_eq!(client.remarks, [], "{text}, {said}");
+                    assert_eq!(client.address.to_string(), "203.0.113.9", "{text}, {element}");
+                    assert_eq!(client.remarks, [], "{text}, {element}");
                 }
                 head.fields.pop();
                 resolve(peer, &trusted, &head); // does not panic

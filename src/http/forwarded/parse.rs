@@ -1,7 +1,5 @@
-//! The fields in which proxies name their clients, and what one element of them says.
-//!
-//! What it is: the grammar of `Forwarded` (RFC 7239) and `X-Forwarded-For`, read from the right.
-//! What it is not: a decision on whether to believe it; `forwarded` has that.
+//! Parses `Forwarded` (RFC 7239, section 4) and `X-Forwarded-For` from right to left. Whether an
+//! element can be trusted is decided in `forwarded`.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,32 +8,32 @@ use serde::{Serialize, Serializer};
 
 use crate::http::head::token_or_quoted;
 
-/// An address, and its port where that is known.
+/// An address, and its port if known.
 pub(crate) type Node = (IpAddr, Option<u16>);
 
-/// A field in which proxies name their client.
+/// A field in which proxies forward the client's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ForwardedField {
     Forwarded,
     XForwardedFor,
 }
 
-/// Why a field, or a part of one, does not count.
+/// Why a field, or an element of one, was ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Remark {
-    /// There is a field, and the peer is no trusted proxy.
+    /// The request has a field, but the peer is not a trusted proxy.
     NotTrusted,
-    /// The peer is a trusted proxy, and there is no field.
+    /// The peer is a trusted proxy, but the request has no field.
     Nothing,
-    /// There are both kinds of field.
+    /// The request has both fields.
     Both,
-    /// An element that is none.
+    /// An element that cannot be parsed.
     Malformed(String),
     /// An element of `Forwarded` without `for`.
     Unnamed,
-    /// `unknown`.
+    /// The identifier `unknown` (RFC 7239, section 6.2).
     Unknown,
-    /// `_name`.
+    /// An obfuscated identifier, `_name` (RFC 7239, section 6.3).
     Obfuscated(String),
 }
 
@@ -47,31 +45,31 @@ impl ForwardedField {
         }
     }
 
-    /// What the elements in the lines of this field name, the last one first.
+    /// The nodes in the elements of these field lines, from the last to the first.
     pub(crate) fn nodes<'a>(
         self,
         lines: impl Iterator<Item = &'a str>,
     ) -> impl Iterator<Item = Result<Node, Remark>> {
         let lines: Vec<_> = lines.collect();
-        // By line: a quote left open in one must not reach into the next.
+        // Each line separately, so that an unclosed quote does not extend into the next one.
         let elements = lines.into_iter().rev().flat_map(|line| from_right(line, b','));
         elements.filter(|element| !element.is_empty()).map(move |element| self.node(element))
     }
 
-    /// The node that one element names.
+    /// Parses the node of one element. `Err` if it holds no address.
     fn node(self, element: &str) -> Result<Node, Remark> {
         match (self, element.parse()) {
-            (ForwardedField::Forwarded, _) => named_by(element).and_then(|name| node(&name)),
-            // Here IPv6 may stand without brackets.
+            (ForwardedField::Forwarded, _) => for_value(element).and_then(|value| node(&value)),
+            // X-Forwarded-For allows IPv6 without brackets.
             (ForwardedField::XForwardedFor, Ok(ip)) => Ok((ip, None)),
             (ForwardedField::XForwardedFor, Err(_)) => node(element),
         }
     }
 }
 
-/// What stands between the `separator`s of a list, the last one first. A separator in quotes is none.
-/// From the right, since only there a trusted proxy has written: a quote that a client has left open
-/// on the left changes nothing.
+/// Splits a list at each `separator` outside of quotes, from the last element to the first. From
+/// the right, because the trusted proxy has written there: an unclosed quote that a client sent,
+/// further left, changes nothing.
 fn from_right(list: &str, separator: u8) -> impl Iterator<Item = &str> {
     let mut rest = Some(list);
     std::iter::from_fn(move || {
@@ -94,21 +92,23 @@ fn last_separator(list: &[u8], separator: u8) -> Option<usize> {
     })
 }
 
-/// The `for` of an element of `Forwarded`. What else it says is not looked at.
-fn named_by(element: &str) -> Result<String, Remark> {
-    let mut names = from_right(element, b';')
+/// The value of `for` in an element of `Forwarded`; other parameters are ignored. `Err` if `for` is
+/// missing, repeated or malformed.
+fn for_value(element: &str) -> Result<String, Remark> {
+    let mut values = from_right(element, b';')
         .filter_map(|pair| pair.split_once('='))
         .filter(|(name, _)| name.eq_ignore_ascii_case("for"))
         .map(|(_, value)| value);
     let malformed = || Remark::Malformed(element.to_owned());
-    match (names.next(), names.next()) {
+    match (values.next(), values.next()) {
         (None, _) if element.contains('=') => Err(Remark::Unnamed),
         (Some(value), None) => token_or_quoted(value).ok_or_else(malformed),
         (None | Some(_), _) => Err(malformed()),
     }
 }
 
-/// A node of RFC 7239, section 6: IPv4, IPv6 in brackets, `unknown` or `_name`; then perhaps a port.
+/// Parses a node of RFC 7239, section 6: IPv4, IPv6 in brackets, `unknown` or `_name`, with an
+/// optional port. `Err` if it holds no address.
 fn node(text: &str) -> Result<Node, Remark> {
     let malformed = || Remark::Malformed(text.to_owned());
     let host_end = text.find(']').map_or_else(|| text.find(':'), |at| Some(at + 1));
@@ -116,7 +116,7 @@ fn node(text: &str) -> Result<Node, Remark> {
     let port = match port.strip_prefix(':') {
         None if port.is_empty() => None,
         Some(port) if is_obfuscated(port) => None,
-        // `parse` takes a sign as well.
+        // `parse` would accept a sign.
         Some(port) if !port.starts_with('+') => Some(port.parse().map_err(|_| malformed())?),
         _ => return Err(malformed()),
     };
@@ -143,21 +143,21 @@ impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Remark::NotTrusted => f.write_str(
-                "what the peer says of its client is ignored, as it is no trusted proxy (--trusted-proxy)",
+                "the forwarded address is ignored, as the peer is not a trusted proxy (--trusted-proxy)",
             ),
-            Remark::Nothing => f.write_str("the peer is a trusted proxy and names no client"),
+            Remark::Nothing => f.write_str("the peer is a trusted proxy, but forwards no address"),
             Remark::Both => f.write_str("X-Forwarded-For is ignored beside Forwarded"),
             Remark::Malformed(element) => {
-                write!(f, "{element:?} is malformed; the client is taken to be who passed it on")
+                write!(f, "{element:?} is malformed; the proxy that sent it is taken for the client")
             }
             Remark::Unnamed => f.write_str(
-                "an element of Forwarded has no `for`; the client is taken to be who passed it on",
+                "an element of Forwarded has no `for`; the proxy that sent it is taken for the client",
             ),
             Remark::Unknown => {
-                f.write_str("a proxy does not know its client (`unknown`), and stands for it")
+                f.write_str("a proxy does not know its client (`unknown`), and is taken for it")
             }
             Remark::Obfuscated(name) => {
-                write!(f, "a proxy hides its client (`{name}`), and stands for it")
+                write!(f, "a proxy hides its client (`{name}`), and is taken for it")
             }
         }
     }

@@ -1,8 +1,6 @@
-//! The page that the binary holds, plain and gzipped, and the rules that it lives by.
+//! Serves the page that is embedded in the binary, plain or gzipped, with its security policies.
 //!
-//! What it is: four files, and the fields that keep the browser strict with them.
-//! What it is not: a page of the user's own; those rules could break it.
-//! Invariant: a file and its compressed form have different entity tags.
+//! **Invariant:** A file and its gzipped form have different entity tags.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::io::Write;
@@ -15,34 +13,31 @@ use crate::http::content_negotiation::{accepts_gzip, is_current};
 use crate::http::head::Head;
 use crate::http::response::Response;
 
-/// What the page may do: load its own files, and open any WebSocket, since testers test elsewhere.
-/// No script but its own, none from markup (`require-trusted-types-for`), and no frame around it:
-/// a page that shows this one as its own could have its visitor press Send.
+/// The page may load its own files, and open a WebSocket to any server, as users test other servers
+/// too. It runs no scripts but its own, creates none from markup (`require-trusted-types-for`), and
+/// cannot be framed: another site could frame it to make a visitor press Send (clickjacking).
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// Everything that asks for a permission is closed, but to copy a message.
-const PERMISSIONS_POLICY: &str = "accelerometer=(), autoplay=(), camera=(), \
-    clipboard-read=(), clipboard-write=(self), display-capture=(), encrypted-media=(), \
-    fullscreen=(), geolocation=(), gyroscope=(), hid=(), idle-detection=(), local-fonts=(), \
-    magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), \
-    publickey-credentials-get=(), screen-wake-lock=(), serial=(), usb=(), xr-spatial-tracking=()";
+/// A hijacked page must not be able to ask a visitor for these powerful features. The page itself
+/// needs only `clipboard-write`, to copy a message, which is allowed to it by default.
+const PERMISSIONS_POLICY: &str = "camera=(), microphone=(), geolocation=(), clipboard-read=()";
 
-/// Asked for each time, answered with 304: the files belong together, and after an update of the
-/// server a new page must not meet an old script.
+/// Browsers revalidate these files on every load, mostly answered with 304. The files belong
+/// together: after an update of the server, a new page must not load an old script from a cache.
 const REVALIDATE: &str = "no-cache";
-/// An old icon harms nobody, and browsers ask for it on every page.
+/// An outdated icon does no harm, and browsers request it on every page.
 const A_DAY: &str = "max-age=86400";
 
-/// One file, ready to be sent.
+/// One embedded file, in both forms.
 struct Asset {
     path: &'static str,
     content_type: &'static str,
     cache_control: &'static str,
     plain: &'static [u8],
     gzip: Vec<u8>,
-    /// Of the plain form, without quotes.
+    /// The entity tag of the plain form, without quotes.
     tag: String,
 }
 
@@ -75,7 +70,7 @@ static ASSETS: LazyLock<[Asset; 4]> = LazyLock::new(|| {
     ]
 });
 
-/// The file of this path, in the form that the request asks for.
+/// The file at this path, gzipped if the client accepts that; `None` if there is no such file.
 pub(crate) fn get(path: &str, head: &Head) -> Option<Response> {
     ASSETS.iter().find(|asset| asset.path == path).map(|asset| asset.respond(head))
 }
@@ -111,14 +106,15 @@ impl Asset {
     }
 }
 
-/// Milliseconds once, and no build script.
+/// Compresses at the first request, which takes milliseconds and spares a build script.
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("a Vec takes every byte")
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("writing to a Vec cannot fail")
 }
 
-/// Of the content. std's hasher with its fixed keys: nobody but us chooses the bytes, and should
-/// another version of std hash differently, a browser loads 12 KiB again.
+/// An entity tag from a hash of the content. std's hasher with its fixed keys is enough: the bytes
+/// are trusted, and if another version of std hashes differently, a browser just loads 12 KiB
+/// again.
 fn tag(bytes: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
     hasher.write(bytes);

@@ -1,8 +1,7 @@
-//! The browser page: embedded in the binary, or a folder of the user's own.
+//! Serves the browser page: the one embedded in the binary, or the files of `--www`. There are no
+//! directory listings and no range requests.
 //!
-//! What it is: from a request path to a file.
-//! What it is not: a general file server; there are no listings and no ranges.
-//! Invariant: no path leaves the folder, neither by `..` nor by a link.
+//! **Invariant:** No request path leaves the folder, neither by `..` nor by a symbolic link.
 
 mod embedded;
 
@@ -17,15 +16,15 @@ use crate::http::content_negotiation::is_current;
 use crate::http::head::Head;
 use crate::http::response::Response;
 
-/// Where pages come from.
+/// The source of the page.
 #[derive(Debug)]
 pub(crate) enum Site {
     Embedded,
-    /// A folder, its path resolved.
+    /// The canonical path of a folder.
     Folder(PathBuf),
 }
 
-/// Content types by file extension; what is not listed is bytes.
+/// Content types by file extension; all others are `application/octet-stream`.
 const CONTENT_TYPES: [(&str, &str); 16] = [
     ("html", "text/html; charset=utf-8"),
     ("js", "text/javascript; charset=utf-8"),
@@ -49,15 +48,14 @@ impl Site {
     /// The embedded page, or `folder`.
     ///
     /// # Errors
-    /// The operating system's, when `folder` is no folder that can be read.
+    /// `folder` is not a readable directory.
     pub(crate) fn new(folder: Option<&Path>) -> io::Result<Site> {
         let Some(folder) = folder else { return Ok(Site::Embedded) };
         std::fs::read_dir(folder)?;
         folder.canonicalize().map(Site::Folder)
     }
 
-    /// The file that a request path names, or the news that the client has it already; none when
-    /// there is none to be had.
+    /// Returns the file, or a 304 if the client's copy is current; `None` if there is no such file.
     pub(crate) fn get(&self, path: &str, head: &Head) -> Option<Response> {
         match self {
             Site::Embedded => embedded::get(path, head),
@@ -66,8 +64,11 @@ impl Site {
     }
 }
 
-/// A file of the user's own, with what it takes to be asked for again cheaply and nothing else:
-/// a policy would be the user's to make.
+/// Serves a file of `--www` with the fields for revalidation only. Security policies are up to its
+/// author; ours could break the page.
+///
+/// # Errors
+/// The file cannot be opened, or its metadata cannot be read.
 fn from_folder(path: &Path, head: &Head) -> io::Result<Response> {
     let file = File::open(path)?;
     let etag = etag(&file)?;
@@ -77,14 +78,16 @@ fn from_folder(path: &Path, head: &Head) -> io::Result<Response> {
     Ok(if is_current(head, &etag) { response.not_modified() } else { response })
 }
 
-/// Weak, since a file may change twice within one tick of its clock and keep its length.
+/// A weak entity tag from length and modification time: a file may change twice within the
+/// resolution of its timestamp, and keep its length.
 fn etag(file: &File) -> io::Result<String> {
     let metadata = file.metadata()?;
     let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(format!("W/\"{:x}-{:x}\"", metadata.len(), modified.as_nanos()))
 }
 
-/// The regular file under `root` that `path` names; `index.html` where it names a folder.
+/// The regular file under `root` at the request path `path`, or `index.html` if that is a folder.
+/// `None` if there is no such file, or it is outside of `root`.
 fn resolve(root: &Path, path: &str) -> Option<PathBuf> {
     let mut file = root.to_owned();
     for segment in path.split('/') {
@@ -97,7 +100,7 @@ fn resolve(root: &Path, path: &str) -> Option<PathBuf> {
     if file.is_dir() {
         file.push("index.html");
     }
-    // Links are followed by now: where they lead out, the result is outside.
+    // `canonicalize` resolves symbolic links, so the check covers links that lead out of `root`.
     let file = file.canonicalize().ok()?;
     (file.starts_with(root) && file.is_file()).then_some(file)
 }
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn content_types() {
+    fn content_types_follow_extensions() {
         assert_eq!(content_type(Path::new("a.HTML")), "text/html; charset=utf-8");
         assert_eq!(content_type(Path::new("a.b")), "application/octet-stream");
         assert_eq!(content_type(Path::new("html")), "application/octet-stream");
