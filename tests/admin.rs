@@ -80,7 +80,7 @@ fn leave(mut client: Client) {
 }
 
 #[test]
-fn the_numbers_are_what_was_done() {
+fn metrics_count_sessions_messages_and_bytes() {
     let program = start(&["--reply", "{message}!"]);
     wait_for_numbers(&program, &NOTHING_YET);
     wait_for_numbers(&program, &["wsecho_sessions_max 1024"]);
@@ -130,7 +130,7 @@ fn the_numbers_are_what_was_done() {
 }
 
 #[test]
-fn a_burst_is_one_latency_and_a_ping_of_ours_is_none() {
+fn a_burst_is_one_latency_sample_and_keepalive_pings_are_none() {
     let program = start(&["--ping-interval", "20ms"]);
     let mut raw = Raw::connect(program.address());
     raw.upgrade("/echo");
@@ -154,7 +154,7 @@ fn a_burst_is_one_latency_and_a_ping_of_ours_is_none() {
 }
 
 #[test]
-fn a_large_echo_is_one_latency_too() {
+fn a_large_echo_is_one_latency_sample() {
     let program = start(&[]);
     let mut client = Client::open(program.address(), "/echo");
     let large = Message::from(vec![7; 1_000_000]);
@@ -166,7 +166,7 @@ fn a_large_echo_is_one_latency_too() {
 }
 
 #[test]
-fn sessions_are_listed_while_they_are_on() {
+fn sessions_are_listed_while_they_are_open() {
     let program = start(&["--trusted-proxy", "127.0.0.1"]);
     assert_eq!(sessions(&program), [] as [Value; 0]);
     let mut echo = Raw::connect(program.address());
@@ -224,7 +224,7 @@ fn sessions_are_listed_while_they_are_on() {
 }
 
 #[test]
-fn who_is_refused_is_counted_by_the_reason() {
+fn refusals_are_counted_by_reason() {
     let program = start(&["--max-connections", "1"]);
     let address = program.address();
     let status = |request: String| Raw::connect(address).send(request).response().status;
@@ -267,7 +267,7 @@ fn who_is_refused_is_counted_by_the_reason() {
 }
 
 #[test]
-fn who_has_no_connection_left_is_counted_before_and_behind_a_proxy() {
+fn per_ip_refusals_are_counted_with_and_without_a_proxy() {
     let program = start(&["--max-connections-per-ip", "1"]);
     let _first = Client::open(program.address(), "/echo");
     assert_eq!(Raw::connect(program.address()).response().status, 503);
@@ -282,7 +282,7 @@ fn who_has_no_connection_left_is_counted_before_and_behind_a_proxy() {
 }
 
 #[test]
-fn ready_full_and_stopping() {
+fn readyz_is_503_when_full_and_during_shutdown() {
     let program = start(&["--max-connections", "1", "--grace-period", "1h"]);
     wait_until_readyz_is(&program, 200, "ready");
     assert_eq!(ask(&program, "/healthz").body, "ok\n");
@@ -310,7 +310,7 @@ fn ready_full_and_stopping() {
 }
 
 #[test]
-fn connections_of_the_operator_do_not_hold_up_the_stop() {
+fn open_admin_connections_do_not_delay_shutdown() {
     let program = start(&["--handshake-timeout", "1h", "--keep-alive-timeout", "1h"]);
     let mut silent: Vec<_> = (0..3).map(|_| Raw::connect(program.admin_address())).collect();
     let mut halfway = Raw::connect(program.admin_address());
@@ -326,7 +326,7 @@ fn connections_of_the_operator_do_not_hold_up_the_stop() {
 }
 
 #[test]
-fn who_does_not_ask_makes_room() {
+fn silent_admin_connections_get_408() {
     let program = start(&["--handshake-timeout", "200ms"]);
     let mut silent: Vec<_> = (0..4).map(|_| Raw::connect(program.admin_address())).collect();
     assert_eq!(ask(&program, "/healthz").status, 200);
@@ -334,7 +334,7 @@ fn who_does_not_ask_makes_room() {
 }
 
 #[test]
-fn one_request_a_connection_and_no_websocket() {
+fn admin_serves_one_request_per_connection_and_no_websocket() {
     let program = start(&[]);
     let send = |request: &str| Raw::connect(program.admin_address()).send(request).response();
     let page = send("GET /metrics?x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
@@ -369,7 +369,7 @@ fn one_request_a_connection_and_no_websocket() {
 }
 
 #[test]
-fn on_a_unix_socket() {
+fn admin_listens_on_a_unix_socket_and_removes_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("admin");
     let at = format!("unix:{},mode=0600", path.display());
@@ -384,7 +384,7 @@ fn on_a_unix_socket() {
 }
 
 #[test]
-fn the_servers_own_sessions_are_not_counted() {
+fn watchdog_sessions_are_not_counted() {
     let mut watched = command(&["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "-v"]);
     let mut program = Program::spawn(watched.env("WATCHDOG_USEC", "20000"), 1);
     for number in 1..=3 {
@@ -395,7 +395,7 @@ fn the_servers_own_sessions_are_not_counted() {
 }
 
 #[test]
-fn connections_that_cannot_be_accepted_are_counted() {
+fn accept_errors_are_counted() {
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -n 32; exec \"$0\" --listen 127.0.0.1:0 --admin 127.0.0.1:0"]);
     limited.arg(command(&[]).get_program());
@@ -412,7 +412,7 @@ fn connections_that_cannot_be_accepted_are_counted() {
 }
 
 #[test]
-fn it_is_not_there_unasked_and_not_open_to_all_in_silence() {
+fn public_admin_address_is_warned_about_and_a_taken_one_fails_the_start() {
     let program = Program::start(&["--admin", "0.0.0.0:0"]);
     program.signal(Signal::SIGTERM);
     let log = program.wait().1;
@@ -432,7 +432,7 @@ fn it_is_not_there_unasked_and_not_open_to_all_in_silence() {
 
 #[test]
 #[ignore = "needs promtool; scripts/test runs it"]
-fn prometheus_has_nothing_to_say_against_it() {
+fn promtool_accepts_the_metrics() {
     let program = start(&[]);
     let mut raw = Raw::connect(program.address());
     raw.upgrade("/echo").send(frame(FIN_TEXT, b"hello"));

@@ -41,7 +41,7 @@ fn log_after(program: Program) -> String {
 }
 
 #[test]
-fn slow_head() {
+fn slow_head_gets_408() {
     survives(&["--handshake-timeout", "300ms"], |server| {
         let mut raw = server.raw();
         raw.send("GET / HTTP/1.1\r\n");
@@ -55,7 +55,7 @@ fn slow_head() {
 }
 
 #[test]
-fn slow_reader_with_a_full_window() {
+fn peer_that_never_reads_is_dropped_at_the_write_timeout() {
     let program = survives(&["--write-timeout", "300ms"], |server| {
         let mut raw = server.raw();
         raw.upgrade("/echo");
@@ -70,7 +70,7 @@ fn slow_reader_with_a_full_window() {
 }
 
 #[test]
-fn peer_that_has_died() {
+fn peer_that_never_answers_a_ping_is_dropped() {
     let program = survives(&["--ping-interval", "100ms", "--ping-timeout", "100ms"], |server| {
         let mut raw = server.raw();
         raw.upgrade("/echo");
@@ -108,7 +108,7 @@ fn process_that_says_hello(program: &Program) -> Child {
 
 #[test]
 #[ignore = "needs websocat; scripts/test runs it"]
-fn process_that_was_stopped() {
+fn suspended_client_is_dropped_after_the_ping_timeout() {
     let program = Program::over(WIRE, &["--ping-interval", "100ms", "--ping-timeout", "100ms"]);
     let before = Vitals { threads: usize::MAX, ..program.vitals() };
     let mut client = process_that_says_hello(&program);
@@ -132,7 +132,7 @@ fn process_that_was_stopped() {
 
 #[test]
 #[ignore = "needs root, to be another user with few threads; scripts/test runs it"]
-fn machine_without_another_thread() {
+fn upgrade_gets_503_when_no_thread_can_be_spawned() {
     // A user of its own, who can reach the program and is no root, for whom there is no limit.
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
@@ -161,7 +161,7 @@ fn machine_without_another_thread() {
 }
 
 #[test]
-fn connect_flood_with_few_descriptors() {
+fn connect_flood_beyond_the_descriptor_limit_is_survived() {
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -n 256; exec \"$0\" --listen 127.0.0.1:0 --handshake-timeout 1s"]);
     limited.arg(command(&[]).get_program());
@@ -184,7 +184,7 @@ fn connect_flood_with_few_descriptors() {
 }
 
 #[test]
-fn ten_thousand_upgrades_with_an_early_reset() {
+fn resets_anywhere_in_ten_thousand_upgrades_leak_nothing() {
     survives(&["-q"], |server| {
         for number in 0..10_000 {
             let mut stream = TcpStream::connect(server.address()).unwrap();
@@ -198,7 +198,7 @@ fn ten_thousand_upgrades_with_an_early_reset() {
 }
 
 #[test]
-fn fragmented_message_that_never_ends() {
+fn endless_fragmented_message_is_closed_with_1009() {
     survives(&["--max-message-size", "64KiB"], |server| {
         let mut raw = server.raw();
         raw.upgrade("/echo").send(frame(0x01, b""));
@@ -215,7 +215,7 @@ fn fragmented_message_that_never_ends() {
 }
 
 #[test]
-fn ping_flood_between_fragments() {
+fn ping_flood_between_fragments_is_answered() {
     survives(&[], |server| {
         let mut raw = server.raw();
         raw.upgrade("/echo").send(frame(0x01, b"hel"));
@@ -232,7 +232,7 @@ fn ping_flood_between_fragments() {
 }
 
 #[test]
-fn ping_flood_from_a_peer_that_does_not_read() {
+fn ping_flood_from_a_peer_that_never_reads_ends() {
     survives(&["--write-timeout", "300ms"], |server| {
         let mut raw = server.raw();
         raw.upgrade("/echo");
@@ -242,7 +242,7 @@ fn ping_flood_from_a_peer_that_does_not_read() {
 }
 
 #[test]
-fn very_long_frame_that_is_only_announced() {
+fn announced_frame_length_allocates_no_memory() {
     let program = Program::over(WIRE, &["--max-message-size", "1GiB"]);
     let before = program.rested();
     let mut peers: Vec<_> = (0..8).map(|_| program.raw()).collect();
@@ -262,7 +262,7 @@ fn very_long_frame_that_is_only_announced() {
 }
 
 #[test]
-fn length_beyond_any_machine() {
+fn frame_length_near_u64_max_is_rejected() {
     survives(&[], |server| {
         for length in [u64::MAX, 1 << 63, (1 << 63) - 1] {
             let mut raw = server.raw();
@@ -274,7 +274,7 @@ fn length_beyond_any_machine() {
 }
 
 #[test]
-fn header_injection() {
+fn request_fields_cannot_inject_response_fields() {
     survives(&[], |server| {
         for field in [
             "Sec-WebSocket-Protocol: a\rX-Injected: b",
@@ -292,7 +292,7 @@ fn header_injection() {
 }
 
 #[test]
-fn request_smuggling_shapes() {
+fn ambiguous_body_lengths_are_rejected() {
     survives(&[], |server| {
         let hidden = "GET /hidden HTTP/1.1\r\nHost: h\r\n\r\n";
         for (fields, body) in [
@@ -313,7 +313,7 @@ fn request_smuggling_shapes() {
 }
 
 #[test]
-fn bad_hosts_and_targets() {
+fn hosts_and_targets_are_validated() {
     survives(&[], |server| {
         for (request, status) in [
             ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
@@ -332,7 +332,7 @@ fn bad_hosts_and_targets() {
 }
 
 #[test]
-fn pipelined_gets_without_end() {
+fn endless_pipelining_ends_at_the_request_limit() {
     survives(&[], |server| {
         let mut raw = server.raw();
         let mut writer = raw.0.get_ref().try_clone().unwrap();
@@ -350,7 +350,7 @@ fn pipelined_gets_without_end() {
 }
 
 #[test]
-fn keys_that_are_no_keys() {
+fn invalid_sec_websocket_keys_get_400() {
     survives(&[], |server| {
         for key in ["", "AA==", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZSBsb25nZXI="] {
             let request = handshake("/echo").replace("dGhlIHNhbXBsZSBub25jZQ==", key);
@@ -362,7 +362,7 @@ fn keys_that_are_no_keys() {
 }
 
 #[test]
-fn garbage_of_every_first_byte() {
+fn garbage_with_any_first_byte_ends_the_connection() {
     survives(&[], |server| {
         for byte in 0..=255 {
             let mut raw = server.raw();
@@ -374,7 +374,7 @@ fn garbage_of_every_first_byte() {
 }
 
 #[test]
-fn idle_sessions_sleep() {
+fn idle_sessions_cause_no_wakeups() {
     let program = Program::over(WIRE, &["--ping-interval", "0s"]);
     let mut clients: Vec<_> = (0..100).map(|_| program.open("/echo")).collect();
     for client in &mut clients {

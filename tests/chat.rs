@@ -50,7 +50,7 @@ fn event(client: &mut Client) -> Value {
 }
 
 #[test]
-fn pushes_come_while_echo_goes_on() {
+fn pushes_interleave_with_echoes() {
     let server = TestServer::over(WIRE, |_| {});
     let mut raw = server.raw();
     raw.upgrade("/echo?push=20ms&count=3");
@@ -77,7 +77,7 @@ fn pushes_come_while_echo_goes_on() {
 }
 
 #[test]
-fn what_one_says_all_in_the_room_hear() {
+fn messages_reach_every_member_of_their_room_only() {
     let server = TestServer::over(WIRE, |_| {});
     let mut ann = Member::join(server.open("/chat?room=r&name=ann"));
     assert_eq!(ann.next("join")["name"], "ann");
@@ -98,7 +98,7 @@ fn what_one_says_all_in_the_room_hear() {
 }
 
 #[test]
-fn names_are_optional_and_each_is_there_once() {
+fn missing_names_become_guests_and_duplicates_get_a_suffix() {
     let server = TestServer::over(WIRE, |_| {});
     let first = Member::join(server.open("/chat"));
     let mut second = Member::join(server.open("/chat?name=guest-1"));
@@ -108,7 +108,7 @@ fn names_are_optional_and_each_is_there_once() {
 }
 
 #[test]
-fn a_room_forgets_when_it_is_empty_and_greets_while_it_is_not() {
+fn newcomers_get_the_last_20_messages_until_the_room_is_empty() {
     let server = TestServer::over(WIRE, |config| config.chat.rate = 100);
     let mut ann = Member::join(server.open("/chat?name=ann"));
     for number in 1..=21 {
@@ -138,7 +138,7 @@ fn a_room_forgets_when_it_is_empty_and_greets_while_it_is_not() {
 }
 
 #[test]
-fn everybody_hears_the_same_in_the_same_order() {
+fn all_members_receive_the_same_messages_in_the_same_order() {
     const MEMBERS: usize = 16;
     const EACH: usize = 40;
     let server = TestServer::over(WIRE, |config| {
@@ -173,7 +173,7 @@ fn everybody_hears_the_same_in_the_same_order() {
 }
 
 #[test]
-fn who_does_not_read_is_out_and_nobody_else_waits() {
+fn a_member_that_never_reads_is_removed_without_delaying_others() {
     let program = Program::over(
         WIRE,
         &[
@@ -209,7 +209,7 @@ fn who_does_not_read_is_out_and_nobody_else_waits() {
 }
 
 #[test]
-fn who_falls_behind_while_talking_hears_why() {
+fn a_slow_member_that_still_sends_is_closed_with_1013() {
     let server = TestServer::over(WIRE, |config| {
         config.chat.rate = 1_000_000;
         config.chat.outbox = 50;
@@ -234,7 +234,7 @@ fn who_falls_behind_while_talking_hears_why() {
 }
 
 #[test]
-fn who_breaks_a_rule_is_told_which() {
+fn rate_size_and_type_violations_are_closed_with_a_reason() {
     let server = TestServer::over(WIRE, |config| {
         config.chat.rate = 2;
         config.chat.message_size = 5;
@@ -277,7 +277,7 @@ fn rooms_and_members_are_limited() {
 }
 
 #[test]
-fn a_name_that_is_none_is_refused_in_words() {
+fn an_empty_name_gets_400_with_an_explanation() {
     let server = TestServer::over(WIRE, |_| {});
     let response = server.raw().get("/chat?name=");
     assert_eq!(response.status, 400);
@@ -286,7 +286,7 @@ fn a_name_that_is_none_is_refused_in_words() {
 }
 
 #[test]
-fn a_member_can_ask_what_the_server_saw_and_everybody_is_told_of_the_stop() {
+fn info_is_answered_once_and_shutdown_closes_all_members() {
     let mut server = TestServer::over(WIRE, |_| {});
     let mut ann = Member::join(server.open("/chat?name=ann"));
     let mut bob = Member::join(server.open("/chat?name=bob"));

@@ -207,7 +207,7 @@ fn every_step_of_a_healthy_server_is_ok() {
 }
 
 #[test]
-fn round_trips_are_counted_and_their_percentiles_rise() {
+fn round_trips_report_their_count_and_sorted_percentiles() {
     let server = TestServer::start();
     let url = format!("ws://{}/echo", server.address);
     let (code, line) =
@@ -231,7 +231,7 @@ fn round_trips_are_counted_and_their_percentiles_rise() {
 }
 
 #[test]
-fn the_server_explains_its_refusal() {
+fn a_refusal_is_shown_with_the_servers_explanation() {
     let server = TestServer::start();
     let url = format!("ws://{}/ws", server.address);
     let elsewhere = ["--origin", "http://elsewhere.example", LONG[0], LONG[1]];
@@ -249,7 +249,7 @@ fn the_server_explains_its_refusal() {
 }
 
 #[test]
-fn the_request_is_what_was_asked_for() {
+fn the_request_has_the_given_path_origin_and_header() {
     let (tell, told) = std::sync::mpsc::channel();
     let peer = Peer::new(move |raw| {
         tell.send(accept(raw)).unwrap();
@@ -264,7 +264,7 @@ fn the_request_is_what_was_asked_for() {
 }
 
 #[test]
-fn a_subprotocol_is_offered_and_the_choice_shown() {
+fn a_subprotocol_is_offered_and_the_selected_one_reported() {
     let server = TestServer::start();
     let url = format!("ws://{}/echo", server.address);
     let (code, report) = check(&url, &["--subprotocol", "chat", LONG[0], LONG[1]]);
@@ -272,7 +272,7 @@ fn a_subprotocol_is_offered_and_the_choice_shown() {
 }
 
 #[test]
-fn a_bad_command_line_ends_with_2_and_says_why() {
+fn bad_usage_exits_with_2_and_an_explanation() {
     for (arguments, expected) in [
         (&["check"][..], "<URL>"),
         (&["check", "127.0.0.1:8080"], "ws://HOST"),
@@ -292,7 +292,7 @@ fn a_bad_command_line_ends_with_2_and_says_why() {
 }
 
 #[test]
-fn the_variables_of_a_server_are_not_its_own() {
+fn environment_variables_of_the_server_are_ignored() {
     let server = TestServer::start();
     let url = format!("ws://{}/echo", server.address);
     let mut checking = command(&["check", &url, LONG[0], LONG[1]]);
@@ -303,7 +303,7 @@ fn the_variables_of_a_server_are_not_its_own() {
 }
 
 #[test]
-fn each_help_has_its_own_options() {
+fn help_of_server_and_check_list_their_own_options_only() {
     let help = |arguments: &[&str]| text(&command(arguments).output().unwrap().stdout);
     let (server, check) = (help(&["--help"]), help(&["check", "--help"]));
     assert!(server.contains("\n  check ") && server.contains("--listen"), "{server}");
@@ -315,7 +315,7 @@ fn each_help_has_its_own_options() {
 }
 
 #[test]
-fn a_closed_stdout_leaves_the_exit_code() {
+fn a_closed_stdout_does_not_change_the_exit_code() {
     let server = TestServer::start();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -325,7 +325,7 @@ fn a_closed_stdout_leaves_the_exit_code() {
 }
 
 #[test]
-fn a_name_without_an_address_ends_with_3() {
+fn an_unresolvable_name_exits_with_3() {
     // No name has a label of 64 characters, so that nobody has to be asked.
     let (code, report) = check(&format!("ws://{}/", "a".repeat(64)), &LONG);
     assert_eq!((code, steps(&report).as_str()), (3, "FAILED resolve"), "{report}");
@@ -333,7 +333,7 @@ fn a_name_without_an_address_ends_with_3() {
 }
 
 #[test]
-fn localhost_is_127_0_0_1_and_then_1() {
+fn localhost_tries_ipv4_and_then_ipv6() {
     let (_deaf, address) = deaf();
     let server = TestServer::at((Ipv6Addr::LOCALHOST, address.port()).into());
     let (code, report) = check(&format!("ws://localhost:{}/echo", address.port()), &LONG);
@@ -344,7 +344,7 @@ fn localhost_is_127_0_0_1_and_then_1() {
 }
 
 #[test]
-fn an_address_that_says_nothing_leaves_time_for_the_next() {
+fn an_unresponsive_address_leaves_time_for_the_next() {
     let (silent, address) = deaf();
     let _queue = fill_queue(&silent, address);
     let server = TestServer::at((Ipv6Addr::LOCALHOST, address.port()).into());
@@ -355,14 +355,14 @@ fn an_address_that_says_nothing_leaves_time_for_the_next() {
 }
 
 #[test]
-fn an_ipv6_address_stands_in_brackets() {
+fn a_bracketed_ipv6_address_is_accepted() {
     let server = TestServer::at((Ipv6Addr::LOCALHOST, 0).into());
     let (code, report) = check(&format!("ws://{}/echo", server.address), &LONG);
     assert_eq!((code, steps(&report).as_str()), (0, ALL_WELL), "{report}");
 }
 
 #[test]
-fn a_port_where_nobody_listens_ends_with_4() {
+fn a_refused_connection_exits_with_4() {
     let (_deaf, address) = deaf();
     let (code, report) = check(&format!("ws://{address}/"), &LONG);
     assert_eq!((code, steps(&report).as_str()), (4, "ok resolve, FAILED connect"), "{report}");
@@ -370,7 +370,7 @@ fn a_port_where_nobody_listens_ends_with_4() {
 }
 
 #[test]
-fn an_address_that_does_not_answer_ends_with_4() {
+fn a_connect_timeout_exits_with_4() {
     let (silent, address) = deaf();
     let _queue = fill_queue(&silent, address);
     let (code, report) = check(&format!("ws://{address}/"), &SHORT);
@@ -379,7 +379,7 @@ fn an_address_that_does_not_answer_ends_with_4() {
 }
 
 #[test]
-fn responses_that_are_no_upgrade_end_with_5_and_are_explained() {
+fn failed_upgrades_exit_with_5_and_are_explained() {
     let page = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     // The first read of 16 KiB ends within the body.
     let filler = "x".repeat(16 * 1024 - 48);
@@ -413,7 +413,7 @@ fn responses_that_are_no_upgrade_end_with_5_and_are_explained() {
 }
 
 #[test]
-fn a_refusal_without_end_is_cut() {
+fn an_endless_response_body_is_truncated() {
     /// Far more than the kernel has room for.
     const MIB_MAX: usize = 32;
     let (tell, told) = std::sync::mpsc::channel();
@@ -431,7 +431,7 @@ fn a_refusal_without_end_is_cut() {
 }
 
 #[test]
-fn a_connection_that_ends_before_the_response_ends_with_5() {
+fn a_missing_or_partial_response_exits_with_5() {
     let failed = "ok resolve, ok connect, FAILED upgrade";
     let leaving = Peer::new(|raw| drop(request(raw)));
     leaving.assert(&LONG, 5, failed, &["the connection was closed without a response"]);
@@ -445,7 +445,7 @@ fn a_connection_that_ends_before_the_response_ends_with_5() {
 }
 
 #[test]
-fn an_interim_response_is_passed_over() {
+fn an_interim_response_is_skipped() {
     let peer = Peer::new(|raw| {
         send(raw, "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n");
         accept(raw);
@@ -455,7 +455,7 @@ fn an_interim_response_is_passed_over() {
 }
 
 #[test]
-fn a_server_without_an_echo_ends_with_6_and_its_pong_is_looked_for() {
+fn a_missing_echo_exits_with_6_after_ping_and_close_were_tried() {
     let steps = "ok resolve, ok connect, ok upgrade, FAILED echo, ok ping, ok close";
     let silent = "no echo of message 1 within 2s; no other message came";
     Peer::ignoring(FIN_TEXT).assert(&SOME, 6, steps, &[silent]);
@@ -470,7 +470,7 @@ fn a_server_without_an_echo_ends_with_6_and_its_pong_is_looked_for() {
 }
 
 #[test]
-fn a_greeting_is_no_echo_and_no_fault() {
+fn a_greeting_before_the_echo_is_tolerated() {
     let peer = Peer::accepting(|raw| {
         send(raw, frame(FIN_TEXT, b"welcome"));
         send(raw, frame(FIN_PING, b""));
@@ -481,7 +481,7 @@ fn a_greeting_is_no_echo_and_no_fault() {
 }
 
 #[test]
-fn the_end_of_the_session_before_the_echo_ends_with_6_and_is_explained() {
+fn a_session_that_ends_before_the_echo_exits_with_6() {
     let large = [&[FIN_BINARY, 127][..], &(2_u64 << 20).to_be_bytes()].concat();
     for (last_words, expected) in [
         (close(1008, "no \x1b"), r#"but a Close: 1008 (against the policy) "no \u{1b}";"#),
@@ -510,7 +510,7 @@ fn the_end_of_the_session_before_the_echo_ends_with_6_and_is_explained() {
 }
 
 #[test]
-fn an_unanswered_ping_ends_with_7() {
+fn an_unanswered_ping_exits_with_7() {
     let steps = "ok resolve, ok connect, ok upgrade, ok echo, FAILED ping, ok close";
     Peer::ignoring(FIN_PING).assert(&SOME, 7, steps, &["no Pong within 2s; no other"]);
     let other = Peer::accepting(|raw| {
@@ -523,7 +523,7 @@ fn an_unanswered_ping_ends_with_7() {
 }
 
 #[test]
-fn an_unanswered_close_ends_with_8() {
+fn an_unanswered_close_exits_with_8() {
     let steps = "ok resolve, ok connect, ok upgrade, ok echo, ok ping, FAILED close";
     let silent = Peer::accepting(|raw| {
         serve_but(raw, FIN_CLOSE);

@@ -34,7 +34,7 @@ fn close_code_after(server: &TestServer, bytes: &[u8]) -> u16 {
 }
 
 #[test]
-fn of_several_offers_the_first_good_one_is_agreed_on() {
+fn the_first_acceptable_offer_is_selected() {
     let server = TestServer::over(WIRE, |_| {});
     let with = |more: &str| Some(format!("{AGREED}; {more}"));
     for (fields, expected) in [
@@ -63,7 +63,7 @@ fn of_several_offers_the_first_good_one_is_agreed_on() {
 }
 
 #[test]
-fn who_is_not_to_have_it_does_not_get_it() {
+fn compression_is_declined_in_chats_with_malformed_frames_and_when_off() {
     let field = "Sec-WebSocket-Extensions: permessage-deflate";
     let server = TestServer::over(WIRE, |_| {});
     for (path, expected) in [
@@ -107,7 +107,7 @@ fn compressed_messages_are_answered_compressed() {
 }
 
 #[test]
-fn fragments_may_be_cut_anywhere_and_pings_come_between() {
+fn compressed_messages_may_be_fragmented_anywhere_with_pings_between() {
     let server = TestServer::over(WIRE, |_| {});
     let mut client = open(&server, "/echo");
     for cut in 0..=HELLO.len() {
@@ -135,7 +135,7 @@ fn a_message_that_arrives_with_the_handshake_is_inflated() {
 }
 
 #[test]
-fn what_is_no_deflate_data_is_closed_with_1007() {
+fn invalid_deflate_data_is_closed_with_1007() {
     let server = TestServer::over(WIRE, |_| {});
     let no_utf8 = open(&server, "/echo").deflate(b"\xff\xff");
     for (what, payload) in [
@@ -155,7 +155,7 @@ fn what_is_no_deflate_data_is_closed_with_1007() {
 }
 
 #[test]
-fn reserved_bits_where_they_must_not_be_are_closed_with_1002() {
+fn misplaced_reserved_bits_are_closed_with_1002() {
     let server = TestServer::over(WIRE, |_| {});
     for (what, bytes) in [
         ("RSV1 on a Ping", frame(0xc9, b"")),
@@ -172,7 +172,7 @@ fn reserved_bits_where_they_must_not_be_are_closed_with_1002() {
 }
 
 #[test]
-fn a_bomb_is_closed_with_1009() {
+fn a_decompression_bomb_is_closed_with_1009() {
     let server = TestServer::over(WIRE, |config| config.limits.max_message_size = 100_000);
     let mut client = open(&server, "/echo");
     let (just, bomb) = (vec![0; 100_000], client.deflate(&vec![0; 64 << 20]));
@@ -183,7 +183,7 @@ fn a_bomb_is_closed_with_1009() {
 }
 
 #[test]
-fn replies_are_compressed_as_ordered() {
+fn compression_always_compresses_every_reply() {
     let server = TestServer::over(WIRE, |_| {});
     let mut client = open(&server, "/echo?compression=always");
     assert_eq!(client.agreed, AGREED);
@@ -200,7 +200,7 @@ fn replies_are_compressed_as_ordered() {
 }
 
 #[test]
-fn context_is_kept_where_it_is_ordered() {
+fn compression_takeover_keeps_the_context() {
     let server = TestServer::over(WIRE, |_| {});
     let mut client = open(&server, "/echo?compression=takeover");
     assert_eq!(client.agreed, "permessage-deflate");
@@ -218,7 +218,7 @@ fn context_is_kept_where_it_is_ordered() {
 }
 
 #[test]
-fn context_is_kept_for_so_many_and_no_more() {
+fn context_takeover_is_limited_to_64_sessions() {
     let server = TestServer::over(WIRE, |_| {});
     let path = "/echo?compression=takeover";
     let mut clients: Vec<_> = (0..64).map(|_| open(&server, path)).collect();
@@ -236,7 +236,7 @@ fn context_is_kept_for_so_many_and_no_more() {
 }
 
 #[test]
-fn info_tells_what_was_agreed_on() {
+fn info_reports_the_selected_extension_and_its_byte_counts() {
     let server = TestServer::over(WIRE, |_| {});
     let fields = "Sec-WebSocket-Extensions: permessage-deflate; x, permessage-deflate, y";
     let mut client = DeflateClient::offering(server.raw(), "/echo", fields);
@@ -285,7 +285,7 @@ fn converse(program: &Program) {
 }
 
 #[test]
-fn the_log_tells_what_went_over_the_wire() {
+fn the_log_line_has_compressed_byte_counts() {
     let mut program = Program::over(WIRE, &[]);
     converse(&program);
     let line = program.log_line("session 1");
@@ -301,7 +301,7 @@ fn the_log_tells_what_went_over_the_wire() {
 }
 
 #[test]
-fn the_log_tells_it_to_programs_too() {
+fn the_json_log_line_has_compressed_byte_counts() {
     let mut program = Program::over(WIRE, &["--log-format", "json"]);
     converse(&program);
     let line: Value = serde_json::from_str(&program.log_line("session 1")).unwrap();
@@ -314,7 +314,7 @@ fn the_log_tells_it_to_programs_too() {
 }
 
 #[test]
-fn it_can_be_turned_off() {
+fn compression_off_declines_every_offer() {
     let program = Program::over(WIRE, &["--compression", "off"]);
     let field = "Sec-WebSocket-Extensions: permessage-deflate";
     let (mut raw, response) = offer(program.raw(), "/echo", field);
@@ -324,7 +324,7 @@ fn it_can_be_turned_off() {
 }
 
 #[test]
-fn the_stop_is_told_to_who_is_in_the_middle_of_a_message() {
+fn shutdown_closes_a_session_in_the_middle_of_a_message() {
     let server = TestServer::over(WIRE, |_| {});
     let mut client = open(&server, "/echo");
     assert_eq!(client.ask("first"), "first");

@@ -26,7 +26,7 @@ fn unexplained(name: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn each_dependency_has_its_reason() {
+fn each_dependency_has_a_comment_with_its_reason() {
     for name in ["[dependencies]", "[dev-dependencies]"] {
         assert_eq!(unexplained(name), Vec::<&str>::new(), "{name}");
     }
@@ -38,7 +38,7 @@ fn version(text: &str) -> Vec<u32> {
 }
 
 #[test]
-fn the_stated_compiler_is_new_enough_for_each_dependency() {
+fn rust_version_satisfies_every_dependency() {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["metadata", "--locked", "--format-version=1"]);
     let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();

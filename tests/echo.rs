@@ -34,7 +34,7 @@ fn the_tutorial_answers_binary_with_text() {
 }
 
 #[test]
-fn the_reply_is_the_operators_choice() {
+fn the_reply_template_is_configurable() {
     let server = TestServer::over(WIRE, |config| {
         at_noon(config);
         config.reply = "{time}: {message}".parse().unwrap();
@@ -74,7 +74,7 @@ fn a_message_of_one_mebibyte_is_answered_whole() {
 }
 
 #[test]
-fn fragments_are_one_message_even_where_they_split_a_character() {
+fn fragments_that_split_a_character_form_one_message() {
     let server = TestServer::over(WIRE, at_noon);
     let mut client = server.open("/ws");
     for size in 1..5 {

@@ -41,21 +41,21 @@ fn script(interpreter: &str, name: &str, variable: &str, path: &str) -> Command 
 
 #[test]
 #[ignore = "needs Python's websockets; scripts/test runs it"]
-fn websockets_of_python() {
+fn python_websockets_echoes_with_compression() {
     let path = tool("websockets");
     assert_compressed(|| script("python3", "client.py", "PYTHONPATH", &path));
 }
 
 #[test]
 #[ignore = "needs Node.js and its ws; scripts/test runs it"]
-fn ws_of_node() {
+fn node_ws_echoes_with_compression() {
     let path = tool("ws");
     assert_compressed(|| script("node", "client.mjs", "NODE_PATH", &path));
 }
 
 #[test]
 #[ignore = "needs Go and its gorilla/websocket; scripts/test runs it"]
-fn gorilla_of_go() {
+fn go_gorilla_echoes_with_compression() {
     let folder = tempfile::tempdir().unwrap();
     let client = folder.path().join("client");
     let mut go = Command::new("go");

@@ -38,7 +38,7 @@ fn bind_run_stop() {
 }
 
 #[test]
-fn two_hundred_servers_leave_no_thread_and_no_descriptor() {
+fn two_hundred_servers_leak_no_thread_and_no_descriptor() {
     bind_run_stop(); // what is made once and kept is not counted
     let before = possessions();
     for round in 0..200 {

@@ -58,7 +58,7 @@ fn a_head_that_is_too_large_gets_431() {
 }
 
 #[test]
-fn a_kept_connection_that_is_quiet_is_closed() {
+fn an_idle_keep_alive_connection_is_closed() {
     let server = timed(|timeouts| timeouts.keep_alive = SHORT);
     let mut raw = server.raw();
     assert_eq!(raw.get("/healthz").status, 200);
@@ -66,7 +66,7 @@ fn a_kept_connection_that_is_quiet_is_closed() {
 }
 
 #[test]
-fn a_connection_has_a_last_request() {
+fn a_connection_ends_after_max_requests() {
     let server = limited(|limits| limits.max_requests = 2);
     let mut raw = server.raw();
     assert_eq!(raw.get("/healthz").get("Connection"), None);
@@ -76,7 +76,7 @@ fn a_connection_has_a_last_request() {
 }
 
 #[test]
-fn when_every_session_is_taken_the_page_is_still_there() {
+fn pages_are_served_when_every_session_slot_is_taken() {
     let server = limited(|limits| limits.max_connections = 2);
     let mut sessions = [server.open("/echo"), server.open("/ws")];
     let response = server.raw().send(handshake("/echo")).response();
@@ -97,7 +97,7 @@ fn when_every_session_is_taken_the_page_is_still_there() {
 }
 
 #[test]
-fn when_every_connection_is_taken_the_refusal_can_be_read() {
+fn connections_beyond_the_reserve_are_refused() {
     let server = limited(|limits| (limits.max_connections, limits.reserve) = (1, 1));
     let (mut first, mut second) = (server.raw(), server.raw());
     assert_eq!((first.get("/healthz").status, second.get("/healthz").status), (200, 200));
@@ -108,7 +108,7 @@ fn when_every_connection_is_taken_the_refusal_can_be_read() {
 }
 
 #[test]
-fn an_address_has_a_limit_of_its_own() {
+fn connections_per_ip_are_limited() {
     let server = limited(|limits| limits.max_connections_per_ip = Some(2));
     let (mut first, _second) = (server.open("/echo"), server.open("/echo"));
     assert_refused(&server, "--max-connections-per-ip");
@@ -129,7 +129,7 @@ fn sent_for(client: &str, request: &str) -> String {
 }
 
 #[test]
-fn behind_a_trusted_proxy_each_client_has_its_limit() {
+fn each_client_behind_a_trusted_proxy_is_limited() {
     let server = behind_a_proxy(1);
     let status = |client| {
         let mut raw = server.raw();
@@ -148,7 +148,7 @@ fn behind_a_trusted_proxy_each_client_has_its_limit() {
 }
 
 #[test]
-fn a_proxys_connection_carries_requests_of_many_clients() {
+fn idle_proxy_connections_take_no_client_slot() {
     let server = behind_a_proxy(1);
     let mut kept = [server.raw(), server.raw(), server.raw()];
     for client in ["203.0.113.1", "203.0.113.2"].into_iter().cycle().take(100) {
@@ -161,7 +161,7 @@ fn a_proxys_connection_carries_requests_of_many_clients() {
 }
 
 #[test]
-fn who_is_no_trusted_proxy_cannot_speak_for_others() {
+fn forwarded_fields_of_untrusted_peers_are_ignored() {
     let server = TestServer::over(WIRE, |config| {
         config.limits.max_connections_per_ip = Some(1);
         config.trusted_proxies = vec!["127.0.0.2".parse().unwrap()];
@@ -182,7 +182,7 @@ fn a_quiet_peer_is_pinged_and_a_dead_one_is_dropped() {
 }
 
 #[test]
-fn any_frame_is_a_sign_of_life() {
+fn any_frame_answers_a_ping() {
     let server = timed(|timeouts| {
         (timeouts.ping_interval, timeouts.ping) = (Some(SHORT), Duration::from_secs(3600));
     });
@@ -212,7 +212,7 @@ fn a_peer_that_does_not_read_is_dropped() {
 }
 
 #[test]
-fn an_idle_session_is_closed_with_1001_and_pongs_do_not_help() {
+fn an_idle_session_is_closed_with_1001_despite_pongs() {
     let server = timed(|timeouts| {
         (timeouts.ping_interval, timeouts.idle) = (Some(SHORT / 4), Some(SHORT * 2));
     });
@@ -222,7 +222,7 @@ fn an_idle_session_is_closed_with_1001_and_pongs_do_not_help() {
 }
 
 #[test]
-fn a_session_that_has_lasted_long_enough_is_closed_with_1001() {
+fn a_session_beyond_max_duration_is_closed_with_1001() {
     let server = timed(|timeouts| timeouts.max_duration = Some(SHORT));
     let mut client = server.open("/echo");
     assert_eq!(client.close_code(), 1001);

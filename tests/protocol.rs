@@ -29,7 +29,7 @@ fn a_message_over_the_limit_is_closed_with_1009() {
 }
 
 #[test]
-fn a_client_that_is_still_sending_reads_why() {
+fn a_client_that_is_still_sending_can_read_the_close() {
     let server = TestServer::over(WIRE, |_| {});
     let mut client = server.open("/echo");
     // Far more than the socket buffers hold: without a reader the send would fail with a reset.
@@ -84,7 +84,7 @@ fn close_codes_are_echoed() {
 }
 
 #[test]
-fn replies_that_are_under_way_come_before_the_close() {
+fn pending_replies_precede_the_close() {
     let server = TestServer::over(WIRE, |_| {});
     let mut raw = server.raw();
     let burst =
@@ -135,7 +135,7 @@ fn frames_in_one_byte_pieces_are_answered() {
 }
 
 #[test]
-fn an_offered_subprotocol_is_chosen() {
+fn the_first_offered_subprotocol_is_selected() {
     let server = TestServer::over(WIRE, |_| {});
     let offer = "\r\nSec-WebSocket-Protocol: soap, wamp\r\n\r\n";
     let response =

@@ -52,7 +52,7 @@ fn log_of(program: Program) -> String {
 
 #[test]
 #[ignore = "needs nginx and HAProxy; scripts/test runs it"]
-fn echo_page_and_health_are_there() {
+fn echo_page_and_health_work_behind_each_proxy() {
     for kind in [Nginx, Haproxy] {
         let (_program, proxy) = behind(kind, &[]);
         let mut client = Client::open(proxy.address, "/echo");
@@ -69,7 +69,7 @@ fn echo_page_and_health_are_there() {
 }
 
 /// The page, in a real browser.
-fn the_page_talks_through(kind: Kind) {
+fn the_page_echoes_through(kind: Kind) {
     let (_program, proxy) = behind(kind, &[]);
     let mut browser = Browser::launch();
     browser.open(&format!("http://{}/", proxy.address));
@@ -82,19 +82,19 @@ fn the_page_talks_through(kind: Kind) {
 
 #[test]
 #[ignore = "needs nginx and Chromium; scripts/test runs it"]
-fn the_page_talks_through_nginx() {
-    the_page_talks_through(Nginx);
+fn the_page_echoes_through_nginx() {
+    the_page_echoes_through(Nginx);
 }
 
 #[test]
 #[ignore = "needs HAProxy and Chromium; scripts/test runs it"]
-fn the_page_talks_through_haproxy() {
-    the_page_talks_through(Haproxy);
+fn the_page_echoes_through_haproxy() {
+    the_page_echoes_through(Haproxy);
 }
 
 #[test]
 #[ignore = "needs nginx and HAProxy; scripts/test runs it"]
-fn with_trusted_proxy_the_clients_count_and_cannot_pass_for_each_other() {
+fn with_trusted_proxy_clients_are_limited_and_cannot_be_spoofed() {
     for kind in [Nginx, Haproxy] {
         let options = ["--trusted-proxy", "127.0.0.1", "--max-connections-per-ip", "1"];
         let (program, proxy) = behind(kind, &options);
@@ -141,7 +141,7 @@ fn without_trusted_proxy_the_proxy_is_the_client() {
 
 #[test]
 #[ignore = "needs nginx and HAProxy; scripts/test runs it"]
-fn the_origin_is_compared_with_the_host_that_the_browser_asked_for() {
+fn origin_is_compared_with_the_host_in_the_browsers_request() {
     const PAGE: &str = "Origin: http://echo.example:8000\r\n";
     let status = |proxy: &Proxy, origin: &str| {
         let mut raw = Raw::connect(proxy.address);
@@ -162,7 +162,7 @@ fn the_origin_is_compared_with_the_host_that_the_browser_asked_for() {
 
 #[test]
 #[ignore = "needs nginx and HAProxy; scripts/test runs it"]
-fn a_handshake_that_its_proxy_spoiled_is_explained() {
+fn a_handshake_broken_by_the_proxy_is_explained() {
     type Spoil = fn(Sample) -> Sample;
     let spoiled: [(Kind, Spoil, [&str; 2]); 3] = [
         (
@@ -244,7 +244,7 @@ fn an_idle_session_outlives_the_timeout_of_haproxy() {
 
 #[test]
 #[ignore = "needs HAProxy; scripts/test runs it"]
-fn of_two_servers_each_has_its_sessions_and_one_is_enough() {
+fn haproxy_balances_sessions_and_survives_a_stopped_server() {
     let [one, two] = [(); 2].map(|()| Program::start(&[]));
     let proxy = Sample::of(Haproxy, one.address())
         .with(&format!("server two {} ", one.address()), &format!("server two {} ", two.address()))

@@ -12,7 +12,7 @@ fn file(module: &str) -> Option<String> {
 }
 
 #[test]
-fn every_test_that_it_names_exists() {
+fn every_test_named_in_the_readme_exists() {
     let named: Vec<_> = include_str!("../README.md")
         .lines()
         .filter(|line| line.starts_with('|'))

@@ -103,7 +103,7 @@ fn assert_answered(mut early: Raw) {
 }
 
 #[test]
-fn it_says_when_it_is_ready_where_it_listens_and_when_it_stops() {
+fn the_manager_is_notified_of_start_address_and_stop() {
     let manager = Manager::new();
     let program = manager.start(&mut command(&["--listen", "127.0.0.1:0"]));
     let address = program.address();
@@ -117,7 +117,7 @@ fn it_says_when_it_is_ready_where_it_listens_and_when_it_stops() {
 }
 
 #[test]
-fn a_manager_that_does_not_listen_is_no_reason_not_to_serve() {
+fn an_unreachable_notify_socket_is_only_a_warning() {
     let mut service = command(&["--listen", "127.0.0.1:0"]);
     let mut program = Program::spawn(service.env("NOTIFY_SOCKET", "/nonexistent/notify"), 1);
     assert!(program.log_line("NOTIFY_SOCKET").contains("WARN"));
@@ -125,7 +125,7 @@ fn a_manager_that_does_not_listen_is_no_reason_not_to_serve() {
 }
 
 #[test]
-fn the_watchdog_is_told_after_an_echo_that_only_v_logs() {
+fn watchdog_echoes_are_logged_only_with_v() {
     for (options, echoes_are_logged) in [(&[][..], false), (&["-v"], true)] {
         let manager = Manager::new();
         let program = manager.start(&mut watched(options));
@@ -142,7 +142,7 @@ fn the_watchdog_is_told_after_an_echo_that_only_v_logs() {
 }
 
 #[test]
-fn no_limit_keeps_the_watchdog_from_hearing_of_life() {
+fn the_watchdog_is_notified_with_every_slot_taken() {
     /// Connections beside the sessions.
     const RESERVE: usize = 64;
     let manager = Manager::new();
@@ -165,7 +165,7 @@ fn no_limit_keeps_the_watchdog_from_hearing_of_life() {
 }
 
 #[test]
-fn the_watchdog_is_not_told_while_the_server_does_not_answer_itself() {
+fn the_watchdog_is_not_notified_while_the_echo_to_itself_fails() {
     let manager = Manager::new();
     let (listener, _) = free_listener();
     let mut service = activated(listener.try_clone().unwrap(), ITSELF, &[]);
@@ -180,7 +180,7 @@ fn the_watchdog_is_not_told_while_the_server_does_not_answer_itself() {
 }
 
 #[test]
-fn who_came_before_the_start_is_served() {
+fn connections_made_before_the_start_are_served() {
     let (listener, address) = free_listener();
     for round in 0..2 {
         let early = ask_early(address);
@@ -196,7 +196,7 @@ fn who_came_before_the_start_is_served() {
 }
 
 #[test]
-fn sockets_for_another_process_are_not_taken() {
+fn sockets_passed_to_another_process_are_ignored() {
     let (listener, address) = free_listener();
     let service = activated(listener, "1", &["--listen", "127.0.0.1:0"]);
     let program = Program::spawn(&mut { service }, 1);
@@ -204,7 +204,7 @@ fn sockets_for_another_process_are_not_taken() {
 }
 
 #[test]
-fn a_socket_that_its_maker_polled_is_waited_on() {
+fn a_nonblocking_socket_can_be_passed() {
     let (listener, address) = free_listener();
     listener.set_nonblocking(true).unwrap();
     let program = Program::spawn(&mut activated(listener, ITSELF, &[]), 1);
@@ -215,7 +215,7 @@ fn a_socket_that_its_maker_polled_is_waited_on() {
 }
 
 #[test]
-fn what_is_passed_has_to_be_a_listener() {
+fn passed_descriptors_must_be_listening_stream_sockets() {
     let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     bound.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     let file = std::fs::File::open("/dev/null").unwrap();
@@ -234,7 +234,7 @@ fn what_is_passed_has_to_be_a_listener() {
 }
 
 #[test]
-fn a_path_that_is_passed_is_served_and_left_to_its_owner() {
+fn a_passed_unix_socket_is_served_and_not_removed() {
     let manager = Manager::new();
     let path = manager.folder.path().join("socket");
     let listener = UnixListener::bind(&path).unwrap();

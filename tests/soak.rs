@@ -199,7 +199,7 @@ fn seconds() -> u64 {
 }
 
 #[test]
-fn soak() {
+fn mixed_load_loses_no_reply_and_leaks_nothing() {
     let program = Program::start(&["-q"]);
     let soak = Soak {
         address: program.address(),

@@ -12,7 +12,7 @@ use crate::support::program::Program;
 use crate::support::server::TestServer;
 
 #[test]
-fn open_sessions_are_told_with_1001_and_the_handshake_is_completed() {
+fn open_sessions_are_closed_with_1001_and_a_complete_handshake() {
     let mut server = TestServer::over(WIRE, |_| {});
     let mut clients: Vec<_> = (0..20).map(|_| server.open("/echo")).collect();
     server.stopper.stop();
@@ -24,7 +24,7 @@ fn open_sessions_are_told_with_1001_and_the_handshake_is_completed() {
 }
 
 #[test]
-fn idle_http_connections_do_not_hold_up_the_stop() {
+fn idle_http_connections_do_not_delay_shutdown() {
     let mut server = TestServer::over(WIRE, |config| {
         config.timeouts.keep_alive = Duration::from_secs(3600);
         config.timeouts.handshake = Duration::from_secs(3600);
@@ -42,7 +42,7 @@ fn idle_http_connections_do_not_hold_up_the_stop() {
 }
 
 #[test]
-fn while_it_stops_health_and_upgrades_are_refused_with_503() {
+fn health_and_upgrades_get_503_during_shutdown() {
     let mut server = TestServer::over(WIRE, |_| {});
     let mut last = server.open("/echo");
     server.stopper.stop();
@@ -74,7 +74,7 @@ fn a_peer_that_does_not_answer_is_dropped_after_the_grace_period() {
 }
 
 #[test]
-fn what_was_received_whole_is_answered_before_the_goodbye() {
+fn received_messages_are_answered_before_the_close() {
     let mut server = TestServer::over(WIRE, |_| {});
     let mut clients: Vec<_> = (0..20).map(|_| server.open("/echo")).collect();
     for client in &mut clients {
@@ -113,7 +113,7 @@ fn ask_until_closed(mut client: Client) -> u64 {
 }
 
 #[test]
-fn five_hundred_busy_sessions_part_without_a_loss() {
+fn five_hundred_busy_sessions_close_without_losing_a_message() {
     const SESSIONS: usize = 500;
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
     let program = Program::over(WIRE, &["--log-format", "json"]);

@@ -67,7 +67,7 @@ fn upgrade_with(path: &Path, field: &str) -> (Response, Raw) {
 }
 
 #[test]
-fn page_info_echo_and_log_are_those_of_any_connection() {
+fn page_info_echo_and_log_work_on_a_unix_socket() {
     let (_folder, path) = place();
     let program = start(&path, &[]);
     let mut raw = Raw::connect_unix(&path);
@@ -90,7 +90,7 @@ fn page_info_echo_and_log_are_those_of_any_connection() {
 }
 
 #[test]
-fn tcp_and_unix_side_by_side() {
+fn tcp_and_unix_listeners_serve_side_by_side() {
     let (_folder, path) = place();
     let address = format!("127.0.0.1:0,unix:{},mode=0600", path.display());
     let program = Program::spawn(command(&[]).env("WSECHO_LISTEN", address), 2);
@@ -100,7 +100,7 @@ fn tcp_and_unix_side_by_side() {
 }
 
 #[test]
-fn the_mode_is_as_ordered_whatever_the_umask() {
+fn the_socket_mode_is_independent_of_the_umask() {
     for mode in [0o600, 0o666] {
         let (_folder, path) = place();
         let listen = format!("unix:{},mode=0{mode:o}", path.display());
@@ -113,7 +113,7 @@ fn the_mode_is_as_ordered_whatever_the_umask() {
 }
 
 #[test]
-fn the_path_is_removed_at_the_end_and_replaced_after_a_crash() {
+fn the_socket_is_removed_at_shutdown_and_replaced_after_a_crash() {
     let (_folder, path) = place();
     let program = start(&path, &[]);
     let inode = fs::metadata(&path).unwrap().ino();
@@ -127,7 +127,7 @@ fn the_path_is_removed_at_the_end_and_replaced_after_a_crash() {
 }
 
 #[test]
-fn where_somebody_listens_it_does_not_start() {
+fn a_socket_in_use_fails_the_start() {
     let (_folder, path) = place();
     let first = start(&path, &[]);
     let stderr = refused(&path);
@@ -145,7 +145,7 @@ fn where_somebody_listens_it_does_not_start() {
 }
 
 #[test]
-fn what_is_no_stream_socket_stays() {
+fn files_other_than_stream_sockets_are_not_replaced() {
     type Make = fn(&Path);
     let foreign: [(Make, &str); 4] = [
         (|path| fs::write(path, "mine").unwrap(), "is no socket, and was left alone"),
@@ -164,7 +164,7 @@ fn what_is_no_stream_socket_stays() {
 }
 
 #[test]
-fn it_says_why_it_cannot_have_a_path() {
+fn unusable_paths_are_explained() {
     let (folder, _) = place();
     let stderr = refused(&folder.path().join("none/socket"));
     assert!(stderr.contains("its folder does not exist"), "{stderr}");
@@ -173,7 +173,7 @@ fn it_says_why_it_cannot_have_a_path() {
 }
 
 #[test]
-fn what_has_taken_the_place_of_its_path_is_not_removed() {
+fn foreign_file_at_the_socket_path_survives_shutdown() {
     let (folder, path) = place();
     let program = start(&path, &[]);
     fs::rename(&path, folder.path().join("elsewhere")).unwrap();
@@ -183,7 +183,7 @@ fn what_has_taken_the_place_of_its_path_is_not_removed() {
 }
 
 #[test]
-fn a_stop_loses_no_message_and_ends_in_a_whole_handshake() {
+fn shutdown_answers_received_messages_and_completes_the_handshake() {
     let (_folder, path) = place();
     let program = start(&path, &["--grace-period", "1h", "--close-timeout", "1h"]);
     let mut idle = Client::open_unix(&path, "/echo");
@@ -216,7 +216,7 @@ fn a_stop_loses_no_message_and_ends_in_a_whole_handshake() {
 }
 
 #[test]
-fn in_a_chat_room_all_hear_each_other_and_the_stop() {
+fn chat_members_receive_messages_and_the_close_at_shutdown() {
     let (_folder, path) = place();
     let program = start(&path, &["--grace-period", "1h", "--close-timeout", "1h"]);
     let [mut alice, mut bob] = ["alice", "bob"].map(|name| {
@@ -247,7 +247,7 @@ fn a_peer_that_does_not_answer_is_dropped_after_the_grace_period() {
 }
 
 #[test]
-fn timeouts_hold() {
+fn ping_and_handshake_timeouts_apply() {
     let (_folder, path) = place();
     let options =
         ["--ping-interval", "50ms", "--ping-timeout", "50ms", "--handshake-timeout", "50ms"];
@@ -264,7 +264,7 @@ fn timeouts_hold() {
 }
 
 #[test]
-fn a_session_too_many_is_refused_and_no_address_has_too_many() {
+fn max_connections_applies_and_the_per_ip_limit_does_not() {
     let (_folder, path) = place();
     let options = ["--max-connections", "2", "--max-connections-per-ip", "1"];
     let _program = start(&path, &options);
@@ -275,7 +275,7 @@ fn a_session_too_many_is_refused_and_no_address_has_too_many() {
 }
 
 #[test]
-fn who_finds_every_connection_taken_can_read_so() {
+fn connections_beyond_the_reserve_get_503() {
     /// Connections beside the sessions.
     const RESERVE: usize = 64;
     let (_folder, path) = place();
@@ -288,7 +288,7 @@ fn who_finds_every_connection_taken_can_read_so() {
 }
 
 #[test]
-fn pages_of_this_machine_may_connect_and_others_not() {
+fn local_origins_are_allowed_and_others_get_403() {
     let (_folder, path) = place();
     let _program = start(&path, &[]);
     assert_eq!(upgrade_with(&path, "Origin: http://localhost:3000").0.status, 101);
@@ -296,7 +296,7 @@ fn pages_of_this_machine_may_connect_and_others_not() {
 }
 
 #[test]
-fn a_proxy_is_believed_where_unix_is_trusted() {
+fn forwarded_fields_count_only_with_trusted_proxy_unix() {
     for (trusted, expected) in
         [("unix", "session 1 203.0.113.9 via unix /echo"), ("0.0.0.0/0", "session 1 unix /echo")]
     {
@@ -314,7 +314,7 @@ fn a_proxy_is_believed_where_unix_is_trusted() {
 
 #[test]
 #[ignore = "needs websocat and curl; scripts/test runs it"]
-fn curl_and_websocat_talk_to_it() {
+fn curl_and_websocat_connect() {
     let (_folder, path) = place();
     let _program = start(&path, &[]);
     let mut curl = Command::new("curl");
@@ -330,7 +330,7 @@ fn curl_and_websocat_talk_to_it() {
 
 #[test]
 #[ignore = "needs nginx; scripts/test runs it"]
-fn behind_nginx_on_this_machine_no_port_is_needed() {
+fn nginx_proxies_to_a_unix_socket() {
     let (_folder, path) = place();
     let program = start(&path, &["--trusted-proxy", "unix"]);
     let proxy = Sample::before(Kind::Nginx, &format!("unix:{}", path.display())).start();

@@ -171,7 +171,7 @@ impl Crowd {
 }
 
 #[test]
-fn two_hundred_who_come_and_go() {
+fn chat_churn_loses_no_message_and_leaks_nothing() {
     let program =
         Program::start(&["-q", "--chat-rate=1000000", "--chat-message-size=8KiB", "--utc"]);
     let crowd = Crowd {

@@ -19,7 +19,7 @@ fn check(program: &Program, scheme: &str, host: &str, options: &[&str]) -> (i32,
 }
 
 #[test]
-fn a_check_goes_through_tls() {
+fn check_succeeds_over_tls() {
     let (program, files) = serving(|_| {});
     let authority = files.authority().display().to_string();
     for host in ["localhost", "127.0.0.1"] {
@@ -77,7 +77,7 @@ const FLAWS: [Flaw; 5] = [
 ];
 
 #[test]
-fn a_check_says_what_is_wrong_with_a_certificate() {
+fn check_explains_an_invalid_certificate() {
     for Flaw { make, trusted, said } in FLAWS {
         let (program, files) = serving(make);
         let trusted = trusted(&files).display().to_string();
@@ -90,7 +90,7 @@ fn a_check_says_what_is_wrong_with_a_certificate() {
 }
 
 #[test]
-fn a_check_notices_the_wrong_scheme() {
+fn check_explains_the_wrong_scheme() {
     let (program, files) = serving(|_| {});
     let (code, report) = check(&program, "ws", "localhost", &[]);
     assert!(code == 5 && report.contains("This port speaks TLS"), "{code} {report}");

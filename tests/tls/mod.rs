@@ -40,7 +40,7 @@ fn with_short_handshake() -> TestServer {
 }
 
 #[test]
-fn a_client_hello_byte_by_byte_is_over_at_the_deadline() {
+fn a_slow_client_hello_is_cut_off_at_the_deadline() {
     let server = with_short_handshake();
     let mut slow = connect(&server);
     slow.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
@@ -56,7 +56,7 @@ fn a_client_hello_byte_by_byte_is_over_at_the_deadline() {
 }
 
 #[test]
-fn who_does_not_finish_the_handshake_holds_up_nobody_and_is_dropped() {
+fn unfinished_handshakes_are_dropped_and_block_no_other_client() {
     let server = with_short_handshake();
     let mut peers: Vec<_> = (0..20).map(|_| connect(&server)).collect();
     for (number, peer) in peers.iter_mut().enumerate() {
@@ -75,7 +75,7 @@ fn who_does_not_finish_the_handshake_holds_up_nobody_and_is_dropped() {
 }
 
 #[test]
-fn the_stop_does_not_wait_for_a_handshake() {
+fn shutdown_does_not_wait_for_a_handshake() {
     let mut server = TestServer::over(Wire::Tls, |config| {
         config.timeouts.handshake = Duration::from_secs(3600);
         config.timeouts.grace = Duration::from_secs(3600);
@@ -88,7 +88,7 @@ fn the_stop_does_not_wait_for_a_handshake() {
 }
 
 #[test]
-fn garbage_in_place_of_a_record_ends_the_session() {
+fn garbage_instead_of_a_record_ends_the_connection() {
     let mut program = Program::over(Wire::Tls, &["-v"]);
     let mut hello = client_hello();
     hello[20..].fill(0xff);
@@ -111,7 +111,7 @@ fn garbage_in_place_of_a_record_ends_the_session() {
 }
 
 #[test]
-fn the_end_of_a_session_is_said_in_tls_too() {
+fn connections_end_with_close_notify() {
     let server = TestServer::over(Wire::Tls, |_| {});
     let mut stream = StreamOwned::new(client(), connect(&server));
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
@@ -126,7 +126,7 @@ fn the_end_of_a_session_is_said_in_tls_too() {
 }
 
 #[test]
-fn a_client_that_cuts_the_stream_off_has_left() {
+fn a_fin_without_close_notify_is_logged_as_the_clients_end() {
     let mut program = Program::over(Wire::Tls, &[]);
     let client = program.open("/echo");
     client.0.get_ref().shutdown(Shutdown::Write).unwrap();
@@ -134,7 +134,7 @@ fn a_client_that_cuts_the_stream_off_has_left() {
 }
 
 #[test]
-fn plain_http_on_the_port_is_told_the_url() {
+fn plain_http_on_a_tls_port_gets_400_with_the_right_url() {
     let server = TestServer::over(Wire::Tls, |_| {});
     for (request, url) in [
         ("GET /a HTTP/1.1\r\nHost: example.com:1\r\n\r\n".to_owned(), "wss://example.com:1/"),
@@ -153,7 +153,7 @@ fn plain_http_on_the_port_is_told_the_url() {
 }
 
 #[test]
-fn tls_on_a_plain_port_is_told_so() {
+fn tls_on_a_plain_port_gets_400_with_an_explanation() {
     let server = TestServer::start();
     let mut raw = Raw::connect(server.address);
     let response = raw.send(client_hello()).response();
@@ -162,7 +162,7 @@ fn tls_on_a_plain_port_is_told_so() {
 }
 
 #[test]
-fn info_has_what_was_agreed_on() {
+fn info_reports_version_cipher_suite_and_server_name() {
     let server = TestServer::over(Wire::Tls, |_| {});
     let over_http: Value = serde_json::from_str(&server.raw().get("/info").body).unwrap();
     let over_websocket = server.open("/echo").ask("?info").into_text().unwrap();
@@ -179,7 +179,7 @@ fn info_has_what_was_agreed_on() {
 }
 
 #[test]
-fn a_unix_socket_stays_plain() {
+fn a_unix_socket_stays_plaintext() {
     let files = Files::good();
     let path = files.folder().join("socket");
     let mut both = command(&["--listen", "127.0.0.1:0"]);
@@ -202,7 +202,7 @@ fn serial(program: &Program) -> Vec<u8> {
 }
 
 #[test]
-fn a_hangup_renews_the_certificate_and_sessions_live_on() {
+fn sighup_reloads_the_certificate_and_keeps_sessions() {
     let files = Files::good();
     let mut command = command(&["--listen", "127.0.0.1:0"]);
     let mut program = Program::spawn(command.args(files.options()), 1);
@@ -230,7 +230,7 @@ fn a_hangup_renews_the_certificate_and_sessions_live_on() {
 }
 
 #[test]
-fn without_a_certificate_a_hangup_stops_as_ever() {
+fn sighup_without_a_certificate_shuts_down() {
     let program = Program::start(&[]);
     program.signal(Signal::SIGHUP);
     assert!(program.wait().0.success());
@@ -247,7 +247,7 @@ fn failed(files: &Files) -> (i32, String) {
 type Break<'a> = &'a dyn Fn(&Files);
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_no_start() {
+fn unusable_certificates_fail_the_start() {
     let other = Files::good();
     let cases: [(Break, &str); 7] = [
         (&|files| fs::remove_file(files.chain()).unwrap(), "chain.pem: No such file"),
@@ -277,7 +277,7 @@ fn a_certificate_that_cannot_be_used_is_no_start() {
 }
 
 #[test]
-fn the_watchdog_hears_of_life_through_tls() {
+fn the_watchdog_is_notified_over_tls() {
     let files = Files::good();
     let folder = tempfile::tempdir().unwrap();
     let socket = std::os::unix::net::UnixDatagram::bind(folder.path().join("notify")).unwrap();
@@ -315,7 +315,7 @@ fn serving(change: impl FnOnce(&mut CertificateParams)) -> (Program, Files) {
 
 #[test]
 #[ignore = "needs openssl and curl; scripts/test runs it"]
-fn other_clients_get_through() {
+fn curl_and_openssl_connect() {
     let (program, files) = serving(|_| {});
     let port = program.address().port();
     for (option, version) in [("--tlsv1.3", "TLS 1.3"), ("--tls-max=1.2", "TLS 1.2")] {
