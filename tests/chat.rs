@@ -1,4 +1,4 @@
-//! Two-way: the server speaks first, and clients hear each other.
+//! Server push (`push`) and chat rooms (`/chat`).
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::support::client::{Client, FIN_CLOSE, FIN_TEXT, TIMEOUT, frame};
 use crate::support::program::Program;
 use crate::support::server::TestServer;
 
-/// A member of a room, as the room knows it.
+/// A member of a chat room, with the name that the server has assigned.
 struct Member {
     client: Client,
     name: String,
@@ -28,7 +28,7 @@ impl Member {
         self.client.0.send(text.into()).unwrap();
     }
 
-    /// The next event of a kind; others are passed over.
+    /// Reads up to the next event of this kind; skips others.
     fn next(&mut self, kind: &str) -> Value {
         loop {
             let event = event(&mut self.client);
@@ -123,7 +123,7 @@ fn newcomers_get_the_last_20_messages_until_the_room_is_empty() {
     bob.next("leave");
     bob.client.0.close(None).unwrap();
     bob.client.assert_closed();
-    // The room is gone soon after the server has closed to the last member.
+    // The server removes the room shortly after the last member's closing handshake.
     let deadline = Instant::now() + TIMEOUT;
     let first_seq = || {
         let mut new = Member::join(server.open("/chat?name=new"));
@@ -133,7 +133,7 @@ fn newcomers_get_the_last_20_messages_until_the_room_is_empty() {
         new.next("message")["seq"].as_u64().unwrap()
     };
     while first_seq() != 2 {
-        assert!(Instant::now() < deadline, "the room remembers");
+        assert!(Instant::now() < deadline, "the room still has its history");
     }
 }
 
@@ -154,22 +154,25 @@ fn all_members_receive_the_same_messages_in_the_same_order() {
                 let path = format!("/chat?name=m{number}");
                 let mut member = Member::join(Client::open_over(WIRE, address, &path));
                 ready.wait();
-                let mut heard = Vec::new();
+                let mut received = Vec::new();
                 for turn in 0..EACH {
-                    // A Pong between, so that the session's own frames meet the room's.
+                    // Pongs are written by the session itself, between the frames of the room.
                     member.client.0.send(Message::Ping("?".into())).unwrap();
                     member.say(&format!("{number} {turn} {}", "x".repeat(turn * 50)));
-                    heard.push(member.next("message"));
+                    received.push(member.next("message"));
                 }
-                heard.extend((0..(MEMBERS - 1) * EACH).map(|_| member.next("message")));
-                heard
+                received.extend((0..(MEMBERS - 1) * EACH).map(|_| member.next("message")));
+                received
             })
         })
         .collect();
-    let heard: Vec<_> = speakers.into_iter().map(|speaker| speaker.join().unwrap()).collect();
-    let seqs: Vec<_> = heard[0].iter().map(|said| said["seq"].as_u64().unwrap()).collect();
+    let received: Vec<_> = speakers.into_iter().map(|speaker| speaker.join().unwrap()).collect();
+    let seqs: Vec<_> = received[0].iter().map(|said| said["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, (1..=(MEMBERS * EACH) as u64).collect::<Vec<_>>());
-    assert!(heard.iter().all(|other| *other == heard[0]), "not everybody heard the same");
+    assert!(
+        received.iter().all(|other| *other == received[0]),
+        "members received different events"
+    );
 }
 
 #[test]
@@ -189,9 +192,9 @@ fn a_member_that_never_reads_is_removed_without_delaying_others() {
     let text = "x".repeat(60_000);
     loop {
         ann.say(&text);
-        let heard = event(&mut ann.client);
-        if heard["type"] == "leave" {
-            assert_eq!(heard["name"], "slow");
+        let event = event(&mut ann.client);
+        if event["type"] == "leave" {
+            assert_eq!(event["name"], "slow");
             break;
         }
     }
@@ -222,7 +225,7 @@ fn a_slow_member_that_still_sends_is_closed_with_1013() {
     while event(&mut ann.client)["type"] != "leave" {
         ann.say(&text);
     }
-    // All that waits in the kernel is still to be read, and each answer could be one too many.
+    // The socket buffers still hold messages, and the Close may follow after any of them.
     let code = loop {
         match slow.send(frame(FIN_TEXT, b"I am here")).frame() {
             (FIN_CLOSE, payload) => break payload[..2].to_vec(),
@@ -264,7 +267,7 @@ fn rooms_and_members_are_limited() {
     assert_eq!(full("?room=a"), (1013, "this room is full".to_owned()));
     assert_eq!(full("?room=b"), (1013, "there are as many rooms as there may be".to_owned()));
     drop(ann);
-    // Its place is free once the server has seen it go.
+    // The slot is released once the server has noticed that the member has left.
     let mut last = (1013, String::new());
     while last.0 == 1013 {
         let mut raw = server.raw();
@@ -298,7 +301,7 @@ fn info_is_answered_once_and_shutdown_closes_all_members() {
         }
     }
     ann.say("?info");
-    assert_eq!(bob.next("message")["text"], "?info", "only the first is a question");
+    assert_eq!(bob.next("message")["text"], "?info", "only the first message is a command");
     server.stopper.stop();
     for member in [&mut ann, &mut bob] {
         assert_eq!(member.client.close_code(), 1001);

@@ -1,5 +1,5 @@
-//! `wsecho check`: what it says, and what it ends with, against the real server and against peers
-//! that do what a server must not.
+//! `wsecho check`: its reports and exit codes, against the real server and against servers that
+//! violate the protocol.
 
 use std::io::{BufRead, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -17,23 +17,23 @@ use crate::support::server::TestServer;
 
 const FIN_PONG: u8 = 0x8a;
 
-/// A timeout, where the answer is to come.
+/// Timeout if every answer is expected to come.
 const LONG: [&str; 2] = ["--timeout", "20s"];
-/// Where it will not, and those before it are to.
+/// Timeout if a later answer is expected to be missing, so that the earlier ones arrive in time.
 const SOME: [&str; 2] = ["--timeout", "2s"];
-/// Where it will not, and there is none before it.
+/// Timeout if the first answer is expected to be missing.
 const SHORT: [&str; 2] = ["--timeout", "150ms"];
 
 const ALL_WELL: &str = "ok resolve, ok connect, ok upgrade, ok echo, ok ping, ok close";
 
-/// Exit code and stdout of a check.
+/// Runs a check. Returns exit code and stdout.
 fn check(url: &str, options: &[&str]) -> (i32, String) {
     let output = command(&["check", url]).args(options).output().unwrap();
     assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
     (output.status.code().unwrap(), text(&output.stdout))
 }
 
-/// Exit code and stderr of bad usage.
+/// Runs the binary with invalid arguments. Returns exit code and stderr.
 fn refused(arguments: &[&str]) -> (i32, String) {
     let Output { status, stdout, stderr } = command(arguments).output().unwrap();
     assert!(stdout.is_empty(), "{}", text(&stdout));
@@ -44,14 +44,14 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Verdict and name of each step in a report.
+/// Extracts verdict and name of each step of a report.
 fn steps(report: &str) -> String {
     let is_step = |line: &&str| line.starts_with("ok ") || line.starts_with("FAILED ");
     let words = |line: &str| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
     report.lines().filter(is_step).map(words).collect::<Vec<_>>().join(", ")
 }
 
-/// A server that one client meets.
+/// A scripted server for one client.
 struct Peer {
     address: SocketAddr,
     serving: JoinHandle<()>,
@@ -68,7 +68,7 @@ impl Peer {
         Peer { address, serving }
     }
 
-    /// Answers the request with these bytes, and leaves the connection open.
+    /// Answers the request with these bytes, and keeps the connection open.
     fn answering(response: impl Into<Vec<u8>>) -> Peer {
         let response = response.into();
         Peer::new(move |raw| {
@@ -78,7 +78,7 @@ impl Peer {
         })
     }
 
-    /// Accepts the handshake, and goes on.
+    /// Accepts the handshake, and then calls `serve`.
     fn accepting(serve: impl FnOnce(&mut Raw) + Send + 'static) -> Peer {
         Peer::new(move |raw| {
             accept(raw);
@@ -86,29 +86,30 @@ impl Peer {
         })
     }
 
-    /// Serves as it should, but for frames that start with `ignored`.
+    /// Serves correctly, except that it ignores frames whose first byte is `ignored`.
     fn ignoring(ignored: u8) -> Peer {
         Peer::accepting(move |raw| serve_but(raw, ignored))
     }
 
-    /// What a check says of it.
+    /// Runs a check against this server. Returns exit code and stdout.
     fn check(self, options: &[&str]) -> (i32, String) {
-        let said = check(&format!("ws://{}/a?b=c", self.address), options);
+        let result = check(&format!("ws://{}/a?b=c", self.address), options);
         self.serving.join().unwrap();
-        said
+        result
     }
 
-    /// Asserts exit code, steps and words of a check.
-    fn assert(self, options: &[&str], code: i32, expected_steps: &str, words: &[&str]) {
-        let (ended, report) = self.check(options);
-        assert_eq!((ended, steps(&report).as_str()), (code, expected_steps), "{report}");
-        for expected in words {
+    /// Runs a check against this server, and asserts its exit code, its steps, and texts in its
+    /// report.
+    fn assert(self, options: &[&str], code: i32, expected_steps: &str, texts: &[&str]) {
+        let (exit_code, report) = self.check(options);
+        assert_eq!((exit_code, steps(&report).as_str()), (code, expected_steps), "{report}");
+        for expected in texts {
             assert!(report.contains(expected), "{expected} is not in:\n{report}");
         }
     }
 }
 
-/// Sends to a client that may have left.
+/// Sends to a client that may already have closed the connection.
 fn send(raw: &mut Raw, bytes: impl AsRef<[u8]>) {
     let _ = raw.0.get_mut().write_all(bytes.as_ref());
 }
@@ -122,7 +123,7 @@ fn request(raw: &mut Raw) -> String {
     head
 }
 
-/// A 101 with these fields more.
+/// Returns a 101 response with `fields` added to its head.
 fn switching(fields: &str) -> String {
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -130,7 +131,7 @@ fn switching(fields: &str) -> String {
     )
 }
 
-/// Reads the request, and accepts it.
+/// Reads the request and accepts it. Returns its head.
 fn accept(raw: &mut Raw) -> String {
     let head = request(raw);
     let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap().lines().next().unwrap();
@@ -139,16 +140,16 @@ fn accept(raw: &mut Raw) -> String {
     head
 }
 
-/// First byte and payload of the client's next frame, a short one.
-fn heard(raw: &mut Raw) -> (u8, Vec<u8>) {
+/// Reads the client's next frame, of at most 125 bytes. Returns its first byte and its payload.
+fn receive(raw: &mut Raw) -> (u8, Vec<u8>) {
     let [first, length] = raw.bytes(2).try_into().unwrap();
-    assert!(length >= 0x80, "a client masks");
+    assert!(length >= 0x80, "the frame is not masked");
     let mask = raw.bytes(4);
     let masked = raw.bytes(usize::from(length - 0x80));
     (first, masked.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect())
 }
 
-/// A short frame as a server sends it.
+/// Encodes a server's frame of at most 125 bytes.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     [&[first, u8::try_from(payload.len()).unwrap()], payload].concat()
 }
@@ -157,10 +158,10 @@ fn close(code: u16, reason: &str) -> Vec<u8> {
     frame(FIN_CLOSE, &[&code.to_be_bytes(), reason.as_bytes()].concat())
 }
 
-/// Answers every frame but those that start with `ignored`, until the Close.
+/// Answers every frame up to the Close, except those whose first byte is `ignored`.
 fn serve_but(raw: &mut Raw, ignored: u8) {
     loop {
-        let (first, payload) = heard(raw);
+        let (first, payload) = receive(raw);
         match first {
             _ if first == ignored => {}
             FIN_PING => send(raw, frame(FIN_PONG, &payload)),
@@ -172,15 +173,16 @@ fn serve_but(raw: &mut Raw, ignored: u8) {
     }
 }
 
-/// An address at which nobody listens, for as long as the socket lives.
-fn deaf() -> (Socket, SocketAddr) {
+/// Binds a socket without listening: connections to its address are refused, and no other process
+/// can take the port while the socket exists.
+fn bound() -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
     (socket, address)
 }
 
-/// Makes an address silent: who waits to be accepted there is all that the kernel has room for.
+/// Fills the accept queue of `socket`, so that further connections to its address are not answered.
 fn fill_queue(socket: &Socket, address: SocketAddr) -> Vec<TcpStream> {
     socket.listen(0).unwrap();
     let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok();
@@ -198,7 +200,7 @@ fn every_step_of_a_healthy_server_is_ok() {
         for expected in ["101 Switching Protocols", reply, "Pong", "1000 (normal closure)"] {
             assert!(report.contains(expected), "{report}");
         }
-        assert!(!report.contains("round trips"), "one is no statistic: {report}");
+        assert!(!report.contains("round trips"), "statistics of one round trip: {report}");
     }
     program.signal(nix::sys::signal::Signal::SIGTERM);
     let (_, log) = program.wait();
@@ -326,7 +328,7 @@ fn a_closed_stdout_does_not_change_the_exit_code() {
 
 #[test]
 fn an_unresolvable_name_exits_with_3() {
-    // No name has a label of 64 characters, so that nobody has to be asked.
+    // A label of 64 characters is invalid, so that no DNS server is asked.
     let (code, report) = check(&format!("ws://{}/", "a".repeat(64)), &LONG);
     assert_eq!((code, steps(&report).as_str()), (3, "FAILED resolve"), "{report}");
     assert!(report.contains("aaa has no address: "), "{report}");
@@ -334,7 +336,7 @@ fn an_unresolvable_name_exits_with_3() {
 
 #[test]
 fn localhost_tries_ipv4_and_then_ipv6() {
-    let (_deaf, address) = deaf();
+    let (_bound, address) = bound();
     let server = TestServer::at((Ipv6Addr::LOCALHOST, address.port()).into());
     let (code, report) = check(&format!("ws://localhost:{}/echo", address.port()), &LONG);
     assert_eq!((code, steps(&report).as_str()), (0, ALL_WELL), "{report}");
@@ -345,7 +347,7 @@ fn localhost_tries_ipv4_and_then_ipv6() {
 
 #[test]
 fn an_unresponsive_address_leaves_time_for_the_next() {
-    let (silent, address) = deaf();
+    let (silent, address) = bound();
     let _queue = fill_queue(&silent, address);
     let server = TestServer::at((Ipv6Addr::LOCALHOST, address.port()).into());
     let (code, report) = check(&format!("ws://localhost:{}/echo", address.port()), &SOME);
@@ -363,7 +365,7 @@ fn a_bracketed_ipv6_address_is_accepted() {
 
 #[test]
 fn a_refused_connection_exits_with_4() {
-    let (_deaf, address) = deaf();
+    let (_bound, address) = bound();
     let (code, report) = check(&format!("ws://{address}/"), &LONG);
     assert_eq!((code, steps(&report).as_str()), (4, "ok resolve, FAILED connect"), "{report}");
     assert!(report.contains(&format!("{address}: connection refused, nothing")), "{report}");
@@ -371,7 +373,7 @@ fn a_refused_connection_exits_with_4() {
 
 #[test]
 fn a_connect_timeout_exits_with_4() {
-    let (silent, address) = deaf();
+    let (silent, address) = bound();
     let _queue = fill_queue(&silent, address);
     let (code, report) = check(&format!("ws://{address}/"), &SHORT);
     assert_eq!((code, steps(&report).as_str()), (4, "ok resolve, FAILED connect"), "{report}");
@@ -414,7 +416,7 @@ fn failed_upgrades_exit_with_5_and_are_explained() {
 
 #[test]
 fn an_endless_response_body_is_truncated() {
-    /// Far more than the kernel has room for.
+    /// Far more than the socket buffers hold.
     const MIB_MAX: usize = 32;
     let (tell, told) = std::sync::mpsc::channel();
     let peer = Peer::new(move |raw| {
@@ -427,7 +429,7 @@ fn an_endless_response_body_is_truncated() {
     let (code, report) = peer.check(&LONG);
     assert!(code == 5 && report.contains("x\n       | … (the rest is cut)\n"), "{report}");
     assert!(report.len() < 4096, "{} bytes", report.len());
-    assert!(told.recv().unwrap() < MIB_MAX, "all of it was taken");
+    assert!(told.recv().unwrap() < MIB_MAX, "the whole body was read");
 }
 
 #[test]
@@ -460,7 +462,7 @@ fn a_missing_echo_exits_with_6_after_ping_and_close_were_tried() {
     let silent = "no echo of message 1 within 2s; no other message came";
     Peer::ignoring(FIN_TEXT).assert(&SOME, 6, steps, &[silent]);
     let talking = Peer::accepting(|raw| {
-        heard(raw);
+        receive(raw);
         send(raw, frame(FIN_TEXT, b"{\"error\":\"\x1b[2J\"}"));
         send(raw, frame(FIN_BINARY, b"\xff"));
         serve_but(raw, 0);
@@ -483,7 +485,7 @@ fn a_greeting_before_the_echo_is_tolerated() {
 #[test]
 fn a_session_that_ends_before_the_echo_exits_with_6() {
     let large = [&[FIN_BINARY, 127][..], &(2_u64 << 20).to_be_bytes()].concat();
-    for (last_words, expected) in [
+    for (final_bytes, expected) in [
         (close(1008, "no \x1b"), r#"but a Close: 1008 (against the policy) "no \u{1b}";"#),
         (frame(FIN_CLOSE, b""), "but a Close: without a code;"),
         (vec![], "but the end: the connection was closed without a Close;"),
@@ -491,18 +493,18 @@ fn a_session_that_ends_before_the_echo_exits_with_6() {
         (frame(FIN_TEXT, b"\xff"), "the server breaks the protocol: text that is not UTF-8;"),
         (large, "a message of 2097152 bytes came, and 1048576 are read at most;"),
     ] {
-        let is_close = last_words.first() == Some(&FIN_CLOSE);
+        let is_close = final_bytes.first() == Some(&FIN_CLOSE);
         let peer = Peer::accepting(move |raw| {
-            heard(raw);
-            send(raw, &last_words);
+            receive(raw);
+            send(raw, &final_bytes);
             if is_close {
-                assert_eq!(heard(raw).0, FIN_CLOSE, "a Close is answered");
+                assert_eq!(receive(raw).0, FIN_CLOSE, "a Close is answered");
             }
         });
         peer.assert(&LONG, 6, "ok resolve, ok connect, ok upgrade, FAILED echo", &[expected]);
     }
     let reset = Peer::accepting(|raw| {
-        heard(raw);
+        receive(raw);
         SockRef::from(raw.0.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
     });
     let failed = "ok resolve, ok connect, ok upgrade, FAILED echo";
@@ -514,7 +516,7 @@ fn an_unanswered_ping_exits_with_7() {
     let steps = "ok resolve, ok connect, ok upgrade, ok echo, FAILED ping, ok close";
     Peer::ignoring(FIN_PING).assert(&SOME, 7, steps, &["no Pong within 2s; no other"]);
     let other = Peer::accepting(|raw| {
-        let (first, payload) = heard(raw);
+        let (first, payload) = receive(raw);
         send(raw, frame(first, &payload));
         send(raw, frame(FIN_PONG, b"nobody's"));
         serve_but(raw, FIN_PING);
@@ -538,10 +540,10 @@ fn an_unanswered_close_exits_with_8() {
     lingering.assert(&SOME, 8, steps, &[open]);
     let leaving = Peer::accepting(|raw| {
         for answer in [FIN_TEXT, FIN_PONG] {
-            let (_, payload) = heard(raw);
+            let (_, payload) = receive(raw);
             send(raw, frame(answer, &payload));
         }
-        heard(raw);
+        receive(raw);
     });
     let gone = "no Close but the end: the connection was closed without a Close";
     leaving.assert(&LONG, 8, steps, &[gone]);

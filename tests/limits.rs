@@ -21,8 +21,8 @@ fn timed(change: impl FnOnce(&mut Timeouts)) -> TestServer {
     TestServer::over(WIRE, |config: &mut Config| change(&mut config.timeouts))
 }
 
-/// Connects, and is refused without having asked anything: over TLS by an alert, as a handshake would
-/// take the thread that there is not.
+/// Connects, and is refused without having asked anything: over TLS by an alert, as a handshake
+/// would take the thread that there is not.
 fn assert_refused(server: &TestServer, option: &str) {
     let mut refused = match server.try_raw() {
         Ok(refused) => refused,
@@ -115,7 +115,8 @@ fn connections_per_ip_are_limited() {
     assert_eq!(first.ask("x"), Message::text("x"));
 }
 
-/// A server that trusts a proxy on this machine, where each client may do this many things at a time.
+/// A server that trusts a proxy on this machine, where each client may do this many things at a
+/// time.
 fn behind_a_proxy(max: usize) -> TestServer {
     TestServer::over(WIRE, |config| {
         config.limits.max_connections_per_ip = Some(max);

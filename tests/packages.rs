@@ -81,8 +81,8 @@ fn exec(text: &str) -> Vec<String> {
     serde_json::from_str(&text[text.find('[').unwrap()..]).unwrap()
 }
 
-/// Lays out the image as a folder, and does what an engine does with it: the user, the variable, the
-/// command, and the health check. Its port is a free one.
+/// Lays out the image as a folder, and does what an engine does with it: the user, the variable,
+/// the command, and the health check. Its port is a free one.
 fn the_image_serves(binary: &Path) {
     let image = tempfile::tempdir().unwrap();
     std::fs::copy(binary, image.path().join("wsecho")).unwrap();

@@ -1,5 +1,5 @@
-// Usage: client URL. Echoes over permessage-deflate with gorilla/websocket, and prints what was agreed
-// on.
+// Usage: client URL. Echoes over permessage-deflate with gorilla/websocket, and prints the
+// negotiated extensions.
 package main
 
 import (

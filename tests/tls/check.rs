@@ -41,7 +41,8 @@ fn check_succeeds_over_tls() {
     assert!(detail.ends_with("certificate not verified (--insecure)"), "{detail}");
 }
 
-/// A certificate that is not as it should be, the file of the authority that is trusted, and what is said.
+/// A certificate that is not as it should be, the file of the authority that is trusted, and what
+/// is said.
 struct Flaw {
     make: fn(&mut CertificateParams),
     trusted: fn(&Files) -> PathBuf,

@@ -1,5 +1,5 @@
-//! TLS: what is its own. That limits, deadlines and the stop are as without it is shown by the same tests
-//! over both; see `over_tls` in main.rs.
+//! TLS: what is its own. That limits, deadlines and the stop are as without it is shown by the same
+//! tests over both; see `over_tls` in main.rs.
 
 mod check;
 
