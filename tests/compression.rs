@@ -1,4 +1,4 @@
-//! permessage-deflate over real sockets: what is agreed on, what arrives, and how it ends.
+//! permessage-deflate (RFC 7692) over real sockets: negotiation, messages, and errors.
 
 use serde_json::Value;
 use wsecho::Config;
@@ -12,7 +12,7 @@ use crate::support::server::TestServer;
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 
-/// What a session without context takeover is answered.
+/// The response to an offer without parameters.
 const AGREED: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 /// "Hello", compressed: RFC 7692, section 7.2.3.1.
 const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
@@ -21,13 +21,14 @@ fn open(server: &TestServer, path: &str) -> DeflateClient {
     DeflateClient::open(server.raw(), path)
 }
 
-/// What the server answers to these fields.
+/// Returns the server's Sec-WebSocket-Extensions for a handshake with these fields; `None` if it
+/// declines.
 fn answer(server: &TestServer, path: &str, fields: &str) -> Option<String> {
     let (_, response) = offer(server.raw(), path, fields);
     response.get("Sec-WebSocket-Extensions").map(str::to_owned)
 }
 
-/// The code of the Close that these bytes lead to, where compression was agreed on.
+/// Sends `bytes` in a session with compression. Returns the code of the server's Close.
 fn close_code_after(server: &TestServer, bytes: &[u8]) -> u16 {
     let mut client = open(server, "/echo");
     client.raw.send(bytes).close_code()
@@ -101,7 +102,7 @@ fn compressed_messages_are_answered_compressed() {
         assert!(!compressed || on_wire * 10 < message.len(), "{on_wire} of {}", message.len());
     }
     client.raw.send(frame(FIN_TEXT, long.as_bytes()));
-    assert_eq!(client.message().2, long.as_bytes(), "a message may come as it is");
+    assert_eq!(client.message().2, long.as_bytes(), "an uncompressed message is accepted");
     let reply = open(&server, "/ws").ask(&long);
     assert!(reply.starts_with(&format!("You sent: {long} at ")));
 }
@@ -138,13 +139,13 @@ fn a_message_that_arrives_with_the_handshake_is_inflated() {
 fn invalid_deflate_data_is_closed_with_1007() {
     let server = TestServer::over(WIRE, |_| {});
     let no_utf8 = open(&server, "/echo").deflate(b"\xff\xff");
-    for (what, payload) in [
+    for (case, payload) in [
         ("no block type", &b"\x06"[..]),
         ("half a message", &HELLO[..3]),
-        ("what refers to a message before", b"\xf2\x00\x11\x00\x00"),
+        ("a reference to an earlier message", b"\xf2\x00\x11\x00\x00"),
         ("not UTF-8", &no_utf8),
     ] {
-        assert_eq!(close_code_after(&server, &frame(0xc1, payload)), 1007, "{what}");
+        assert_eq!(close_code_after(&server, &frame(0xc1, payload)), 1007, "{case}");
     }
     let mut client = open(&server, "/echo");
     client.raw.send(frame(0xc1, b"\x06"));
@@ -157,7 +158,7 @@ fn invalid_deflate_data_is_closed_with_1007() {
 #[test]
 fn misplaced_reserved_bits_are_closed_with_1002() {
     let server = TestServer::over(WIRE, |_| {});
-    for (what, bytes) in [
+    for (case, bytes) in [
         ("RSV1 on a Ping", frame(0xc9, b"")),
         ("RSV1 on a Close", frame(0xc8, b"")),
         ("RSV1 on a continuation", [frame(0x41, HELLO), frame(0xc0, b"")].concat()),
@@ -167,7 +168,7 @@ fn misplaced_reserved_bits_are_closed_with_1002() {
         ("a message inside another", [frame(0x41, b""), frame(0xc1, HELLO)].concat()),
         ("unmasked", [&b"\xc1\x07"[..], HELLO].concat()),
     ] {
-        assert_eq!(close_code_after(&server, &bytes), 1002, "{what}");
+        assert_eq!(close_code_after(&server, &bytes), 1002, "{case}");
     }
 }
 
@@ -175,10 +176,10 @@ fn misplaced_reserved_bits_are_closed_with_1002() {
 fn a_decompression_bomb_is_closed_with_1009() {
     let server = TestServer::over(WIRE, |config| config.limits.max_message_size = 100_000);
     let mut client = open(&server, "/echo");
-    let (just, bomb) = (vec![0; 100_000], client.deflate(&vec![0; 64 << 20]));
+    let (largest, bomb) = (vec![0; 100_000], client.deflate(&vec![0; 64 << 20]));
     assert!(bomb.len() < 100_000);
-    client.send(BINARY, &just);
-    assert_eq!(client.message().2, just);
+    client.send(BINARY, &largest);
+    assert_eq!(client.message().2, largest);
     assert_eq!(client.raw.send(frame(0xc2, &bomb)).close_code(), 1009);
 }
 
@@ -228,10 +229,10 @@ fn context_takeover_is_limited_to_64_sessions() {
     assert_eq!(late.ask("x"), "x");
     let mut left = clients.pop().unwrap();
     left.raw.send(frame(FIN_CLOSE, b"")).assert_ended();
-    // The place is free before the end is seen, or soon after.
+    // The slot is released shortly before or after the client sees the end of the connection.
     let deadline = std::time::Instant::now() + crate::support::client::TIMEOUT;
     while open(&server, path).agreed == AGREED {
-        assert!(std::time::Instant::now() < deadline, "the place is not given back");
+        assert!(std::time::Instant::now() < deadline, "the slot is not released");
     }
 }
 
@@ -250,7 +251,7 @@ fn info_reports_the_selected_extension_and_its_byte_counts() {
     assert_eq!(extensions["declined"], serde_json::json!(["permessage-deflate; x", "y"]));
     assert_eq!(extensions["reached"]["received"]["bytes"], 5);
     assert_eq!(extensions["reached"]["sent"]["bytes"], 0);
-    // What was reached since may be asked for again.
+    // A later `?info` reports the counts since.
     let before = ask()["extensions"]["reached"].take();
     assert_eq!(client.ask(&"again ".repeat(1000)), "again ".repeat(1000));
     let after: Value = serde_json::from_str(&client.ask("?info")).unwrap();
@@ -277,8 +278,8 @@ fn info_reports_the_selected_extension_and_its_byte_counts() {
     assert_eq!(info["extensions"]["declined"], info["extensions"]["offered"]);
 }
 
-/// A session that sends a long text, compressed, and leaves.
-fn converse(program: &Program) {
+/// Sends a long compressed text in one session, and closes it.
+fn echo_compressed(program: &Program) {
     let mut client = DeflateClient::open(program.raw(), "/echo");
     client.ask(&"again and ".repeat(100));
     client.raw.send(frame(FIN_CLOSE, b"\x03\xe8")).assert_ended();
@@ -287,7 +288,7 @@ fn converse(program: &Program) {
 #[test]
 fn the_log_line_has_compressed_byte_counts() {
     let mut program = Program::over(WIRE, &[]);
-    converse(&program);
+    echo_compressed(&program);
     let line = program.log_line("session 1");
     let (_, bytes) = line.split_once("in 1 (1000 bytes, ").expect(&line);
     let (received, rest) = bytes.split_once(" on the wire), out 1 (1000 bytes, ").expect(&line);
@@ -303,7 +304,7 @@ fn the_log_line_has_compressed_byte_counts() {
 #[test]
 fn the_json_log_line_has_compressed_byte_counts() {
     let mut program = Program::over(WIRE, &["--log-format", "json"]);
-    converse(&program);
+    echo_compressed(&program);
     let line: Value = serde_json::from_str(&program.log_line("session 1")).unwrap();
     let read = |name: &str| line[name].as_u64().unwrap();
     assert_eq!((read("bytes_in"), read("bytes_out")), (1000, 1000));

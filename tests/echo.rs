@@ -1,4 +1,4 @@
-//! Messages and their replies, whatever their size, type and fragmentation.
+//! Messages of every size, type and fragmentation, and their replies.
 
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::Data;
@@ -7,7 +7,7 @@ use wsecho::{Clock, Config};
 use super::WIRE;
 use crate::support::server::TestServer;
 
-/// A clock that stands still, so that a reply can be compared whole.
+/// Sets a clock with a constant time, so that whole replies can be compared.
 fn at_noon(config: &mut Config) {
     config.clock = Clock::utc("noon").unwrap();
 }

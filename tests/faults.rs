@@ -1,4 +1,4 @@
-//! Control by query: every order, over real sockets.
+//! Fault injection: every query parameter, over real sockets.
 
 use std::time::{Duration, Instant};
 
@@ -9,12 +9,14 @@ use tungstenite::{Error, Message};
 use crate::support::client::{Client, FIN_PING, FIN_PONG, FIN_TEXT, Raw, frame, handshake};
 use crate::support::server::TestServer;
 
-/// What a page asks after a failed handshake: the same address, in plain HTTP.
+/// Sends a plain GET for `path`, as the page does after a failed handshake to learn the reason.
+/// Returns status and body.
 fn plain(server: &TestServer, path: &str) -> (u16, String) {
     let response = server.raw().get(path);
     (response.status, response.body)
 }
 
+/// Sends a handshake for `path` that is refused. Returns status and body.
 fn refused(server: &TestServer, path: &str) -> (u16, String) {
     let response = server.raw().send(handshake(path)).response();
     (response.status, response.body)
@@ -150,7 +152,7 @@ fn read_off_still_sends_pings_and_the_close_at_shutdown() {
     let mut raw = server.raw();
     raw.upgrade("/echo?read=off&ping=20ms").send(frame(FIN_TEXT, b"x"));
     for _ in 0..5 {
-        assert_eq!(raw.frame().0, FIN_PING, "it has read");
+        assert_eq!(raw.frame().0, FIN_PING, "the session has read");
     }
     server.stopper.stop();
     assert_eq!(raw.close_code(), 1001);
@@ -256,7 +258,10 @@ fn info_as_the_first_message_reports_the_handshake() {
         assert_eq!(info["peer"], client.0.get_ref().local_addr().unwrap().to_string());
         assert!(info["session"].as_u64().is_some_and(|number| number > 0), "{info}");
         assert!(info["headers"].as_array().is_some_and(|fields| fields.len() >= 5), "{info}");
-        assert!(client.ask("?info").to_text().unwrap().starts_with(second), "only the first");
+        assert!(
+            client.ask("?info").to_text().unwrap().starts_with(second),
+            "only the first message is a command"
+        );
     }
     let mut late = server.open("/echo");
     assert_eq!(late.ask("x"), Message::text("x"));

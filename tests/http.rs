@@ -1,5 +1,4 @@
-//! The endpoint table over HTTP, what a connection does between requests, and refusals that explain
-//! themselves.
+//! Plain HTTP: the endpoints, persistent connections, and the explanations in refusals.
 
 use serde_json::{Value, json};
 
@@ -80,7 +79,7 @@ fn an_upgrade_on_a_plain_path_gets_404() {
     }
 }
 
-/// What nginx makes of a handshake when it is told nothing.
+/// A handshake as nginx forwards it without WebSocket configuration.
 const THROUGH_A_PROXY: &str = "GET /echo HTTP/1.0\r\nHost: h\r\nConnection: close\r\n\
     X-Forwarded-For: 10.0.0.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Version: 13\r\n\r\n";
@@ -163,7 +162,7 @@ fn refusals_at_capacity_and_during_shutdown_can_be_json() {
         assert!(refused(&server, request).contains("--max-connections"));
     }
     server.stopper.stop();
-    assert_eq!(last.close_code(), 1001); // not answered yet: the server waits
+    assert_eq!(last.close_code(), 1001); // the server waits for the answering Close
     assert!(refused(&server, &requests[0]).contains("shutting down"));
     last.assert_closed();
     server.join();
@@ -175,13 +174,13 @@ fn control_characters_are_escaped_in_refusals() {
     let evil = "\u{9b}2J\u{202e}\t\\";
     let request = THROUGH_A_PROXY.replace("10.0.0.1", evil).into_bytes();
     let mut bytes = request.clone();
-    // Bytes that are no text.
+    // Invalid UTF-8.
     bytes.splice(5..5, [0x80, 0xff]);
     for request in [request, bytes] {
         let response = server.raw().send(request).response();
         assert_eq!(response.status, 400);
-        let shows = |c: char| c == '\n' || !(c.is_control() || c == '\u{202e}');
-        assert!(response.body.chars().all(shows), "{:?}", response.body);
+        let is_harmless = |c: char| c == '\n' || !(c.is_control() || c == '\u{202e}');
+        assert!(response.body.chars().all(is_harmless), "{:?}", response.body);
     }
     let body = server.raw().send(THROUGH_A_PROXY.replace("10.0.0.1", evil)).response().body;
     assert!(body.contains(r"X-Forwarded-For: \u{9b}2J\u{202e}\t\\"), "{body}");
@@ -206,7 +205,7 @@ fn info_reports_the_request_and_the_connection() {
     let response = raw.send(request).response();
     assert_eq!((response.status, response.get("Content-Type")), (200, Some("application/json")));
     assert_eq!(response.get("Cache-Control"), Some("no-store"));
-    // A page of another origin is not to see it.
+    // Pages of other origins must not be able to read it.
     assert_eq!(response.get("Access-Control-Allow-Origin"), None);
     assert_eq!(response.get("Cross-Origin-Resource-Policy"), Some("same-origin"));
     assert_eq!(response.body.lines().count(), 1, "{}", response.body);

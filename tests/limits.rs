@@ -1,4 +1,4 @@
-//! Every limit, and what the client sees there.
+//! Every limit and timeout, as a client observes it.
 
 use std::io::Write;
 use std::time::Duration;
@@ -21,14 +21,14 @@ fn timed(change: impl FnOnce(&mut Timeouts)) -> TestServer {
     TestServer::over(WIRE, |config: &mut Config| change(&mut config.timeouts))
 }
 
-/// Connects, and is refused without having asked anything: over TLS by an alert, as a handshake
-/// would take the thread that there is not.
+/// Asserts that a new connection is refused before it sends a request: by a 503, or over TLS by an
+/// alert, as a TLS handshake would need a thread, and none is free.
 fn assert_refused(server: &TestServer, option: &str) {
     let mut refused = match server.try_raw() {
         Ok(refused) => refused,
         Err(error) => return assert!(error.to_string().contains("InternalError"), "{error}"),
     };
-    assert_eq!(WIRE, Wire::Plain, "a handshake was made");
+    assert_eq!(WIRE, Wire::Plain, "a TLS handshake was made");
     let response = refused.response();
     assert_eq!((response.status, response.get("Retry-After")), (503, Some("5")));
     assert!(response.body.contains(option), "{}", response.body);
@@ -90,7 +90,7 @@ fn pages_are_served_when_every_session_slot_is_taken() {
 
     sessions[0].0.close(None).unwrap();
     sessions[0].assert_closed();
-    // The place is free once the server's thread is done with it, shortly after the client is.
+    // The server's thread releases the slot shortly after the client sees the end of the session.
     while server.raw().get("/readyz").status == 503 {}
     assert_eq!(server.raw().send(handshake("/echo")).response_to_head().status, 101);
     assert_eq!(sessions[1].ask("x").to_text().unwrap().split(' ').next(), Some("You"));
@@ -115,8 +115,8 @@ fn connections_per_ip_are_limited() {
     assert_eq!(first.ask("x"), Message::text("x"));
 }
 
-/// A server that trusts a proxy on this machine, where each client may do this many things at a
-/// time.
+/// Starts a server that trusts proxies on this machine, and permits each client `max` concurrent
+/// requests and sessions.
 fn behind_a_proxy(max: usize) -> TestServer {
     TestServer::over(WIRE, |config| {
         config.limits.max_connections_per_ip = Some(max);
@@ -124,7 +124,7 @@ fn behind_a_proxy(max: usize) -> TestServer {
     })
 }
 
-/// A request as a proxy sends it for `client`.
+/// Adds the X-Forwarded-For field by which a proxy names `client`.
 fn sent_for(client: &str, request: &str) -> String {
     request.replacen("\r\n", &format!("\r\nX-Forwarded-For: {client}\r\n"), 1)
 }
@@ -153,7 +153,7 @@ fn idle_proxy_connections_take_no_client_slot() {
     let server = behind_a_proxy(1);
     let mut kept = [server.raw(), server.raw(), server.raw()];
     for client in ["203.0.113.1", "203.0.113.2"].into_iter().cycle().take(100) {
-        // Nobody is counted for a connection that the proxy keeps, nor for an answer that has come.
+        // Neither an idle connection of the proxy nor an answered request counts for a client.
         for raw in &mut kept {
             let request = sent_for(client, "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
             assert_eq!(raw.send(request).response().status, 200);
@@ -189,14 +189,14 @@ fn any_frame_answers_a_ping() {
     });
     let mut raw = server.raw();
     raw.upgrade("/echo");
-    for sign in [frame(0x8a, b""), frame(FIN_TEXT, b"x"), frame(0x8a, b"unasked")] {
-        // Without the sign there is no second Ping, as the first one is still waited for.
+    for answer in [frame(0x8a, b""), frame(FIN_TEXT, b"x"), frame(0x8a, b"unasked")] {
+        // The server sends the next Ping only after the answer to this one.
         let mut next = raw.frame();
         while next.0 == FIN_TEXT {
             next = raw.frame();
         }
         assert_eq!(next, (0x89, vec![]));
-        raw.send(sign);
+        raw.send(answer);
     }
     assert_eq!(server.open("/echo").ask("x"), Message::text("x"));
 }
@@ -207,7 +207,7 @@ fn a_peer_that_does_not_read_is_dropped() {
     let mut raw = server.raw();
     raw.upgrade("/echo");
     let message = frame(FIN_BINARY, &vec![0; 60_000]);
-    // Ends with an error once the server has closed; without the limit it would block for ever.
+    // Fails once the server has closed; without the timeout it would block forever.
     while raw.0.get_mut().write_all(&message).is_ok() {}
     assert_eq!(server.open("/echo").ask("x"), Message::text("x"));
 }
@@ -230,7 +230,7 @@ fn a_session_beyond_max_duration_is_closed_with_1001() {
     client.assert_closed();
 
     let mut busy = server.open("/echo");
-    while busy.ask("x").is_text() {} // a Close ends it
+    while busy.ask("x").is_text() {} // until the Close
     busy.assert_closed();
 }
 

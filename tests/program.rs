@@ -1,4 +1,4 @@
-//! The binary: what it prints, how it fails to start, how signals end it.
+//! The binary: its output, failures at startup, and signals.
 
 use std::net::TcpListener;
 use std::time::SystemTime;
@@ -10,7 +10,7 @@ use wsecho::{Clock, LONG_TIME};
 use crate::support::client::{Client, FIN_CLOSE, Raw, frame, handshake};
 use crate::support::program::{Program, command};
 
-/// Exit code and stderr of a start that fails.
+/// Starts the binary, which fails. Returns exit code and stderr.
 fn failed(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
     let output = command(arguments).envs(variables.iter().copied()).output().unwrap();
     assert!(output.stdout.is_empty(), "it printed {:?}", String::from_utf8_lossy(&output.stdout));
@@ -188,7 +188,7 @@ fn a_second_signal_exits_at_once() {
     let mut client = Raw::connect(program.address());
     client.upgrade("/echo");
     program.signal(Signal::SIGTERM);
-    assert_eq!(client.close_code(), 1001); // and it waits for the answer now
+    assert_eq!(client.close_code(), 1001); // the server waits for the answering Close
     program.signal(Signal::SIGTERM);
     assert_eq!(program.wait().0.code(), Some(130));
 }

@@ -1,4 +1,4 @@
-//! The scripts that a person types, against the real binary, with the real websocat.
+//! The scripts for interactive use, with the real binary and the real websocat.
 
 use crate::support::program::{Program, script};
 
@@ -24,7 +24,7 @@ fn try_reports_wrong_answers() {
 }
 
 #[test]
-#[ignore = "needs root to change its root; scripts/test runs it"]
+#[ignore = "needs root for chroot; scripts/test runs it"]
 fn a_dynamically_linked_binary_fails_in_an_empty_root() {
     let output = script("try-empty-root", &[env!("CARGO_BIN_EXE_wsecho")]);
     let stderr = String::from_utf8_lossy(&output.stderr);

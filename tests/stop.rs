@@ -1,4 +1,4 @@
-//! The stop: everybody is told, nothing received is lost.
+//! Graceful shutdown: every session is closed with 1001, and every received message is answered.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn health_and_upgrades_get_503_during_shutdown() {
     let mut server = TestServer::over(WIRE, |_| {});
     let mut last = server.open("/echo");
     server.stopper.stop();
-    assert_eq!(last.close_code(), 1001); // not answered yet: the server waits
+    assert_eq!(last.close_code(), 1001); // the server waits for the answering Close
     let health = server.raw().get("/healthz");
     assert_eq!((health.status, health.get("Connection")), (503, Some("close")));
     let ready = server.raw().get("/readyz");
@@ -82,7 +82,7 @@ fn received_messages_are_answered_before_the_close() {
             client.0.write(Message::text(number.to_string())).unwrap();
         }
         client.0.flush().unwrap();
-        // The first reply shows that the packet with all fifty is with the server.
+        // The first reply shows that the server has received the packet with all fifty.
         assert_eq!(client.0.read().unwrap(), Message::text("0"));
     }
     server.stopper.stop();
@@ -96,17 +96,18 @@ fn received_messages_are_answered_before_the_close() {
     server.join();
 }
 
-/// A session that keeps asking until the server closes; the replies that it got.
+/// Sends messages, each after the reply to the one before, until the server closes. Returns the
+/// number of replies.
 fn ask_until_closed(mut client: Client) -> u64 {
     for number in 0.. {
-        let question = Message::text(number.to_string());
-        match client.ask(question.clone()) {
+        let message = Message::text(number.to_string());
+        match client.ask(message.clone()) {
             Message::Close(Some(frame)) => {
                 assert_eq!(u16::from(frame.code), 1001);
-                client.assert_closed(); // panics on a reset, and on a cut frame
+                client.assert_closed(); // panics on a reset, and on a truncated frame
                 return number;
             }
-            reply => assert_eq!(reply, question),
+            reply => assert_eq!(reply, message),
         }
     }
     unreachable!("the server closes first")
@@ -126,16 +127,16 @@ fn five_hundred_busy_sessions_close_without_losing_a_message() {
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(log.contains("every connection has ended"), "{log}");
 
-    // The server's own count: what it received it answered, and every answer has arrived.
-    let mut answers = Vec::new();
+    // By the server's counts every received message was answered, and every answer has arrived.
+    let mut sent = Vec::new();
     for line in log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
         if line["code"] == 1001 {
             assert_eq!(line["messages_in"], line["messages_out"], "{line}");
-            answers.push(line["messages_out"].as_u64().unwrap());
+            sent.push(line["messages_out"].as_u64().unwrap());
         }
     }
     replies.sort_unstable();
-    answers.sort_unstable();
-    assert_eq!(answers.len(), SESSIONS);
-    assert_eq!(answers, replies);
+    sent.sort_unstable();
+    assert_eq!(sent.len(), SESSIONS);
+    assert_eq!(sent, replies);
 }

@@ -1,4 +1,4 @@
-//! `--www`: a page of the operator's own.
+//! `--www`: a folder whose files are served instead of the built-in page.
 
 use std::fs;
 use std::os::unix::fs::symlink;

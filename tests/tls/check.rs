@@ -1,4 +1,4 @@
-//! `wsecho check wss://…`: what it says of servers, and of their certificates.
+//! `wsecho check wss://…`: its reports on TLS servers and their certificates.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::serving;
 use crate::support::program::{Program, command};
 use crate::support::tls::Files;
 
-/// Exit code and stdout of `wsecho check` for a URL with `localhost` on a server's port.
+/// Runs `wsecho check` for `/echo` on the server's port. Returns exit code and stdout.
 fn check(program: &Program, scheme: &str, host: &str, options: &[&str]) -> (i32, String) {
     let url = format!("{scheme}://{host}:{}/echo", program.address().port());
     let output = command(&["check", "--timeout", "20s", &url]).args(options).output().unwrap();
@@ -41,8 +41,7 @@ fn check_succeeds_over_tls() {
     assert!(detail.ends_with("certificate not verified (--insecure)"), "{detail}");
 }
 
-/// A certificate that is not as it should be, the file of the authority that is trusted, and what
-/// is said.
+/// A flaw in a certificate, the trusted authority's file, and the expected text in the report.
 struct Flaw {
     make: fn(&mut CertificateParams),
     trusted: fn(&Files) -> PathBuf,
