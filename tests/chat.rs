@@ -24,7 +24,7 @@ impl Member {
         Member { client, name: welcome["name"].as_str().unwrap().to_owned() }
     }
 
-    fn say(&mut self, text: &str) {
+    fn send(&mut self, text: &str) {
         self.client.0.send(text.into()).unwrap();
     }
 
@@ -84,13 +84,13 @@ fn messages_reach_every_member_of_their_room_only() {
     let mut bob = Member::join(server.open("/chat?room=r&name=bob"));
     assert_eq!(ann.next("join")["name"], "bob");
     let mut other = Member::join(server.open("/chat?room=s&name=ann"));
-    other.say("elsewhere");
-    ann.say("hello \"you\"");
+    other.send("elsewhere");
+    ann.send("hello \"you\"");
     for member in [&mut ann, &mut bob] {
-        let said = member.next("message");
-        assert_eq!((&said["from"], &said["seq"]), (&"ann".into(), &1.into()), "{said}");
-        assert_eq!(said["text"], "hello \"you\"");
-        assert!(said["at"].as_str().unwrap().starts_with("20"), "{said}");
+        let message = member.next("message");
+        assert_eq!((&message["from"], &message["seq"]), (&"ann".into(), &1.into()), "{message}");
+        assert_eq!(message["text"], "hello \"you\"");
+        assert!(message["at"].as_str().unwrap().starts_with("20"), "{message}");
     }
     assert_eq!(other.next("message")["text"], "elsewhere");
     drop(bob);
@@ -112,7 +112,7 @@ fn newcomers_get_the_last_20_messages_until_the_room_is_empty() {
     let server = TestServer::over(WIRE, |config| config.chat.rate = 100);
     let mut ann = Member::join(server.open("/chat?name=ann"));
     for number in 1..=21 {
-        ann.say(&number.to_string());
+        ann.send(&number.to_string());
         assert_eq!(ann.next("message")["text"], number.to_string());
     }
     let mut bob = Member::join(server.open("/chat?name=bob"));
@@ -127,9 +127,9 @@ fn newcomers_get_the_last_20_messages_until_the_room_is_empty() {
     let deadline = Instant::now() + TIMEOUT;
     let first_seq = || {
         let mut new = Member::join(server.open("/chat?name=new"));
-        new.say("new");
+        new.send("new");
         while new.next("message")["text"] != "new" {}
-        new.say("x");
+        new.send("x");
         new.next("message")["seq"].as_u64().unwrap()
     };
     while first_seq() != 2 {
@@ -158,7 +158,7 @@ fn all_members_receive_the_same_messages_in_the_same_order() {
                 for turn in 0..EACH {
                     // Pongs are written by the session itself, between the frames of the room.
                     member.client.0.send(Message::Ping("?".into())).unwrap();
-                    member.say(&format!("{number} {turn} {}", "x".repeat(turn * 50)));
+                    member.send(&format!("{number} {turn} {}", "x".repeat(turn * 50)));
                     received.push(member.next("message"));
                 }
                 received.extend((0..(MEMBERS - 1) * EACH).map(|_| member.next("message")));
@@ -167,7 +167,7 @@ fn all_members_receive_the_same_messages_in_the_same_order() {
         })
         .collect();
     let received: Vec<_> = speakers.into_iter().map(|speaker| speaker.join().unwrap()).collect();
-    let seqs: Vec<_> = received[0].iter().map(|said| said["seq"].as_u64().unwrap()).collect();
+    let seqs: Vec<_> = received[0].iter().map(|message| message["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, (1..=(MEMBERS * EACH) as u64).collect::<Vec<_>>());
     assert!(
         received.iter().all(|other| *other == received[0]),
@@ -191,7 +191,7 @@ fn a_member_that_never_reads_is_removed_without_delaying_others() {
     let mut ann = Member::join(program.open("/chat?name=ann"));
     let text = "x".repeat(60_000);
     loop {
-        ann.say(&text);
+        ann.send(&text);
         let event = event(&mut ann.client);
         if event["type"] == "leave" {
             assert_eq!(event["name"], "slow");
@@ -199,7 +199,7 @@ fn a_member_that_never_reads_is_removed_without_delaying_others() {
         }
     }
     ann.next("message");
-    ann.say("on it goes");
+    ann.send("on it goes");
     while ann.next("message")["text"] != "on it goes" {}
     slow.assert_ended();
     program.signal(Signal::SIGTERM);
@@ -223,7 +223,7 @@ fn a_slow_member_that_still_sends_is_closed_with_1013() {
     let mut ann = Member::join(server.open("/chat?name=ann"));
     let text = "x".repeat(60_000);
     while event(&mut ann.client)["type"] != "leave" {
-        ann.say(&text);
+        ann.send(&text);
     }
     // The socket buffers still hold messages, and the Close may follow after any of them.
     let code = loop {
@@ -243,11 +243,11 @@ fn rate_size_and_type_violations_are_closed_with_a_reason() {
         config.chat.message_size = 5;
     });
     let mut fast = Member::join(server.open("/chat?name=fast"));
-    (0..3).for_each(|_| fast.say("x"));
+    (0..3).for_each(|_| fast.send("x"));
     assert_eq!(fast.client.close(), (1008, "more than 2 messages in a second".to_owned()));
     fast.client.assert_closed();
     let mut long = Member::join(server.open("/chat?name=long"));
-    long.say("123456");
+    long.send("123456");
     assert_eq!(long.client.close(), (1009, "6 bytes are over the limit of 5".to_owned()));
     long.client.assert_closed();
     let mut binary = Member::join(server.open("/chat"));
@@ -293,14 +293,14 @@ fn info_is_answered_once_and_shutdown_closes_all_members() {
     let mut server = TestServer::over(WIRE, |_| {});
     let mut ann = Member::join(server.open("/chat?name=ann"));
     let mut bob = Member::join(server.open("/chat?name=bob"));
-    ann.say("?info");
+    ann.send("?info");
     loop {
         let event = event(&mut ann.client);
         if event["request_line"] == "GET /chat?name=ann HTTP/1.1" {
             break;
         }
     }
-    ann.say("?info");
+    ann.send("?info");
     assert_eq!(bob.next("message")["text"], "?info", "only the first message is a command");
     server.stopper.stop();
     for member in [&mut ann, &mut bob] {

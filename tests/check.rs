@@ -252,15 +252,15 @@ fn a_refusal_is_shown_with_the_servers_explanation() {
 
 #[test]
 fn the_request_has_the_given_path_origin_and_header() {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     let peer = Peer::new(move |raw| {
-        tell.send(accept(raw)).unwrap();
+        sender.send(accept(raw)).unwrap();
         serve_but(raw, 0);
     });
     let address = peer.address;
     let fields = ["--origin", "http://o.example", "--header", "X-Token: a b", LONG[0], LONG[1]];
     peer.assert(&fields, 0, ALL_WELL, &[]);
-    let head = told.recv().unwrap();
+    let head = receiver.recv().unwrap();
     assert!(head.starts_with(&format!("GET /a?b=c HTTP/1.1\r\nHost: {address}\r\n")), "{head}");
     assert!(head.ends_with("\r\nOrigin: http://o.example\r\nX-Token: a b\r\n\r\n"), "{head}");
 }
@@ -418,18 +418,19 @@ fn failed_upgrades_exit_with_5_and_are_explained() {
 fn an_endless_response_body_is_truncated() {
     /// Far more than the socket buffers hold.
     const MIB_MAX: usize = 32;
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     let peer = Peer::new(move |raw| {
         request(raw);
         send(raw, "HTTP/1.1 500 Oh\r\n\r\n");
         let mib = vec![b'x'; 1024 * 1024];
-        tell.send((0..MIB_MAX).take_while(|_| raw.0.get_mut().write_all(&mib).is_ok()).count())
+        sender
+            .send((0..MIB_MAX).take_while(|_| raw.0.get_mut().write_all(&mib).is_ok()).count())
             .unwrap();
     });
     let (code, report) = peer.check(&LONG);
     assert!(code == 5 && report.contains("x\n       | … (the rest is cut)\n"), "{report}");
     assert!(report.len() < 4096, "{} bytes", report.len());
-    assert!(told.recv().unwrap() < MIB_MAX, "the whole body was read");
+    assert!(receiver.recv().unwrap() < MIB_MAX, "the whole body was read");
 }
 
 #[test]
@@ -518,7 +519,7 @@ fn an_unanswered_ping_exits_with_7() {
     let other = Peer::accepting(|raw| {
         let (first, payload) = receive(raw);
         send(raw, frame(first, &payload));
-        send(raw, frame(FIN_PONG, b"nobody's"));
+        send(raw, frame(FIN_PONG, b"unsolicited"));
         serve_but(raw, FIN_PING);
     });
     other.assert(&SOME, 7, steps, &["no Pong within 2s"]);

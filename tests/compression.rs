@@ -256,7 +256,7 @@ fn info_reports_the_selected_extension_and_its_byte_counts() {
     assert_eq!(client.ask(&"again ".repeat(1000)), "again ".repeat(1000));
     let after: Value = serde_json::from_str(&client.ask("?info")).unwrap();
     for way in ["received", "sent"] {
-        let count = |info: &Value, what| info[way][what].as_u64().unwrap();
+        let count = |info: &Value, field| info[way][field].as_u64().unwrap();
         let after = &after["extensions"]["reached"];
         assert!(count(after, "bytes") >= count(&before, "bytes") + 6000, "{before} {after}");
         assert!(

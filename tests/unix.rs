@@ -177,9 +177,9 @@ fn foreign_file_at_the_socket_path_survives_shutdown() {
     let (folder, path) = socket_path();
     let program = start(&path, &[]);
     fs::rename(&path, folder.path().join("elsewhere")).unwrap();
-    fs::write(&path, "somebody else's").unwrap();
+    fs::write(&path, "foreign").unwrap();
     stop(program);
-    assert_eq!(fs::read_to_string(&path).unwrap(), "somebody else's");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "foreign");
 }
 
 #[test]
