@@ -1,5 +1,4 @@
-//! The operator's door: numbers that are exactly what was done, the sessions that are on, and how the
-//! server is, of the real binary.
+//! The admin listener of the real binary: metrics, the list of sessions, readiness and health.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -15,11 +14,11 @@ use crate::support::client::{
 };
 use crate::support::program::{Program, command, tool};
 
-/// Between two looks.
+/// Interval of polling.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Before there was a session that counts.
-const NOTHING_YET: [&str; 5] = [
+/// Metrics of a server without any counted session.
+const NO_SESSIONS: [&str; 5] = [
     "wsecho_sessions 0",
     "wsecho_sessions_total 0",
     "wsecho_messages_received_total 0",
@@ -27,7 +26,7 @@ const NOTHING_YET: [&str; 5] = [
     "wsecho_echo_duration_seconds_count 0",
 ];
 
-/// The binary with a door for the operator, on a free port.
+/// Starts the binary with an admin listener on a free port.
 fn start(options: &[&str]) -> Program {
     Program::start(&[&["--admin", "127.0.0.1:0"], options].concat())
 }
@@ -37,24 +36,25 @@ fn ask(program: &Program, path: &str) -> Response {
     Raw::connect(program.admin_address()).send(request).response()
 }
 
-/// Looks again and again, as a thread is done with its peer shortly after the peer is.
-fn wait_until<T>(mut look: impl FnMut() -> Result<T, String>) -> T {
+/// Polls until `check` succeeds, as the server's thread notices the end of a session shortly after
+/// the client. Panics with the last error after `TIMEOUT`.
+fn wait_until<T>(mut check: impl FnMut() -> Result<T, String>) -> T {
     let deadline = Instant::now() + TIMEOUT;
     loop {
-        match look() {
-            Ok(seen) => return seen,
-            Err(why) => assert!(Instant::now() < deadline, "{why}"),
+        match check() {
+            Ok(value) => return value,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
         }
         std::thread::sleep(PAUSE);
     }
 }
 
-/// Waits until all of `lines` are on the page; returns it.
-fn wait_for_numbers(program: &Program, lines: &[&str]) -> String {
+/// Waits until `/metrics` contains all of `lines`. Returns the page.
+fn wait_for_metrics(program: &Program, lines: &[&str]) -> String {
     wait_until(|| {
         let page = ask(program, "/metrics").body;
         let missing: Vec<_> =
-            lines.iter().filter(|line| !page.lines().any(|there| there == **line)).collect();
+            lines.iter().filter(|line| !page.lines().any(|found| found == **line)).collect();
         if missing.is_empty() { Ok(page) } else { Err(format!("{missing:?} are not in:\n{page}")) }
     })
 }
@@ -63,27 +63,27 @@ fn sessions(program: &Program) -> Vec<Value> {
     serde_json::from_str(&ask(program, "/sessions").body).unwrap()
 }
 
-/// Waits until `/readyz` has this status, and is about this.
-fn wait_until_readyz_is(program: &Program, status: u16, about: &str) {
+/// Waits until `/readyz` has this status, and asserts that its body contains `reason`.
+fn wait_until_readyz_is(program: &Program, status: u16, reason: &str) {
     let ready = wait_until(|| {
         let ready = ask(program, "/readyz");
         if ready.status == status { Ok(ready) } else { Err(format!("{ready:?}")) }
     });
-    assert!(ready.body.contains(about), "{}", ready.body);
+    assert!(ready.body.contains(reason), "{}", ready.body);
     assert_eq!(ready.get("Retry-After").is_some(), status == 503, "{}", ready.head);
 }
 
-/// Leaves with a whole closing handshake.
-fn leave(mut client: Client) {
+/// Completes a closing handshake.
+fn close(mut client: Client) {
     client.0.close(None).unwrap();
     client.assert_closed();
 }
 
 #[test]
-fn the_numbers_are_what_was_done() {
+fn metrics_count_sessions_messages_and_bytes() {
     let program = start(&["--reply", "{message}!"]);
-    wait_for_numbers(&program, &NOTHING_YET);
-    wait_for_numbers(&program, &["wsecho_sessions_max 1024"]);
+    wait_for_metrics(&program, &NO_SESSIONS);
+    wait_for_metrics(&program, &["wsecho_sessions_max 1024"]);
     let mut first = Client::open(program.address(), "/echo");
     let mut second = Client::open(program.address(), "/ws");
     for _ in 0..3 {
@@ -104,16 +104,16 @@ fn the_numbers_are_what_was_done() {
         "wsecho_echo_duration_seconds_bucket{le=\"+Inf\"} 5",
     ];
     let on = ["wsecho_sessions 2", "wsecho_connections 2", "wsecho_threads 2"];
-    let page = wait_for_numbers(&program, &[&done[..], &on].concat());
+    let page = wait_for_metrics(&program, &[&done[..], &on].concat());
     assert!(!page.contains("wsecho_session_ends_total{"), "{page}");
 
-    leave(first);
+    close(first);
     drop(second);
     let mut third = Raw::connect(program.address());
     third.upgrade("/echo").send(frame(0x83, b"")); // a reserved opcode
     assert_eq!(third.close_code(), 1002);
     drop(third);
-    wait_for_numbers(
+    wait_for_metrics(
         &program,
         &[
             "wsecho_sessions 0",
@@ -122,7 +122,7 @@ fn the_numbers_are_what_was_done() {
             "wsecho_session_ends_total{by=\"client\",how=\"close\",code=\"\"} 1",
             "wsecho_session_ends_total{by=\"client\",how=\"fin\",code=\"\"} 1",
             "wsecho_session_ends_total{by=\"server\",how=\"close\",code=\"1002\"} 1",
-            // What has ended counts on.
+            // Ended sessions remain in the totals.
             "wsecho_messages_received_total 4",
             "wsecho_message_sent_bytes_total 306",
         ],
@@ -130,22 +130,22 @@ fn the_numbers_are_what_was_done() {
 }
 
 #[test]
-fn a_burst_is_one_latency_and_a_ping_of_ours_is_none() {
+fn a_burst_is_one_latency_sample_and_keepalive_pings_are_none() {
     let program = start(&["--ping-interval", "20ms"]);
     let mut raw = Raw::connect(program.address());
     raw.upgrade("/echo");
-    // The second Ping comes after a wait that found nothing, and so the first has been looked at.
+    // The server sends the second Ping after it has processed the Pong to the first one.
     for _ in 0..2 {
         assert_eq!(raw.frame(), (FIN_PING, vec![]));
         raw.send(frame(FIN_PONG, b""));
     }
-    wait_for_numbers(&program, &["wsecho_echo_duration_seconds_count 0"]);
+    wait_for_metrics(&program, &["wsecho_echo_duration_seconds_count 0"]);
     raw.send(frame(FIN_TEXT, b"x").repeat(10));
     let mut echoes = 0;
     while echoes < 10 {
         echoes += usize::from(raw.frame().0 == FIN_TEXT);
     }
-    wait_for_numbers(
+    wait_for_metrics(
         &program,
         &["wsecho_messages_received_total 10", "wsecho_echo_duration_seconds_count 1"],
     );
@@ -154,19 +154,19 @@ fn a_burst_is_one_latency_and_a_ping_of_ours_is_none() {
 }
 
 #[test]
-fn a_large_echo_is_one_latency_too() {
+fn a_large_echo_is_one_latency_sample() {
     let program = start(&[]);
     let mut client = Client::open(program.address(), "/echo");
     let large = Message::from(vec![7; 1_000_000]);
     assert_eq!(client.ask(large.clone()), large);
-    wait_for_numbers(
+    wait_for_metrics(
         &program,
         &["wsecho_message_sent_bytes_total 1000000", "wsecho_echo_duration_seconds_count 1"],
     );
 }
 
 #[test]
-fn sessions_are_listed_while_they_are_on() {
+fn sessions_are_listed_while_they_are_open() {
     let program = start(&["--trusted-proxy", "127.0.0.1"]);
     assert_eq!(sessions(&program), [] as [Value; 0]);
     let mut echo = Raw::connect(program.address());
@@ -180,9 +180,9 @@ fn sessions_are_listed_while_they_are_on() {
 
     let listed = wait_until(|| {
         let listed = sessions(&program);
-        // A welcome, a join, and what was said.
-        let is_told = listed.get(1).is_some_and(|member| member["messages_out"] == 3);
-        if is_told { Ok(listed) } else { Err(format!("{listed:?}")) }
+        // The welcome, the join and the member's own message.
+        let has_all = listed.get(1).is_some_and(|member| member["messages_out"] == 3);
+        if has_all { Ok(listed) } else { Err(format!("{listed:?}")) }
     });
     let [mut echo_line, mut chat_line] = <[Value; 2]>::try_from(listed).unwrap();
     for line in [&mut echo_line, &mut chat_line] {
@@ -198,7 +198,7 @@ fn sessions_are_listed_while_they_are_on() {
             "messages_in": 1, "bytes_in": 5, "messages_out": 1, "bytes_out": 3, "ping_ms": null,
         })
     );
-    let said = chat_line["bytes_out"].take();
+    let bytes_out = chat_line["bytes_out"].take();
     assert_eq!(
         chat_line,
         json!({
@@ -207,30 +207,30 @@ fn sessions_are_listed_while_they_are_on() {
             "messages_in": 1, "bytes_in": 2, "messages_out": 3, "bytes_out": null, "ping_ms": null,
         })
     );
-    let mut heard = 0;
+    let mut received = 0;
     for _ in 0..3 {
-        heard += member.0.read().unwrap().len();
+        received += member.0.read().unwrap().len();
     }
-    assert_eq!(said, heard);
-    wait_for_numbers(&program, &["wsecho_messages_sent_total 4"]);
+    assert_eq!(bytes_out, received);
+    wait_for_metrics(&program, &["wsecho_messages_sent_total 4"]);
 
     drop(echo);
-    leave(member);
+    close(member);
     wait_until(|| match sessions(&program).len() {
         0 => Ok(()),
-        still => Err(format!("{still} are still on")),
+        open => Err(format!("{open} sessions are still open")),
     });
-    wait_for_numbers(&program, &["wsecho_messages_sent_total 4"]);
+    wait_for_metrics(&program, &["wsecho_messages_sent_total 4"]);
 }
 
 #[test]
-fn who_is_refused_is_counted_by_the_reason() {
+fn refusals_are_counted_by_reason() {
     let program = start(&["--max-connections", "1"]);
     let address = program.address();
     let status = |request: String| Raw::connect(address).send(request).response().status;
     let session = Client::open(address, "/echo");
     assert_eq!(status(handshake("/echo")), 503);
-    // Whoever only asks how it would be is not refused.
+    // A plain request gets the same status; it is no refused handshake and not counted as one.
     assert_eq!(Raw::connect(address).get("/echo").status, 503);
     let foreign = handshake("/echo").replace("\r\n\r\n", "\r\nOrigin: http://x.example\r\n\r\n");
     assert_eq!(status(foreign), 403);
@@ -246,8 +246,8 @@ fn who_is_refused_is_counted_by_the_reason() {
             "wsecho_refused_total{reason=\"stopping\"} 0".to_owned(),
         ]
     };
-    wait_for_numbers(&program, &by_reason(0).each_ref().map(String::as_str));
-    wait_for_numbers(
+    wait_for_metrics(&program, &by_reason(0).each_ref().map(String::as_str));
+    wait_for_metrics(
         &program,
         &[
             "wsecho_handshakes_refused_total{status=\"400\"} 0",
@@ -260,47 +260,47 @@ fn who_is_refused_is_counted_by_the_reason() {
     );
 
     let kept: Vec<_> = (0..64).map(|_| Raw::connect(address)).collect();
-    wait_for_numbers(&program, &["wsecho_connections 65"]);
+    wait_for_metrics(&program, &["wsecho_connections 65"]);
     assert_eq!(Raw::connect(address).response().status, 503);
-    wait_for_numbers(&program, &by_reason(1).each_ref().map(String::as_str));
+    wait_for_metrics(&program, &by_reason(1).each_ref().map(String::as_str));
     drop((session, kept));
 }
 
 #[test]
-fn who_has_no_connection_left_is_counted_before_and_behind_a_proxy() {
+fn per_ip_refusals_are_counted_with_and_without_a_proxy() {
     let program = start(&["--max-connections-per-ip", "1"]);
     let _first = Client::open(program.address(), "/echo");
     assert_eq!(Raw::connect(program.address()).response().status, 503);
-    wait_for_numbers(&program, &["wsecho_refused_total{reason=\"address\"} 1"]);
+    wait_for_metrics(&program, &["wsecho_refused_total{reason=\"address\"} 1"]);
 
     let program = start(&["--max-connections-per-ip", "1", "--trusted-proxy", "127.0.0.1"]);
     let sent_for = |path| handshake(path).replace("Host: h", "Host: h\r\nForwarded: for=192.0.2.1");
     let mut first = Raw::connect(program.address());
     assert_eq!(first.send(sent_for("/echo")).response_to_head().status, 101);
     assert_eq!(Raw::connect(program.address()).send(sent_for("/echo")).response().status, 503);
-    wait_for_numbers(&program, &["wsecho_refused_total{reason=\"address\"} 1"]);
+    wait_for_metrics(&program, &["wsecho_refused_total{reason=\"address\"} 1"]);
 }
 
 #[test]
-fn ready_full_and_stopping() {
+fn readyz_is_503_when_full_and_during_shutdown() {
     let program = start(&["--max-connections", "1", "--grace-period", "1h"]);
     wait_until_readyz_is(&program, 200, "ready");
     assert_eq!(ask(&program, "/healthz").body, "ok\n");
     let first = Client::open(program.address(), "/echo");
     wait_until_readyz_is(&program, 503, "every session is taken (--max-connections)");
     assert_eq!(ask(&program, "/healthz").status, 200);
-    leave(first);
+    close(first);
     wait_until_readyz_is(&program, 200, "ready");
 
     let mut last = Client::open(program.address(), "/echo");
     program.signal(Signal::SIGTERM);
-    assert_eq!(last.close_code(), 1001); // not answered yet: the server waits
+    assert_eq!(last.close_code(), 1001); // the server waits for the answering Close
     wait_until_readyz_is(&program, 503, "the server is shutting down");
     assert_eq!(ask(&program, "/healthz").status, 503);
     let mut late = Raw::connect(program.address());
     assert_eq!(late.send(handshake("/echo")).response().status, 503);
     drop(late);
-    wait_for_numbers(
+    wait_for_metrics(
         &program,
         &["wsecho_sessions 1", "wsecho_refused_total{reason=\"stopping\"} 1"],
     );
@@ -310,12 +310,12 @@ fn ready_full_and_stopping() {
 }
 
 #[test]
-fn connections_of_the_operator_do_not_hold_up_the_stop() {
+fn open_admin_connections_do_not_delay_shutdown() {
     let program = start(&["--handshake-timeout", "1h", "--keep-alive-timeout", "1h"]);
     let mut silent: Vec<_> = (0..3).map(|_| Raw::connect(program.admin_address())).collect();
     let mut halfway = Raw::connect(program.admin_address());
     halfway.send("GET /metrics HTTP/1.1\r\n");
-    // All threads are taken by now, and these wait for one.
+    // All four threads are occupied by the connections above, so these stay in the queue.
     let mut waiting: Vec<_> = (0..10).map(|_| Raw::connect(program.admin_address())).collect();
     program.signal(Signal::SIGTERM);
     let (status, log) = program.wait();
@@ -326,7 +326,7 @@ fn connections_of_the_operator_do_not_hold_up_the_stop() {
 }
 
 #[test]
-fn who_does_not_ask_makes_room() {
+fn silent_admin_connections_get_408_and_free_their_threads() {
     let program = start(&["--handshake-timeout", "200ms"]);
     let mut silent: Vec<_> = (0..4).map(|_| Raw::connect(program.admin_address())).collect();
     assert_eq!(ask(&program, "/healthz").status, 200);
@@ -334,7 +334,7 @@ fn who_does_not_ask_makes_room() {
 }
 
 #[test]
-fn one_request_a_connection_and_no_websocket() {
+fn admin_serves_one_request_per_connection_and_no_websocket() {
     let program = start(&[]);
     let send = |request: &str| Raw::connect(program.admin_address()).send(request).response();
     let page = send("GET /metrics?x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
@@ -346,30 +346,30 @@ fn one_request_a_connection_and_no_websocket() {
     assert_eq!((head.status, raw.rest()), (200, vec![]));
 
     for path in ["/", "/echo", "/info", "/metrics/"] {
-        let nothing = ask(&program, path);
-        assert_eq!(nothing.status, 404, "{path}");
-        for place in ["/metrics", "/sessions", "/readyz", "/healthz"] {
-            assert!(nothing.body.contains(place), "{}", nothing.body);
+        let not_found = ask(&program, path);
+        assert_eq!(not_found.status, 404, "{path}");
+        for endpoint in ["/metrics", "/sessions", "/readyz", "/healthz"] {
+            assert!(not_found.body.contains(endpoint), "{}", not_found.body);
         }
     }
     for (path, status) in [("/echo", 404), ("/metrics", 200)] {
         assert_eq!(send(&handshake(path).replace("Host: h", "Host: [::1]")).status, status);
     }
-    let misled = send("GET /sessions HTTP/1.1\r\nHost: example.com:9080\r\n\r\n");
-    assert_eq!(misled.status, 421);
+    let rebound = send("GET /sessions HTTP/1.1\r\nHost: example.com:9080\r\n\r\n");
+    assert_eq!(rebound.status, 421);
     let post = send("POST /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
     assert_eq!((post.status, post.get("Allow")), (405, Some("GET, HEAD")));
     let body = "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\n\r\nx";
     assert_eq!(send(body).status, 413);
     assert_eq!(send("\x16\x03\x01\r\n\r\n").status, 400);
-    // Nothing of it counts, and nobody else gets it.
-    wait_for_numbers(&program, &["wsecho_connections 0", "wsecho_sessions_total 0"]);
+    // Admin requests are not counted, and the endpoints exist only on the admin listener.
+    wait_for_metrics(&program, &["wsecho_connections 0", "wsecho_sessions_total 0"]);
     assert_eq!(Raw::connect(program.address()).get("/metrics").status, 404);
     assert_eq!(Raw::connect(program.address()).get("/sessions").status, 404);
 }
 
 #[test]
-fn on_a_unix_socket() {
+fn admin_listens_on_a_unix_socket_and_removes_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("admin");
     let at = format!("unix:{},mode=0600", path.display());
@@ -384,23 +384,23 @@ fn on_a_unix_socket() {
 }
 
 #[test]
-fn the_servers_own_sessions_are_not_counted() {
+fn watchdog_sessions_are_not_counted() {
     let mut watched = command(&["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "-v"]);
     let mut program = Program::spawn(watched.env("WATCHDOG_USEC", "20000"), 1);
     for number in 1..=3 {
         program.log_line(&format!("session {number} 127.0.0.1"));
     }
-    wait_for_numbers(&program, &NOTHING_YET);
+    wait_for_metrics(&program, &NO_SESSIONS);
     assert_eq!(sessions(&program), [] as [Value; 0]);
 }
 
 #[test]
-fn connections_that_cannot_be_accepted_are_counted() {
+fn accept_errors_are_counted() {
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -n 32; exec \"$0\" --listen 127.0.0.1:0 --admin 127.0.0.1:0"]);
     limited.arg(command(&[]).get_program());
     let mut program = Program::spawn(&mut limited, 1);
-    wait_for_numbers(&program, &["wsecho_accept_errors_total 0"]);
+    wait_for_metrics(&program, &["wsecho_accept_errors_total 0"]);
     let crowd: Vec<_> = (0..40).map(|_| Raw::connect(program.address())).collect();
     program.log_line("cannot accept connections, trying again");
     drop(crowd);
@@ -412,7 +412,7 @@ fn connections_that_cannot_be_accepted_are_counted() {
 }
 
 #[test]
-fn it_is_not_there_unasked_and_not_open_to_all_in_silence() {
+fn public_admin_address_is_warned_about_and_a_taken_one_fails_the_start() {
     let program = Program::start(&["--admin", "0.0.0.0:0"]);
     program.signal(Signal::SIGTERM);
     let log = program.wait().1;
@@ -432,34 +432,34 @@ fn it_is_not_there_unasked_and_not_open_to_all_in_silence() {
 
 #[test]
 #[ignore = "needs promtool; scripts/test runs it"]
-fn prometheus_has_nothing_to_say_against_it() {
+fn promtool_accepts_the_metrics() {
     let program = start(&[]);
     let mut raw = Raw::connect(program.address());
     raw.upgrade("/echo").send(frame(FIN_TEXT, b"hello"));
     assert_eq!(raw.frame(), (FIN_TEXT, b"hello".to_vec()));
     assert_eq!(raw.send(frame(FIN_CLOSE, b"")).close_code(), 1005);
     Client::open(program.address(), "/chat");
-    let page = wait_for_numbers(
+    let page = wait_for_metrics(
         &program,
         &["wsecho_session_ends_total{by=\"client\",how=\"close\",code=\"\"} 1"],
     );
-    assert_eq!(complaints(&page), "");
-    // It would have something to say.
+    assert_eq!(promtool_check(&page), "");
+    // The check itself can fail.
     assert!(
-        complaints(&page.replace("_sessions_total", "_sessions_sum")).contains("_sessions_sum")
+        promtool_check(&page.replace("_sessions_total", "_sessions_sum")).contains("_sessions_sum")
     );
 }
 
-/// What Prometheus's own check finds.
-fn complaints(page: &str) -> String {
+/// Runs `promtool check metrics`. Returns what it prints; nothing if it accepts the page.
+fn promtool_check(page: &str) -> String {
     let mut promtool = Command::new(tool("promtool"));
     promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
     let mut running = promtool.stdout(Stdio::piped()).spawn().unwrap();
     running.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
-    let mut said = String::new();
-    running.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-    running.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    let mut printed = String::new();
+    running.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    running.stderr.take().unwrap().read_to_string(&mut printed).unwrap();
     let status = running.wait().unwrap();
-    assert_eq!(status.success(), said.is_empty(), "{said}");
-    said
+    assert_eq!(status.success(), printed.is_empty(), "{printed}");
+    printed
 }

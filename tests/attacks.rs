@@ -1,5 +1,5 @@
-//! Clients that mean harm. After each of them the server answers a fresh client, and has given
-//! back what the attack took.
+//! Malicious clients. After each attack the server answers a new client, and has released the
+//! threads, descriptors and memory that the attack took.
 
 use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Write};
@@ -18,10 +18,10 @@ use crate::support::client::{FIN_BINARY, FIN_PING, FIN_TEXT, TIMEOUT, frame, han
 use crate::support::program::{Program, Vitals, command, tool};
 use crate::support::stream::Wire;
 
-/// Growth of resident memory that an attack may leave behind: what malloc keeps for its threads.
-const KEPT_KIB: usize = 8 * 1024;
+/// Permitted growth of resident memory: malloc keeps some memory for its threads.
+const GROWTH_MAX_KIB: usize = 8 * 1024;
 
-/// Runs `attack` against a server of its own, and looks at what is left afterwards.
+/// Runs `attack` against a new server, and asserts that its resources are released afterwards.
 fn survives(arguments: &[&str], attack: impl FnOnce(&Program)) -> Program {
     let program = Program::over(WIRE, arguments);
     let before = program.rested();
@@ -29,7 +29,7 @@ fn survives(arguments: &[&str], attack: impl FnOnce(&Program)) -> Program {
     program.wait_for_rest(before);
     let after = program.rested();
     assert!(
-        after.resident_kib < before.resident_kib + KEPT_KIB,
+        after.resident_kib < before.resident_kib + GROWTH_MAX_KIB,
         "{before:?} before, {after:?} after"
     );
     program
@@ -41,12 +41,12 @@ fn log_after(program: Program) -> String {
 }
 
 #[test]
-fn slow_head() {
+fn slow_head_gets_408() {
     survives(&["--handshake-timeout", "300ms"], |server| {
         let mut raw = server.raw();
         raw.send("GET / HTTP/1.1\r\n");
         let stream = raw.0.get_mut();
-        // A byte now and then: each one in time, all of them never.
+        // One byte every 5 ms, so that each read succeeds, but the head is never complete.
         stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
         while stream.write_all(b"x").is_ok() && stream.peek(&mut [0]).is_err() {}
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
@@ -55,7 +55,7 @@ fn slow_head() {
 }
 
 #[test]
-fn slow_reader_with_a_full_window() {
+fn peer_that_never_reads_is_dropped_at_the_write_timeout() {
     let program = survives(&["--write-timeout", "300ms"], |server| {
         let mut raw = server.raw();
         raw.upgrade("/echo");
@@ -70,11 +70,11 @@ fn slow_reader_with_a_full_window() {
 }
 
 #[test]
-fn peer_that_has_died() {
+fn peer_that_never_answers_a_ping_is_dropped() {
     let program = survives(&["--ping-interval", "100ms", "--ping-timeout", "100ms"], |server| {
         let mut raw = server.raw();
         raw.upgrade("/echo");
-        raw.assert_ended(); // as its kernel sees it; it never answers
+        raw.assert_ended(); // never answers a Ping
     });
     let log = log_after(program);
     assert!(
@@ -85,8 +85,9 @@ fn peer_that_has_died() {
     );
 }
 
-/// A client in a process of its own: websocat; or openssl, as websocat need not have TLS.
-fn process_that_says_hello(program: &Program) -> Child {
+/// Starts a client process that sends "hello": websocat; or openssl over TLS, as websocat may be
+/// built without it.
+fn hello_process(program: &Program) -> Child {
     let (mut client, hello) = match WIRE {
         Wire::Plain => {
             let mut websocat = Command::new(tool("websocat"));
@@ -108,14 +109,14 @@ fn process_that_says_hello(program: &Program) -> Child {
 
 #[test]
 #[ignore = "needs websocat; scripts/test runs it"]
-fn process_that_was_stopped() {
+fn suspended_client_is_dropped_after_the_ping_timeout() {
     let program = Program::over(WIRE, &["--ping-interval", "100ms", "--ping-timeout", "100ms"]);
     let before = Vitals { threads: usize::MAX, ..program.vitals() };
-    let mut client = process_that_says_hello(&program);
+    let mut client = hello_process(&program);
     let mut line = Vec::new();
     let mut received = BufReader::new(client.stdout.as_mut().unwrap());
     while !line.ends_with(b"hello\n") {
-        assert_ne!(received.read_until(b'\n', &mut line).unwrap(), 0, "it has ended");
+        assert_ne!(received.read_until(b'\n', &mut line).unwrap(), 0, "the client has ended");
     }
     kill(Pid::from_raw(i32::try_from(client.id()).unwrap()), Signal::SIGSTOP).unwrap();
     program.wait_for_rest(before);
@@ -131,9 +132,10 @@ fn process_that_was_stopped() {
 }
 
 #[test]
-#[ignore = "needs root, to be another user with few threads; scripts/test runs it"]
-fn machine_without_another_thread() {
-    // A user of its own, who can reach the program and is no root, for whom there is no limit.
+#[ignore = "needs root, to run as a user with a low thread limit; scripts/test runs it"]
+fn upgrade_gets_503_when_no_thread_can_be_spawned() {
+    // The limit does not apply to root, so the server runs as another user, which needs a copy of
+    // the binary that it can read.
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     let copy = folder.path().join("wsecho");
@@ -161,7 +163,7 @@ fn machine_without_another_thread() {
 }
 
 #[test]
-fn connect_flood_with_few_descriptors() {
+fn connect_flood_beyond_the_descriptor_limit_is_survived() {
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -n 256; exec \"$0\" --listen 127.0.0.1:0 --handshake-timeout 1s"]);
     limited.arg(command(&[]).get_program());
@@ -170,7 +172,7 @@ fn connect_flood_with_few_descriptors() {
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
     let mut flood = Vec::new();
     for _ in 0..5000 {
-        // Beyond the backlog a connection is not even made.
+        // With a full backlog the connection attempt times out.
         flood.extend(TcpStream::connect_timeout(&program.address(), Duration::from_millis(20)));
     }
     assert!(flood.len() > 1000, "{} connections are no flood", flood.len());
@@ -184,12 +186,12 @@ fn connect_flood_with_few_descriptors() {
 }
 
 #[test]
-fn ten_thousand_upgrades_with_an_early_reset() {
+fn resets_anywhere_in_ten_thousand_upgrades_leak_nothing() {
     survives(&["-q"], |server| {
         for number in 0..10_000 {
             let mut stream = TcpStream::connect(server.address()).unwrap();
             let request = handshake("/echo");
-            // Cut anywhere: in the head, after it, in the middle of a frame.
+            // Cut at each offset: within the head, after it, within a frame.
             let bytes = [request.as_bytes(), &frame(FIN_TEXT, b"hello")].concat();
             let _ = stream.write_all(&bytes[..number % bytes.len()]);
             SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
@@ -198,7 +200,7 @@ fn ten_thousand_upgrades_with_an_early_reset() {
 }
 
 #[test]
-fn fragmented_message_that_never_ends() {
+fn endless_fragmented_message_is_closed_with_1009() {
     survives(&["--max-message-size", "64KiB"], |server| {
         let mut raw = server.raw();
         raw.upgrade("/echo").send(frame(0x01, b""));
@@ -215,7 +217,7 @@ fn fragmented_message_that_never_ends() {
 }
 
 #[test]
-fn ping_flood_between_fragments() {
+fn ping_flood_between_fragments_is_answered() {
     survives(&[], |server| {
         let mut raw = server.raw();
         raw.upgrade("/echo").send(frame(0x01, b"hel"));
@@ -232,7 +234,7 @@ fn ping_flood_between_fragments() {
 }
 
 #[test]
-fn ping_flood_from_a_peer_that_does_not_read() {
+fn ping_flood_from_a_peer_that_never_reads_ends() {
     survives(&["--write-timeout", "300ms"], |server| {
         let mut raw = server.raw();
         raw.upgrade("/echo");
@@ -242,7 +244,7 @@ fn ping_flood_from_a_peer_that_does_not_read() {
 }
 
 #[test]
-fn very_long_frame_that_is_only_announced() {
+fn announced_frame_length_allocates_no_memory() {
     let program = Program::over(WIRE, &["--max-message-size", "1GiB"]);
     let before = program.rested();
     let mut peers: Vec<_> = (0..8).map(|_| program.raw()).collect();
@@ -254,7 +256,7 @@ fn very_long_frame_that_is_only_announced() {
     }
     let during = program.rested();
     assert!(
-        during.resident_kib < before.resident_kib + KEPT_KIB,
+        during.resident_kib < before.resident_kib + GROWTH_MAX_KIB,
         "{before:?} before, {during:?} during"
     );
     drop(peers);
@@ -262,7 +264,7 @@ fn very_long_frame_that_is_only_announced() {
 }
 
 #[test]
-fn length_beyond_any_machine() {
+fn frame_length_near_u64_max_is_rejected() {
     survives(&[], |server| {
         for length in [u64::MAX, 1 << 63, (1 << 63) - 1] {
             let mut raw = server.raw();
@@ -274,7 +276,7 @@ fn length_beyond_any_machine() {
 }
 
 #[test]
-fn header_injection() {
+fn request_fields_cannot_inject_response_fields() {
     survives(&[], |server| {
         for field in [
             "Sec-WebSocket-Protocol: a\rX-Injected: b",
@@ -292,7 +294,7 @@ fn header_injection() {
 }
 
 #[test]
-fn request_smuggling_shapes() {
+fn ambiguous_body_lengths_are_rejected() {
     survives(&[], |server| {
         let hidden = "GET /hidden HTTP/1.1\r\nHost: h\r\n\r\n";
         for (fields, body) in [
@@ -307,13 +309,13 @@ fn request_smuggling_shapes() {
             let status = raw.send(request).response().status;
             assert!([400, 413].contains(&status), "{fields}: {status}");
             raw.finish();
-            assert_eq!(raw.rest(), b"", "{fields}: what was hidden was answered");
+            assert_eq!(raw.rest(), b"", "{fields}: the smuggled request was answered");
         }
     });
 }
 
 #[test]
-fn bad_hosts_and_targets() {
+fn hosts_and_targets_are_validated() {
     survives(&[], |server| {
         for (request, status) in [
             ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
@@ -332,7 +334,7 @@ fn bad_hosts_and_targets() {
 }
 
 #[test]
-fn pipelined_gets_without_end() {
+fn endless_pipelining_ends_at_the_request_limit() {
     survives(&[], |server| {
         let mut raw = server.raw();
         let mut writer = raw.0.get_ref().try_clone().unwrap();
@@ -344,13 +346,13 @@ fn pipelined_gets_without_end() {
         while raw.response().get("Connection") != Some("close") {
             answered += 1;
         }
-        assert_eq!(answered, 1000); // the last request of a connection
+        assert_eq!(answered, 1000); // `Limits::max_requests`
         flood.join().unwrap();
     });
 }
 
 #[test]
-fn keys_that_are_no_keys() {
+fn invalid_sec_websocket_keys_get_400() {
     survives(&[], |server| {
         for key in ["", "AA==", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZSBsb25nZXI="] {
             let request = handshake("/echo").replace("dGhlIHNhbXBsZSBub25jZQ==", key);
@@ -362,7 +364,7 @@ fn keys_that_are_no_keys() {
 }
 
 #[test]
-fn garbage_of_every_first_byte() {
+fn garbage_with_any_first_byte_ends_the_connection() {
     survives(&[], |server| {
         for byte in 0..=255 {
             let mut raw = server.raw();
@@ -374,13 +376,13 @@ fn garbage_of_every_first_byte() {
 }
 
 #[test]
-fn idle_sessions_sleep() {
+fn idle_sessions_cause_no_wakeups() {
     let program = Program::over(WIRE, &["--ping-interval", "0s"]);
     let mut clients: Vec<_> = (0..100).map(|_| program.open("/echo")).collect();
     for client in &mut clients {
         assert_eq!(client.ask("x"), Message::text("x"));
     }
-    // The replies were sent before the sessions went to sleep: wait until all of them have.
+    // A reply is sent before its session blocks in the next read: wait until all sessions do.
     let mut before = program.sleeps();
     loop {
         std::thread::sleep(Duration::from_millis(100));
@@ -390,6 +392,6 @@ fn idle_sessions_sleep() {
         }
         before = now;
     }
-    std::thread::sleep(Duration::from_secs(2)); // the time over which nobody is to wake
+    std::thread::sleep(Duration::from_secs(2)); // the observed period
     assert_eq!(program.sleeps() - before, 0);
 }

@@ -1,4 +1,4 @@
-//! Two-way: the server speaks first, and clients hear each other.
+//! Server push (`push`) and chat rooms (`/chat`).
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::support::client::{Client, FIN_CLOSE, FIN_TEXT, TIMEOUT, frame};
 use crate::support::program::Program;
 use crate::support::server::TestServer;
 
-/// A member of a room, as the room knows it.
+/// A member of a chat room, with the name that the server has assigned.
 struct Member {
     client: Client,
     name: String,
@@ -24,11 +24,11 @@ impl Member {
         Member { client, name: welcome["name"].as_str().unwrap().to_owned() }
     }
 
-    fn say(&mut self, text: &str) {
+    fn send(&mut self, text: &str) {
         self.client.0.send(text.into()).unwrap();
     }
 
-    /// The next event of a kind; others are passed over.
+    /// Reads up to the next event of this kind; skips others.
     fn next(&mut self, kind: &str) -> Value {
         loop {
             let event = event(&mut self.client);
@@ -50,7 +50,7 @@ fn event(client: &mut Client) -> Value {
 }
 
 #[test]
-fn pushes_come_while_echo_goes_on() {
+fn pushes_interleave_with_echoes() {
     let server = TestServer::over(WIRE, |_| {});
     let mut raw = server.raw();
     raw.upgrade("/echo?push=20ms&count=3");
@@ -77,20 +77,20 @@ fn pushes_come_while_echo_goes_on() {
 }
 
 #[test]
-fn what_one_says_all_in_the_room_hear() {
+fn messages_reach_every_member_of_their_room_only() {
     let server = TestServer::over(WIRE, |_| {});
     let mut ann = Member::join(server.open("/chat?room=r&name=ann"));
     assert_eq!(ann.next("join")["name"], "ann");
     let mut bob = Member::join(server.open("/chat?room=r&name=bob"));
     assert_eq!(ann.next("join")["name"], "bob");
     let mut other = Member::join(server.open("/chat?room=s&name=ann"));
-    other.say("elsewhere");
-    ann.say("hello \"you\"");
+    other.send("elsewhere");
+    ann.send("hello \"you\"");
     for member in [&mut ann, &mut bob] {
-        let said = member.next("message");
-        assert_eq!((&said["from"], &said["seq"]), (&"ann".into(), &1.into()), "{said}");
-        assert_eq!(said["text"], "hello \"you\"");
-        assert!(said["at"].as_str().unwrap().starts_with("20"), "{said}");
+        let message = member.next("message");
+        assert_eq!((&message["from"], &message["seq"]), (&"ann".into(), &1.into()), "{message}");
+        assert_eq!(message["text"], "hello \"you\"");
+        assert!(message["at"].as_str().unwrap().starts_with("20"), "{message}");
     }
     assert_eq!(other.next("message")["text"], "elsewhere");
     drop(bob);
@@ -98,7 +98,7 @@ fn what_one_says_all_in_the_room_hear() {
 }
 
 #[test]
-fn names_are_optional_and_each_is_there_once() {
+fn missing_names_become_guests_and_duplicates_get_a_suffix() {
     let server = TestServer::over(WIRE, |_| {});
     let first = Member::join(server.open("/chat"));
     let mut second = Member::join(server.open("/chat?name=guest-1"));
@@ -108,11 +108,11 @@ fn names_are_optional_and_each_is_there_once() {
 }
 
 #[test]
-fn a_room_forgets_when_it_is_empty_and_greets_while_it_is_not() {
+fn newcomers_get_the_last_20_messages_until_the_room_is_empty() {
     let server = TestServer::over(WIRE, |config| config.chat.rate = 100);
     let mut ann = Member::join(server.open("/chat?name=ann"));
     for number in 1..=21 {
-        ann.say(&number.to_string());
+        ann.send(&number.to_string());
         assert_eq!(ann.next("message")["text"], number.to_string());
     }
     let mut bob = Member::join(server.open("/chat?name=bob"));
@@ -123,22 +123,22 @@ fn a_room_forgets_when_it_is_empty_and_greets_while_it_is_not() {
     bob.next("leave");
     bob.client.0.close(None).unwrap();
     bob.client.assert_closed();
-    // The room is gone soon after the server has closed to the last member.
+    // The server removes the room shortly after the last member's closing handshake.
     let deadline = Instant::now() + TIMEOUT;
     let first_seq = || {
         let mut new = Member::join(server.open("/chat?name=new"));
-        new.say("new");
+        new.send("new");
         while new.next("message")["text"] != "new" {}
-        new.say("x");
+        new.send("x");
         new.next("message")["seq"].as_u64().unwrap()
     };
     while first_seq() != 2 {
-        assert!(Instant::now() < deadline, "the room remembers");
+        assert!(Instant::now() < deadline, "the room still has its history");
     }
 }
 
 #[test]
-fn everybody_hears_the_same_in_the_same_order() {
+fn all_members_receive_the_same_messages_in_the_same_order() {
     const MEMBERS: usize = 16;
     const EACH: usize = 40;
     let server = TestServer::over(WIRE, |config| {
@@ -154,26 +154,29 @@ fn everybody_hears_the_same_in_the_same_order() {
                 let path = format!("/chat?name=m{number}");
                 let mut member = Member::join(Client::open_over(WIRE, address, &path));
                 ready.wait();
-                let mut heard = Vec::new();
+                let mut received = Vec::new();
                 for turn in 0..EACH {
-                    // A Pong between, so that the session's own frames meet the room's.
+                    // Pongs are written by the session itself, between the frames of the room.
                     member.client.0.send(Message::Ping("?".into())).unwrap();
-                    member.say(&format!("{number} {turn} {}", "x".repeat(turn * 50)));
-                    heard.push(member.next("message"));
+                    member.send(&format!("{number} {turn} {}", "x".repeat(turn * 50)));
+                    received.push(member.next("message"));
                 }
-                heard.extend((0..(MEMBERS - 1) * EACH).map(|_| member.next("message")));
-                heard
+                received.extend((0..(MEMBERS - 1) * EACH).map(|_| member.next("message")));
+                received
             })
         })
         .collect();
-    let heard: Vec<_> = speakers.into_iter().map(|speaker| speaker.join().unwrap()).collect();
-    let seqs: Vec<_> = heard[0].iter().map(|said| said["seq"].as_u64().unwrap()).collect();
+    let received: Vec<_> = speakers.into_iter().map(|speaker| speaker.join().unwrap()).collect();
+    let seqs: Vec<_> = received[0].iter().map(|message| message["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, (1..=(MEMBERS * EACH) as u64).collect::<Vec<_>>());
-    assert!(heard.iter().all(|other| *other == heard[0]), "not everybody heard the same");
+    assert!(
+        received.iter().all(|other| *other == received[0]),
+        "members received different events"
+    );
 }
 
 #[test]
-fn who_does_not_read_is_out_and_nobody_else_waits() {
+fn a_member_that_never_reads_is_removed_without_delaying_others() {
     let program = Program::over(
         WIRE,
         &[
@@ -188,15 +191,15 @@ fn who_does_not_read_is_out_and_nobody_else_waits() {
     let mut ann = Member::join(program.open("/chat?name=ann"));
     let text = "x".repeat(60_000);
     loop {
-        ann.say(&text);
-        let heard = event(&mut ann.client);
-        if heard["type"] == "leave" {
-            assert_eq!(heard["name"], "slow");
+        ann.send(&text);
+        let event = event(&mut ann.client);
+        if event["type"] == "leave" {
+            assert_eq!(event["name"], "slow");
             break;
         }
     }
     ann.next("message");
-    ann.say("on it goes");
+    ann.send("on it goes");
     while ann.next("message")["text"] != "on it goes" {}
     slow.assert_ended();
     program.signal(Signal::SIGTERM);
@@ -209,7 +212,7 @@ fn who_does_not_read_is_out_and_nobody_else_waits() {
 }
 
 #[test]
-fn who_falls_behind_while_talking_hears_why() {
+fn a_slow_member_that_still_sends_is_closed_with_1013() {
     let server = TestServer::over(WIRE, |config| {
         config.chat.rate = 1_000_000;
         config.chat.outbox = 50;
@@ -220,9 +223,9 @@ fn who_falls_behind_while_talking_hears_why() {
     let mut ann = Member::join(server.open("/chat?name=ann"));
     let text = "x".repeat(60_000);
     while event(&mut ann.client)["type"] != "leave" {
-        ann.say(&text);
+        ann.send(&text);
     }
-    // All that waits in the kernel is still to be read, and each answer could be one too many.
+    // The socket buffers still hold messages, and the Close may follow after any of them.
     let code = loop {
         match slow.send(frame(FIN_TEXT, b"I am here")).frame() {
             (FIN_CLOSE, payload) => break payload[..2].to_vec(),
@@ -234,17 +237,17 @@ fn who_falls_behind_while_talking_hears_why() {
 }
 
 #[test]
-fn who_breaks_a_rule_is_told_which() {
+fn rate_size_and_type_violations_are_closed_with_a_reason() {
     let server = TestServer::over(WIRE, |config| {
         config.chat.rate = 2;
         config.chat.message_size = 5;
     });
     let mut fast = Member::join(server.open("/chat?name=fast"));
-    (0..3).for_each(|_| fast.say("x"));
+    (0..3).for_each(|_| fast.send("x"));
     assert_eq!(fast.client.close(), (1008, "more than 2 messages in a second".to_owned()));
     fast.client.assert_closed();
     let mut long = Member::join(server.open("/chat?name=long"));
-    long.say("123456");
+    long.send("123456");
     assert_eq!(long.client.close(), (1009, "6 bytes are over the limit of 5".to_owned()));
     long.client.assert_closed();
     let mut binary = Member::join(server.open("/chat"));
@@ -264,7 +267,7 @@ fn rooms_and_members_are_limited() {
     assert_eq!(full("?room=a"), (1013, "this room is full".to_owned()));
     assert_eq!(full("?room=b"), (1013, "there are as many rooms as there may be".to_owned()));
     drop(ann);
-    // Its place is free once the server has seen it go.
+    // The slot is released once the server has noticed that the member has left.
     let mut last = (1013, String::new());
     while last.0 == 1013 {
         let mut raw = server.raw();
@@ -277,7 +280,7 @@ fn rooms_and_members_are_limited() {
 }
 
 #[test]
-fn a_name_that_is_none_is_refused_in_words() {
+fn an_empty_name_gets_400_with_an_explanation() {
     let server = TestServer::over(WIRE, |_| {});
     let response = server.raw().get("/chat?name=");
     assert_eq!(response.status, 400);
@@ -286,19 +289,19 @@ fn a_name_that_is_none_is_refused_in_words() {
 }
 
 #[test]
-fn a_member_can_ask_what_the_server_saw_and_everybody_is_told_of_the_stop() {
+fn info_is_answered_once_and_shutdown_closes_all_members() {
     let mut server = TestServer::over(WIRE, |_| {});
     let mut ann = Member::join(server.open("/chat?name=ann"));
     let mut bob = Member::join(server.open("/chat?name=bob"));
-    ann.say("?info");
+    ann.send("?info");
     loop {
         let event = event(&mut ann.client);
         if event["request_line"] == "GET /chat?name=ann HTTP/1.1" {
             break;
         }
     }
-    ann.say("?info");
-    assert_eq!(bob.next("message")["text"], "?info", "only the first is a question");
+    ann.send("?info");
+    assert_eq!(bob.next("message")["text"], "?info", "only the first message is a command");
     server.stopper.stop();
     for member in [&mut ann, &mut bob] {
         assert_eq!(member.client.close_code(), 1001);

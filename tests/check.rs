@@ -1,5 +1,5 @@
-//! `wsecho check`: what it says, and what it ends with, against the real server and against peers
-//! that do what a server must not.
+//! `wsecho check`: its reports and exit codes, against the real server and against servers that
+//! violate the protocol.
 
 use std::io::{BufRead, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -17,23 +17,23 @@ use crate::support::server::TestServer;
 
 const FIN_PONG: u8 = 0x8a;
 
-/// A timeout, where the answer is to come.
+/// Timeout if every answer is expected to come.
 const LONG: [&str; 2] = ["--timeout", "20s"];
-/// Where it will not, and those before it are to.
+/// Timeout if a later answer is expected to be missing, so that the earlier ones arrive in time.
 const SOME: [&str; 2] = ["--timeout", "2s"];
-/// Where it will not, and there is none before it.
+/// Timeout if the first answer is expected to be missing.
 const SHORT: [&str; 2] = ["--timeout", "150ms"];
 
 const ALL_WELL: &str = "ok resolve, ok connect, ok upgrade, ok echo, ok ping, ok close";
 
-/// Exit code and stdout of a check.
+/// Runs a check. Returns exit code and stdout.
 fn check(url: &str, options: &[&str]) -> (i32, String) {
     let output = command(&["check", url]).args(options).output().unwrap();
     assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
     (output.status.code().unwrap(), text(&output.stdout))
 }
 
-/// Exit code and stderr of bad usage.
+/// Runs the binary with invalid arguments. Returns exit code and stderr.
 fn refused(arguments: &[&str]) -> (i32, String) {
     let Output { status, stdout, stderr } = command(arguments).output().unwrap();
     assert!(stdout.is_empty(), "{}", text(&stdout));
@@ -44,14 +44,14 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Verdict and name of each step in a report.
+/// Extracts verdict and name of each step of a report.
 fn steps(report: &str) -> String {
     let is_step = |line: &&str| line.starts_with("ok ") || line.starts_with("FAILED ");
     let words = |line: &str| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
     report.lines().filter(is_step).map(words).collect::<Vec<_>>().join(", ")
 }
 
-/// A server that one client meets.
+/// A scripted server for one client.
 struct Peer {
     address: SocketAddr,
     serving: JoinHandle<()>,
@@ -68,7 +68,7 @@ impl Peer {
         Peer { address, serving }
     }
 
-    /// Answers the request with these bytes, and leaves the connection open.
+    /// Answers the request with these bytes, and keeps the connection open.
     fn answering(response: impl Into<Vec<u8>>) -> Peer {
         let response = response.into();
         Peer::new(move |raw| {
@@ -78,7 +78,7 @@ impl Peer {
         })
     }
 
-    /// Accepts the handshake, and goes on.
+    /// Accepts the handshake, and then calls `serve`.
     fn accepting(serve: impl FnOnce(&mut Raw) + Send + 'static) -> Peer {
         Peer::new(move |raw| {
             accept(raw);
@@ -86,29 +86,30 @@ impl Peer {
         })
     }
 
-    /// Serves as it should, but for frames that start with `ignored`.
+    /// Serves correctly, except that it ignores frames whose first byte is `ignored`.
     fn ignoring(ignored: u8) -> Peer {
         Peer::accepting(move |raw| serve_but(raw, ignored))
     }
 
-    /// What a check says of it.
+    /// Runs a check against this server. Returns exit code and stdout.
     fn check(self, options: &[&str]) -> (i32, String) {
-        let said = check(&format!("ws://{}/a?b=c", self.address), options);
+        let result = check(&format!("ws://{}/a?b=c", self.address), options);
         self.serving.join().unwrap();
-        said
+        result
     }
 
-    /// Asserts exit code, steps and words of a check.
-    fn assert(self, options: &[&str], code: i32, expected_steps: &str, words: &[&str]) {
-        let (ended, report) = self.check(options);
-        assert_eq!((ended, steps(&report).as_str()), (code, expected_steps), "{report}");
-        for expected in words {
+    /// Runs a check against this server, and asserts its exit code, its steps, and texts in its
+    /// report.
+    fn assert(self, options: &[&str], code: i32, expected_steps: &str, texts: &[&str]) {
+        let (exit_code, report) = self.check(options);
+        assert_eq!((exit_code, steps(&report).as_str()), (code, expected_steps), "{report}");
+        for expected in texts {
             assert!(report.contains(expected), "{expected} is not in:\n{report}");
         }
     }
 }
 
-/// Sends to a client that may have left.
+/// Sends to a client that may already have closed the connection.
 fn send(raw: &mut Raw, bytes: impl AsRef<[u8]>) {
     let _ = raw.0.get_mut().write_all(bytes.as_ref());
 }
@@ -122,7 +123,7 @@ fn request(raw: &mut Raw) -> String {
     head
 }
 
-/// A 101 with these fields more.
+/// Returns a 101 response with `fields` added to its head.
 fn switching(fields: &str) -> String {
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -130,7 +131,7 @@ fn switching(fields: &str) -> String {
     )
 }
 
-/// Reads the request, and accepts it.
+/// Reads the request and accepts it. Returns its head.
 fn accept(raw: &mut Raw) -> String {
     let head = request(raw);
     let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap().lines().next().unwrap();
@@ -139,16 +140,16 @@ fn accept(raw: &mut Raw) -> String {
     head
 }
 
-/// First byte and payload of the client's next frame, a short one.
-fn heard(raw: &mut Raw) -> (u8, Vec<u8>) {
+/// Reads the client's next frame, of at most 125 bytes. Returns its first byte and its payload.
+fn receive(raw: &mut Raw) -> (u8, Vec<u8>) {
     let [first, length] = raw.bytes(2).try_into().unwrap();
-    assert!(length >= 0x80, "a client masks");
+    assert!(length >= 0x80, "the frame is not masked");
     let mask = raw.bytes(4);
     let masked = raw.bytes(usize::from(length - 0x80));
     (first, masked.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect())
 }
 
-/// A short frame as a server sends it.
+/// Encodes a server's frame of at most 125 bytes.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     [&[first, u8::try_from(payload.len()).unwrap()], payload].concat()
 }
@@ -157,10 +158,10 @@ fn close(code: u16, reason: &str) -> Vec<u8> {
     frame(FIN_CLOSE, &[&code.to_be_bytes(), reason.as_bytes()].concat())
 }
 
-/// Answers every frame but those that start with `ignored`, until the Close.
+/// Answers every frame up to the Close, except those whose first byte is `ignored`.
 fn serve_but(raw: &mut Raw, ignored: u8) {
     loop {
-        let (first, payload) = heard(raw);
+        let (first, payload) = receive(raw);
         match first {
             _ if first == ignored => {}
             FIN_PING => send(raw, frame(FIN_PONG, &payload)),
@@ -172,15 +173,16 @@ fn serve_but(raw: &mut Raw, ignored: u8) {
     }
 }
 
-/// An address at which nobody listens, for as long as the socket lives.
-fn deaf() -> (Socket, SocketAddr) {
+/// Binds a socket without listening: connections to its address are refused, and no other process
+/// can take the port while the socket exists.
+fn bound() -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
     (socket, address)
 }
 
-/// Makes an address silent: who waits to be accepted there is all that the kernel has room for.
+/// Fills the accept queue of `socket`, so that further connections to its address are not answered.
 fn fill_queue(socket: &Socket, address: SocketAddr) -> Vec<TcpStream> {
     socket.listen(0).unwrap();
     let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok();
@@ -198,7 +200,7 @@ fn every_step_of_a_healthy_server_is_ok() {
         for expected in ["101 Switching Protocols", reply, "Pong", "1000 (normal closure)"] {
             assert!(report.contains(expected), "{report}");
         }
-        assert!(!report.contains("round trips"), "one is no statistic: {report}");
+        assert!(!report.contains("round trips"), "statistics of one round trip: {report}");
     }
     program.signal(nix::sys::signal::Signal::SIGTERM);
     let (_, log) = program.wait();
@@ -207,7 +209,7 @@ fn every_step_of_a_healthy_server_is_ok() {
 }
 
 #[test]
-fn round_trips_are_counted_and_their_percentiles_rise() {
+fn round_trips_report_their_count_and_sorted_percentiles() {
     let server = TestServer::start();
     let url = format!("ws://{}/echo", server.address);
     let (code, line) =
@@ -231,7 +233,7 @@ fn round_trips_are_counted_and_their_percentiles_rise() {
 }
 
 #[test]
-fn the_server_explains_its_refusal() {
+fn a_refusal_is_shown_with_the_servers_explanation() {
     let server = TestServer::start();
     let url = format!("ws://{}/ws", server.address);
     let elsewhere = ["--origin", "http://elsewhere.example", LONG[0], LONG[1]];
@@ -249,22 +251,22 @@ fn the_server_explains_its_refusal() {
 }
 
 #[test]
-fn the_request_is_what_was_asked_for() {
-    let (tell, told) = std::sync::mpsc::channel();
+fn the_request_has_the_given_path_origin_and_header() {
+    let (sender, receiver) = std::sync::mpsc::channel();
     let peer = Peer::new(move |raw| {
-        tell.send(accept(raw)).unwrap();
+        sender.send(accept(raw)).unwrap();
         serve_but(raw, 0);
     });
     let address = peer.address;
     let fields = ["--origin", "http://o.example", "--header", "X-Token: a b", LONG[0], LONG[1]];
     peer.assert(&fields, 0, ALL_WELL, &[]);
-    let head = told.recv().unwrap();
+    let head = receiver.recv().unwrap();
     assert!(head.starts_with(&format!("GET /a?b=c HTTP/1.1\r\nHost: {address}\r\n")), "{head}");
     assert!(head.ends_with("\r\nOrigin: http://o.example\r\nX-Token: a b\r\n\r\n"), "{head}");
 }
 
 #[test]
-fn a_subprotocol_is_offered_and_the_choice_shown() {
+fn a_subprotocol_is_offered_and_the_selected_one_reported() {
     let server = TestServer::start();
     let url = format!("ws://{}/echo", server.address);
     let (code, report) = check(&url, &["--subprotocol", "chat", LONG[0], LONG[1]]);
@@ -272,7 +274,7 @@ fn a_subprotocol_is_offered_and_the_choice_shown() {
 }
 
 #[test]
-fn a_bad_command_line_ends_with_2_and_says_why() {
+fn bad_usage_exits_with_2_and_an_explanation() {
     for (arguments, expected) in [
         (&["check"][..], "<URL>"),
         (&["check", "127.0.0.1:8080"], "ws://HOST"),
@@ -292,7 +294,7 @@ fn a_bad_command_line_ends_with_2_and_says_why() {
 }
 
 #[test]
-fn the_variables_of_a_server_are_not_its_own() {
+fn environment_variables_of_the_server_are_ignored() {
     let server = TestServer::start();
     let url = format!("ws://{}/echo", server.address);
     let mut checking = command(&["check", &url, LONG[0], LONG[1]]);
@@ -303,7 +305,7 @@ fn the_variables_of_a_server_are_not_its_own() {
 }
 
 #[test]
-fn each_help_has_its_own_options() {
+fn help_of_server_and_check_list_their_own_options_only() {
     let help = |arguments: &[&str]| text(&command(arguments).output().unwrap().stdout);
     let (server, check) = (help(&["--help"]), help(&["check", "--help"]));
     assert!(server.contains("\n  check ") && server.contains("--listen"), "{server}");
@@ -315,7 +317,7 @@ fn each_help_has_its_own_options() {
 }
 
 #[test]
-fn a_closed_stdout_leaves_the_exit_code() {
+fn a_closed_stdout_does_not_change_the_exit_code() {
     let server = TestServer::start();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -325,16 +327,16 @@ fn a_closed_stdout_leaves_the_exit_code() {
 }
 
 #[test]
-fn a_name_without_an_address_ends_with_3() {
-    // No name has a label of 64 characters, so that nobody has to be asked.
+fn an_unresolvable_name_exits_with_3() {
+    // A label of 64 characters is invalid, so that no DNS server is asked.
     let (code, report) = check(&format!("ws://{}/", "a".repeat(64)), &LONG);
     assert_eq!((code, steps(&report).as_str()), (3, "FAILED resolve"), "{report}");
     assert!(report.contains("aaa has no address: "), "{report}");
 }
 
 #[test]
-fn localhost_is_127_0_0_1_and_then_1() {
-    let (_deaf, address) = deaf();
+fn localhost_tries_ipv4_and_then_ipv6() {
+    let (_bound, address) = bound();
     let server = TestServer::at((Ipv6Addr::LOCALHOST, address.port()).into());
     let (code, report) = check(&format!("ws://localhost:{}/echo", address.port()), &LONG);
     assert_eq!((code, steps(&report).as_str()), (0, ALL_WELL), "{report}");
@@ -344,8 +346,8 @@ fn localhost_is_127_0_0_1_and_then_1() {
 }
 
 #[test]
-fn an_address_that_says_nothing_leaves_time_for_the_next() {
-    let (silent, address) = deaf();
+fn an_unresponsive_address_leaves_time_for_the_next() {
+    let (silent, address) = bound();
     let _queue = fill_queue(&silent, address);
     let server = TestServer::at((Ipv6Addr::LOCALHOST, address.port()).into());
     let (code, report) = check(&format!("ws://localhost:{}/echo", address.port()), &SOME);
@@ -355,23 +357,23 @@ fn an_address_that_says_nothing_leaves_time_for_the_next() {
 }
 
 #[test]
-fn an_ipv6_address_stands_in_brackets() {
+fn a_bracketed_ipv6_address_is_accepted() {
     let server = TestServer::at((Ipv6Addr::LOCALHOST, 0).into());
     let (code, report) = check(&format!("ws://{}/echo", server.address), &LONG);
     assert_eq!((code, steps(&report).as_str()), (0, ALL_WELL), "{report}");
 }
 
 #[test]
-fn a_port_where_nobody_listens_ends_with_4() {
-    let (_deaf, address) = deaf();
+fn a_refused_connection_exits_with_4() {
+    let (_bound, address) = bound();
     let (code, report) = check(&format!("ws://{address}/"), &LONG);
     assert_eq!((code, steps(&report).as_str()), (4, "ok resolve, FAILED connect"), "{report}");
     assert!(report.contains(&format!("{address}: connection refused, nothing")), "{report}");
 }
 
 #[test]
-fn an_address_that_does_not_answer_ends_with_4() {
-    let (silent, address) = deaf();
+fn a_connect_timeout_exits_with_4() {
+    let (silent, address) = bound();
     let _queue = fill_queue(&silent, address);
     let (code, report) = check(&format!("ws://{address}/"), &SHORT);
     assert_eq!((code, steps(&report).as_str()), (4, "ok resolve, FAILED connect"), "{report}");
@@ -379,7 +381,7 @@ fn an_address_that_does_not_answer_ends_with_4() {
 }
 
 #[test]
-fn responses_that_are_no_upgrade_end_with_5_and_are_explained() {
+fn failed_upgrades_exit_with_5_and_are_explained() {
     let page = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     // The first read of 16 KiB ends within the body.
     let filler = "x".repeat(16 * 1024 - 48);
@@ -413,25 +415,26 @@ fn responses_that_are_no_upgrade_end_with_5_and_are_explained() {
 }
 
 #[test]
-fn a_refusal_without_end_is_cut() {
-    /// Far more than the kernel has room for.
+fn an_endless_response_body_is_truncated() {
+    /// Far more than the socket buffers hold.
     const MIB_MAX: usize = 32;
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     let peer = Peer::new(move |raw| {
         request(raw);
         send(raw, "HTTP/1.1 500 Oh\r\n\r\n");
         let mib = vec![b'x'; 1024 * 1024];
-        tell.send((0..MIB_MAX).take_while(|_| raw.0.get_mut().write_all(&mib).is_ok()).count())
+        sender
+            .send((0..MIB_MAX).take_while(|_| raw.0.get_mut().write_all(&mib).is_ok()).count())
             .unwrap();
     });
     let (code, report) = peer.check(&LONG);
     assert!(code == 5 && report.contains("x\n       | … (the rest is cut)\n"), "{report}");
     assert!(report.len() < 4096, "{} bytes", report.len());
-    assert!(told.recv().unwrap() < MIB_MAX, "all of it was taken");
+    assert!(receiver.recv().unwrap() < MIB_MAX, "the whole body was read");
 }
 
 #[test]
-fn a_connection_that_ends_before_the_response_ends_with_5() {
+fn a_missing_or_partial_response_exits_with_5() {
     let failed = "ok resolve, ok connect, FAILED upgrade";
     let leaving = Peer::new(|raw| drop(request(raw)));
     leaving.assert(&LONG, 5, failed, &["the connection was closed without a response"]);
@@ -445,7 +448,7 @@ fn a_connection_that_ends_before_the_response_ends_with_5() {
 }
 
 #[test]
-fn an_interim_response_is_passed_over() {
+fn an_interim_response_is_skipped() {
     let peer = Peer::new(|raw| {
         send(raw, "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n");
         accept(raw);
@@ -455,12 +458,12 @@ fn an_interim_response_is_passed_over() {
 }
 
 #[test]
-fn a_server_without_an_echo_ends_with_6_and_its_pong_is_looked_for() {
+fn a_missing_echo_exits_with_6_after_ping_and_close_were_tried() {
     let steps = "ok resolve, ok connect, ok upgrade, FAILED echo, ok ping, ok close";
     let silent = "no echo of message 1 within 2s; no other message came";
     Peer::ignoring(FIN_TEXT).assert(&SOME, 6, steps, &[silent]);
     let talking = Peer::accepting(|raw| {
-        heard(raw);
+        receive(raw);
         send(raw, frame(FIN_TEXT, b"{\"error\":\"\x1b[2J\"}"));
         send(raw, frame(FIN_BINARY, b"\xff"));
         serve_but(raw, 0);
@@ -470,7 +473,7 @@ fn a_server_without_an_echo_ends_with_6_and_its_pong_is_looked_for() {
 }
 
 #[test]
-fn a_greeting_is_no_echo_and_no_fault() {
+fn a_greeting_before_the_echo_is_tolerated() {
     let peer = Peer::accepting(|raw| {
         send(raw, frame(FIN_TEXT, b"welcome"));
         send(raw, frame(FIN_PING, b""));
@@ -481,9 +484,9 @@ fn a_greeting_is_no_echo_and_no_fault() {
 }
 
 #[test]
-fn the_end_of_the_session_before_the_echo_ends_with_6_and_is_explained() {
+fn a_session_that_ends_before_the_echo_exits_with_6() {
     let large = [&[FIN_BINARY, 127][..], &(2_u64 << 20).to_be_bytes()].concat();
-    for (last_words, expected) in [
+    for (final_bytes, expected) in [
         (close(1008, "no \x1b"), r#"but a Close: 1008 (against the policy) "no \u{1b}";"#),
         (frame(FIN_CLOSE, b""), "but a Close: without a code;"),
         (vec![], "but the end: the connection was closed without a Close;"),
@@ -491,18 +494,18 @@ fn the_end_of_the_session_before_the_echo_ends_with_6_and_is_explained() {
         (frame(FIN_TEXT, b"\xff"), "the server breaks the protocol: text that is not UTF-8;"),
         (large, "a message of 2097152 bytes came, and 1048576 are read at most;"),
     ] {
-        let is_close = last_words.first() == Some(&FIN_CLOSE);
+        let is_close = final_bytes.first() == Some(&FIN_CLOSE);
         let peer = Peer::accepting(move |raw| {
-            heard(raw);
-            send(raw, &last_words);
+            receive(raw);
+            send(raw, &final_bytes);
             if is_close {
-                assert_eq!(heard(raw).0, FIN_CLOSE, "a Close is answered");
+                assert_eq!(receive(raw).0, FIN_CLOSE, "a Close is answered");
             }
         });
         peer.assert(&LONG, 6, "ok resolve, ok connect, ok upgrade, FAILED echo", &[expected]);
     }
     let reset = Peer::accepting(|raw| {
-        heard(raw);
+        receive(raw);
         SockRef::from(raw.0.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
     });
     let failed = "ok resolve, ok connect, ok upgrade, FAILED echo";
@@ -510,20 +513,20 @@ fn the_end_of_the_session_before_the_echo_ends_with_6_and_is_explained() {
 }
 
 #[test]
-fn an_unanswered_ping_ends_with_7() {
+fn an_unanswered_ping_exits_with_7() {
     let steps = "ok resolve, ok connect, ok upgrade, ok echo, FAILED ping, ok close";
     Peer::ignoring(FIN_PING).assert(&SOME, 7, steps, &["no Pong within 2s; no other"]);
     let other = Peer::accepting(|raw| {
-        let (first, payload) = heard(raw);
+        let (first, payload) = receive(raw);
         send(raw, frame(first, &payload));
-        send(raw, frame(FIN_PONG, b"nobody's"));
+        send(raw, frame(FIN_PONG, b"unsolicited"));
         serve_but(raw, FIN_PING);
     });
     other.assert(&SOME, 7, steps, &["no Pong within 2s"]);
 }
 
 #[test]
-fn an_unanswered_close_ends_with_8() {
+fn an_unanswered_close_exits_with_8() {
     let steps = "ok resolve, ok connect, ok upgrade, ok echo, ok ping, FAILED close";
     let silent = Peer::accepting(|raw| {
         serve_but(raw, FIN_CLOSE);
@@ -538,10 +541,10 @@ fn an_unanswered_close_ends_with_8() {
     lingering.assert(&SOME, 8, steps, &[open]);
     let leaving = Peer::accepting(|raw| {
         for answer in [FIN_TEXT, FIN_PONG] {
-            let (_, payload) = heard(raw);
+            let (_, payload) = receive(raw);
             send(raw, frame(answer, &payload));
         }
-        heard(raw);
+        receive(raw);
     });
     let gone = "no Close but the end: the connection was closed without a Close";
     leaving.assert(&LONG, 8, steps, &[gone]);

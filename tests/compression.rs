@@ -1,4 +1,4 @@
-//! permessage-deflate over real sockets: what is agreed on, what arrives, and how it ends.
+//! permessage-deflate (RFC 7692) over real sockets: negotiation, messages, and errors.
 
 use serde_json::Value;
 use wsecho::Config;
@@ -12,7 +12,7 @@ use crate::support::server::TestServer;
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 
-/// What a session without context takeover is answered.
+/// The response to an offer without parameters.
 const AGREED: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 /// "Hello", compressed: RFC 7692, section 7.2.3.1.
 const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
@@ -21,20 +21,21 @@ fn open(server: &TestServer, path: &str) -> DeflateClient {
     DeflateClient::open(server.raw(), path)
 }
 
-/// What the server answers to these fields.
+/// Returns the server's Sec-WebSocket-Extensions for a handshake with these fields; `None` if it
+/// declines.
 fn answer(server: &TestServer, path: &str, fields: &str) -> Option<String> {
     let (_, response) = offer(server.raw(), path, fields);
     response.get("Sec-WebSocket-Extensions").map(str::to_owned)
 }
 
-/// The code of the Close that these bytes lead to, where compression was agreed on.
+/// Sends `bytes` in a session with compression. Returns the code of the server's Close.
 fn close_code_after(server: &TestServer, bytes: &[u8]) -> u16 {
     let mut client = open(server, "/echo");
     client.raw.send(bytes).close_code()
 }
 
 #[test]
-fn of_several_offers_the_first_good_one_is_agreed_on() {
+fn the_first_acceptable_offer_is_selected() {
     let server = TestServer::over(WIRE, |_| {});
     let with = |more: &str| Some(format!("{AGREED}; {more}"));
     for (fields, expected) in [
@@ -63,7 +64,7 @@ fn of_several_offers_the_first_good_one_is_agreed_on() {
 }
 
 #[test]
-fn who_is_not_to_have_it_does_not_get_it() {
+fn compression_is_declined_in_chats_with_malformed_frames_and_when_off() {
     let field = "Sec-WebSocket-Extensions: permessage-deflate";
     let server = TestServer::over(WIRE, |_| {});
     for (path, expected) in [
@@ -101,13 +102,13 @@ fn compressed_messages_are_answered_compressed() {
         assert!(!compressed || on_wire * 10 < message.len(), "{on_wire} of {}", message.len());
     }
     client.raw.send(frame(FIN_TEXT, long.as_bytes()));
-    assert_eq!(client.message().2, long.as_bytes(), "a message may come as it is");
+    assert_eq!(client.message().2, long.as_bytes(), "an uncompressed message is accepted");
     let reply = open(&server, "/ws").ask(&long);
     assert!(reply.starts_with(&format!("You sent: {long} at ")));
 }
 
 #[test]
-fn fragments_may_be_cut_anywhere_and_pings_come_between() {
+fn compressed_messages_may_be_fragmented_anywhere_with_pings_between() {
     let server = TestServer::over(WIRE, |_| {});
     let mut client = open(&server, "/echo");
     for cut in 0..=HELLO.len() {
@@ -135,16 +136,16 @@ fn a_message_that_arrives_with_the_handshake_is_inflated() {
 }
 
 #[test]
-fn what_is_no_deflate_data_is_closed_with_1007() {
+fn invalid_deflate_data_is_closed_with_1007() {
     let server = TestServer::over(WIRE, |_| {});
     let no_utf8 = open(&server, "/echo").deflate(b"\xff\xff");
-    for (what, payload) in [
+    for (case, payload) in [
         ("no block type", &b"\x06"[..]),
         ("half a message", &HELLO[..3]),
-        ("what refers to a message before", b"\xf2\x00\x11\x00\x00"),
+        ("a reference to an earlier message", b"\xf2\x00\x11\x00\x00"),
         ("not UTF-8", &no_utf8),
     ] {
-        assert_eq!(close_code_after(&server, &frame(0xc1, payload)), 1007, "{what}");
+        assert_eq!(close_code_after(&server, &frame(0xc1, payload)), 1007, "{case}");
     }
     let mut client = open(&server, "/echo");
     client.raw.send(frame(0xc1, b"\x06"));
@@ -155,9 +156,9 @@ fn what_is_no_deflate_data_is_closed_with_1007() {
 }
 
 #[test]
-fn reserved_bits_where_they_must_not_be_are_closed_with_1002() {
+fn misplaced_reserved_bits_are_closed_with_1002() {
     let server = TestServer::over(WIRE, |_| {});
-    for (what, bytes) in [
+    for (case, bytes) in [
         ("RSV1 on a Ping", frame(0xc9, b"")),
         ("RSV1 on a Close", frame(0xc8, b"")),
         ("RSV1 on a continuation", [frame(0x41, HELLO), frame(0xc0, b"")].concat()),
@@ -167,23 +168,23 @@ fn reserved_bits_where_they_must_not_be_are_closed_with_1002() {
         ("a message inside another", [frame(0x41, b""), frame(0xc1, HELLO)].concat()),
         ("unmasked", [&b"\xc1\x07"[..], HELLO].concat()),
     ] {
-        assert_eq!(close_code_after(&server, &bytes), 1002, "{what}");
+        assert_eq!(close_code_after(&server, &bytes), 1002, "{case}");
     }
 }
 
 #[test]
-fn a_bomb_is_closed_with_1009() {
+fn a_decompression_bomb_is_closed_with_1009() {
     let server = TestServer::over(WIRE, |config| config.limits.max_message_size = 100_000);
     let mut client = open(&server, "/echo");
-    let (just, bomb) = (vec![0; 100_000], client.deflate(&vec![0; 64 << 20]));
+    let (largest, bomb) = (vec![0; 100_000], client.deflate(&vec![0; 64 << 20]));
     assert!(bomb.len() < 100_000);
-    client.send(BINARY, &just);
-    assert_eq!(client.message().2, just);
+    client.send(BINARY, &largest);
+    assert_eq!(client.message().2, largest);
     assert_eq!(client.raw.send(frame(0xc2, &bomb)).close_code(), 1009);
 }
 
 #[test]
-fn replies_are_compressed_as_ordered() {
+fn compression_always_compresses_every_reply() {
     let server = TestServer::over(WIRE, |_| {});
     let mut client = open(&server, "/echo?compression=always");
     assert_eq!(client.agreed, AGREED);
@@ -200,7 +201,7 @@ fn replies_are_compressed_as_ordered() {
 }
 
 #[test]
-fn context_is_kept_where_it_is_ordered() {
+fn compression_takeover_keeps_the_context() {
     let server = TestServer::over(WIRE, |_| {});
     let mut client = open(&server, "/echo?compression=takeover");
     assert_eq!(client.agreed, "permessage-deflate");
@@ -218,7 +219,7 @@ fn context_is_kept_where_it_is_ordered() {
 }
 
 #[test]
-fn context_is_kept_for_so_many_and_no_more() {
+fn context_takeover_is_limited_to_64_sessions() {
     let server = TestServer::over(WIRE, |_| {});
     let path = "/echo?compression=takeover";
     let mut clients: Vec<_> = (0..64).map(|_| open(&server, path)).collect();
@@ -228,15 +229,15 @@ fn context_is_kept_for_so_many_and_no_more() {
     assert_eq!(late.ask("x"), "x");
     let mut left = clients.pop().unwrap();
     left.raw.send(frame(FIN_CLOSE, b"")).assert_ended();
-    // The place is free before the end is seen, or soon after.
+    // The slot is released shortly before or after the client sees the end of the connection.
     let deadline = std::time::Instant::now() + crate::support::client::TIMEOUT;
     while open(&server, path).agreed == AGREED {
-        assert!(std::time::Instant::now() < deadline, "the place is not given back");
+        assert!(std::time::Instant::now() < deadline, "the slot is not released");
     }
 }
 
 #[test]
-fn info_tells_what_was_agreed_on() {
+fn info_reports_the_selected_extension_and_its_byte_counts() {
     let server = TestServer::over(WIRE, |_| {});
     let fields = "Sec-WebSocket-Extensions: permessage-deflate; x, permessage-deflate, y";
     let mut client = DeflateClient::offering(server.raw(), "/echo", fields);
@@ -250,12 +251,12 @@ fn info_tells_what_was_agreed_on() {
     assert_eq!(extensions["declined"], serde_json::json!(["permessage-deflate; x", "y"]));
     assert_eq!(extensions["reached"]["received"]["bytes"], 5);
     assert_eq!(extensions["reached"]["sent"]["bytes"], 0);
-    // What was reached since may be asked for again.
+    // A later `?info` reports the counts since.
     let before = ask()["extensions"]["reached"].take();
     assert_eq!(client.ask(&"again ".repeat(1000)), "again ".repeat(1000));
     let after: Value = serde_json::from_str(&client.ask("?info")).unwrap();
     for way in ["received", "sent"] {
-        let count = |info: &Value, what| info[way][what].as_u64().unwrap();
+        let count = |info: &Value, field| info[way][field].as_u64().unwrap();
         let after = &after["extensions"]["reached"];
         assert!(count(after, "bytes") >= count(&before, "bytes") + 6000, "{before} {after}");
         assert!(
@@ -277,17 +278,17 @@ fn info_tells_what_was_agreed_on() {
     assert_eq!(info["extensions"]["declined"], info["extensions"]["offered"]);
 }
 
-/// A session that sends a long text, compressed, and leaves.
-fn converse(program: &Program) {
+/// Sends a long compressed text in one session, and closes it.
+fn echo_compressed(program: &Program) {
     let mut client = DeflateClient::open(program.raw(), "/echo");
     client.ask(&"again and ".repeat(100));
     client.raw.send(frame(FIN_CLOSE, b"\x03\xe8")).assert_ended();
 }
 
 #[test]
-fn the_log_tells_what_went_over_the_wire() {
+fn the_log_line_has_compressed_byte_counts() {
     let mut program = Program::over(WIRE, &[]);
-    converse(&program);
+    echo_compressed(&program);
     let line = program.log_line("session 1");
     let (_, bytes) = line.split_once("in 1 (1000 bytes, ").expect(&line);
     let (received, rest) = bytes.split_once(" on the wire), out 1 (1000 bytes, ").expect(&line);
@@ -301,9 +302,9 @@ fn the_log_tells_what_went_over_the_wire() {
 }
 
 #[test]
-fn the_log_tells_it_to_programs_too() {
+fn the_json_log_line_has_compressed_byte_counts() {
     let mut program = Program::over(WIRE, &["--log-format", "json"]);
-    converse(&program);
+    echo_compressed(&program);
     let line: Value = serde_json::from_str(&program.log_line("session 1")).unwrap();
     let read = |name: &str| line[name].as_u64().unwrap();
     assert_eq!((read("bytes_in"), read("bytes_out")), (1000, 1000));
@@ -314,7 +315,7 @@ fn the_log_tells_it_to_programs_too() {
 }
 
 #[test]
-fn it_can_be_turned_off() {
+fn compression_off_declines_every_offer() {
     let program = Program::over(WIRE, &["--compression", "off"]);
     let field = "Sec-WebSocket-Extensions: permessage-deflate";
     let (mut raw, response) = offer(program.raw(), "/echo", field);
@@ -324,7 +325,7 @@ fn it_can_be_turned_off() {
 }
 
 #[test]
-fn the_stop_is_told_to_who_is_in_the_middle_of_a_message() {
+fn shutdown_closes_a_session_in_the_middle_of_a_message() {
     let server = TestServer::over(WIRE, |_| {});
     let mut client = open(&server, "/echo");
     assert_eq!(client.ask("first"), "first");

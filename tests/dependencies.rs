@@ -1,5 +1,5 @@
-//! What the manifest says of the dependencies: why each is there, and the compiler that all of them
-//! together need.
+//! The dependencies in the manifest: each has a comment with its reason, and `rust-version`
+//! satisfies all of them.
 
 use std::process::Command;
 
@@ -9,13 +9,13 @@ fn manifest() -> &'static str {
     include_str!("../Cargo.toml")
 }
 
-/// The lines of a table of the manifest.
+/// Returns the lines of a table of the manifest.
 fn table(name: &str) -> impl Iterator<Item = &'static str> {
     let lines = manifest().lines().skip_while(move |line| *line != name).skip(1);
     lines.take_while(|line| !line.starts_with('['))
 }
 
-/// The dependencies of a table that no comment stands above.
+/// Returns the dependencies of a table that have no comment on the line above.
 fn unexplained(name: &str) -> Vec<&'static str> {
     let lines: Vec<_> = table(name).collect();
     assert!(lines.len() > 1, "{name} is empty");
@@ -26,19 +26,19 @@ fn unexplained(name: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn each_dependency_has_its_reason() {
+fn each_dependency_has_a_comment_with_its_reason() {
     for name in ["[dependencies]", "[dev-dependencies]"] {
         assert_eq!(unexplained(name), Vec::<&str>::new(), "{name}");
     }
 }
 
-/// `1.88` as numbers.
+/// Parses a version such as `1.88`.
 fn version(text: &str) -> Vec<u32> {
     text.split('.').map(|part| part.parse().unwrap()).collect()
 }
 
 #[test]
-fn the_stated_compiler_is_new_enough_for_each_dependency() {
+fn rust_version_satisfies_every_dependency() {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["metadata", "--locked", "--format-version=1"]);
     let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();

@@ -1,4 +1,4 @@
-//! Messages and their replies, whatever their size, type and fragmentation.
+//! Messages of every size, type and fragmentation, and their replies.
 
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::Data;
@@ -7,7 +7,7 @@ use wsecho::{Clock, Config};
 use super::WIRE;
 use crate::support::server::TestServer;
 
-/// A clock that stands still, so that a reply can be compared whole.
+/// Sets a clock with a constant time, so that whole replies can be compared.
 fn at_noon(config: &mut Config) {
     config.clock = Clock::utc("noon").unwrap();
 }
@@ -34,7 +34,7 @@ fn the_tutorial_answers_binary_with_text() {
 }
 
 #[test]
-fn the_reply_is_the_operators_choice() {
+fn the_reply_template_is_configurable() {
     let server = TestServer::over(WIRE, |config| {
         at_noon(config);
         config.reply = "{time}: {message}".parse().unwrap();
@@ -74,7 +74,7 @@ fn a_message_of_one_mebibyte_is_answered_whole() {
 }
 
 #[test]
-fn fragments_are_one_message_even_where_they_split_a_character() {
+fn fragments_that_split_a_character_form_one_message() {
     let server = TestServer::over(WIRE, at_noon);
     let mut client = server.open("/ws");
     for size in 1..5 {

@@ -1,4 +1,4 @@
-//! Control by query: every order, over real sockets.
+//! Fault injection: every query parameter, over real sockets.
 
 use std::time::{Duration, Instant};
 
@@ -9,19 +9,21 @@ use tungstenite::{Error, Message};
 use crate::support::client::{Client, FIN_PING, FIN_PONG, FIN_TEXT, Raw, frame, handshake};
 use crate::support::server::TestServer;
 
-/// What a page asks after a failed handshake: the same address, in plain HTTP.
+/// Sends a plain GET for `path`, as the page does after a failed handshake to learn the reason.
+/// Returns status and body.
 fn plain(server: &TestServer, path: &str) -> (u16, String) {
     let response = server.raw().get(path);
     (response.status, response.body)
 }
 
+/// Sends a handshake for `path` that is refused. Returns status and body.
 fn refused(server: &TestServer, path: &str) -> (u16, String) {
     let response = server.raw().send(handshake(path)).response();
     (response.status, response.body)
 }
 
 #[test]
-fn a_delay_is_before_each_reply() {
+fn delay_postpones_each_reply() {
     let server = TestServer::start();
     let mut client = server.open("/ws?delay=60ms");
     for _ in 0..2 {
@@ -32,7 +34,7 @@ fn a_delay_is_before_each_reply() {
 }
 
 #[test]
-fn a_delay_does_not_hold_up_the_stop_nor_lose_its_reply() {
+fn shutdown_cuts_a_delay_short_and_sends_its_reply() {
     let mut server = TestServer::start();
     let mut raw = server.raw();
     raw.upgrade("/echo?delay=1min").send(frame(FIN_TEXT, b"x"));
@@ -44,7 +46,7 @@ fn a_delay_does_not_hold_up_the_stop_nor_lose_its_reply() {
 }
 
 #[test]
-fn a_handshake_can_be_late() {
+fn handshake_delay_postpones_the_101() {
     let server = TestServer::start();
     let asked = Instant::now();
     let mut client = server.open("/echo?handshake-delay=60ms");
@@ -53,7 +55,7 @@ fn a_handshake_can_be_late() {
 }
 
 #[test]
-fn a_status_refuses_and_says_that_it_was_ordered() {
+fn status_refuses_the_handshake_and_says_why() {
     let server = TestServer::start();
     for status in [200, 302, 401, 418, 503, 599] {
         let path = format!("/ws?status={status}");
@@ -68,7 +70,7 @@ fn a_status_refuses_and_says_that_it_was_ordered() {
 }
 
 #[test]
-fn what_is_not_understood_gets_400_with_the_right_form() {
+fn invalid_parameters_get_400_with_a_correct_example() {
     let server = TestServer::start();
     for (query, words) in [
         ("delay=soon", "A right one is delay=250ms (wait before each reply, 60s at most)."),
@@ -84,7 +86,7 @@ fn what_is_not_understood_gets_400_with_the_right_form() {
 }
 
 #[test]
-fn a_close_comes_after_its_messages() {
+fn close_is_sent_after_the_given_number_of_messages() {
     let server = TestServer::start();
     let mut client = server.open("/echo?close=4001&reason=bye&after=3");
     for _ in 0..3 {
@@ -102,7 +104,7 @@ fn a_close_comes_after_its_messages() {
 }
 
 #[test]
-fn an_abort_is_a_reset_or_an_end_and_no_close() {
+fn abort_sends_rst_or_fin_without_a_close() {
     let server = TestServer::start();
     let mut client = server.open("/echo?abort=rst&after=1");
     assert_eq!(client.ask("x"), Message::text("x"));
@@ -120,7 +122,7 @@ fn an_abort_is_a_reset_or_an_end_and_no_close() {
 }
 
 #[test]
-fn pings_come_on_a_timer_whatever_else_is_said() {
+fn ping_sends_pings_on_a_timer_during_traffic() {
     let server = TestServer::start();
     let mut raw = server.raw();
     raw.upgrade("/echo?ping=20ms");
@@ -135,7 +137,7 @@ fn pings_come_on_a_timer_whatever_else_is_said() {
 }
 
 #[test]
-fn a_pong_can_be_kept_back() {
+fn pong_off_leaves_pings_unanswered() {
     let server = TestServer::start();
     for (path, expected) in [("/echo", FIN_PONG), ("/echo?pong=off", FIN_TEXT)] {
         let mut raw = server.raw();
@@ -145,12 +147,12 @@ fn a_pong_can_be_kept_back() {
 }
 
 #[test]
-fn a_session_that_does_not_read_still_pings_and_hears_of_the_stop() {
+fn read_off_still_sends_pings_and_the_close_at_shutdown() {
     let mut server = TestServer::start();
     let mut raw = server.raw();
     raw.upgrade("/echo?read=off&ping=20ms").send(frame(FIN_TEXT, b"x"));
     for _ in 0..5 {
-        assert_eq!(raw.frame().0, FIN_PING, "it has read");
+        assert_eq!(raw.frame().0, FIN_PING, "the session has read");
     }
     server.stopper.stop();
     assert_eq!(raw.close_code(), 1001);
@@ -159,7 +161,7 @@ fn a_session_that_does_not_read_still_pings_and_hears_of_the_stop() {
 }
 
 #[test]
-fn replies_in_fragments() {
+fn fragment_splits_replies() {
     let server = TestServer::start();
     let mut raw = server.raw();
     raw.upgrade("/echo?fragment=2").send(frame(FIN_TEXT, b"hello"));
@@ -171,7 +173,7 @@ fn replies_in_fragments() {
 }
 
 #[test]
-fn replies_of_any_size_and_of_the_same_type() {
+fn size_sets_the_reply_length_and_keeps_its_type() {
     let server = TestServer::start();
     let mut client = server.open("/echo?size=64KiB");
     assert_eq!(client.ask("x"), Message::text("x".repeat(65536)));
@@ -182,7 +184,7 @@ fn replies_of_any_size_and_of_the_same_type() {
 }
 
 #[test]
-fn a_subprotocol_is_chosen_among_those_offered() {
+fn subprotocol_selects_among_those_offered() {
     let server = TestServer::start();
     for (query, chosen) in
         [("", Some("a")), ("?subprotocol=b", Some("b")), ("?subprotocol=c", None)]
@@ -195,7 +197,7 @@ fn a_subprotocol_is_chosen_among_those_offered() {
 }
 
 #[test]
-fn a_wrong_accept_key_is_seen_by_the_client() {
+fn bad_accept_fails_the_handshake_at_the_client() {
     let server = TestServer::start();
     let stream = std::net::TcpStream::connect(server.address).unwrap();
     let url = format!("ws://{}/echo?bad=accept", server.address);
@@ -208,7 +210,7 @@ fn a_wrong_accept_key_is_seen_by_the_client() {
 }
 
 #[test]
-fn the_protocol_is_broken_after_the_good_messages() {
+fn bad_sends_a_malformed_frame_after_the_valid_messages() {
     let server = TestServer::start();
     for (bad, bytes) in [
         ("utf8", &b"\x81\x02x\xff"[..]),
@@ -225,7 +227,7 @@ fn the_protocol_is_broken_after_the_good_messages() {
 }
 
 #[test]
-fn without_control_and_at_the_tutorials_paths_a_query_says_nothing() {
+fn queries_are_ignored_without_faults_and_on_tutorial_paths() {
     let off = TestServer::with(|config| config.faults = false);
     assert_eq!(off.open("/echo?size=3&delay=soon").ask("x"), Message::text("x"));
     assert_eq!(plain(&off, "/echo?status=503").0, 426);
@@ -236,7 +238,7 @@ fn without_control_and_at_the_tutorials_paths_a_query_says_nothing() {
 }
 
 #[test]
-fn help_lists_the_orders() {
+fn help_lists_the_parameters() {
     let server = TestServer::start();
     let (status, body) = plain(&server, "/help");
     assert_eq!(status, 200);
@@ -245,7 +247,7 @@ fn help_lists_the_orders() {
 }
 
 #[test]
-fn a_first_message_can_ask_for_what_the_server_saw() {
+fn info_as_the_first_message_reports_the_handshake() {
     let server = TestServer::start();
     for (path, second) in [("/echo", "?info"), ("/ws", "You sent: ?info at ")] {
         let mut client = server.open(path);
@@ -256,7 +258,10 @@ fn a_first_message_can_ask_for_what_the_server_saw() {
         assert_eq!(info["peer"], client.0.get_ref().local_addr().unwrap().to_string());
         assert!(info["session"].as_u64().is_some_and(|number| number > 0), "{info}");
         assert!(info["headers"].as_array().is_some_and(|fields| fields.len() >= 5), "{info}");
-        assert!(client.ask("?info").to_text().unwrap().starts_with(second), "only the first");
+        assert!(
+            client.ask("?info").to_text().unwrap().starts_with(second),
+            "only the first message is a command"
+        );
     }
     let mut late = server.open("/echo");
     assert_eq!(late.ask("x"), Message::text("x"));
@@ -266,7 +271,7 @@ fn a_first_message_can_ask_for_what_the_server_saw() {
 }
 
 #[test]
-fn orders_and_a_broken_client_end_as_they_should() {
+fn faults_do_not_affect_protocol_errors_and_closes() {
     let server = TestServer::start();
     let mut raw: Raw = server.raw();
     raw.upgrade("/echo?fragment=1&ping=10ms&close=4000&after=9");

@@ -1,5 +1,4 @@
-//! The endpoint table over HTTP, what a connection does between requests, and refusals that explain
-//! themselves.
+//! Plain HTTP: the endpoints, persistent connections, and the explanations in refusals.
 
 use serde_json::{Value, json};
 
@@ -34,7 +33,7 @@ fn every_plain_endpoint_answers_get_and_head_on_one_connection() {
 }
 
 #[test]
-fn plain_http_on_a_websocket_path_is_told_to_upgrade() {
+fn plain_http_on_a_websocket_path_gets_426() {
     let response = TestServer::start().raw().get("/echo");
     assert_eq!(response.status, 426);
     assert_eq!(response.get("Upgrade"), Some("websocket"));
@@ -42,7 +41,7 @@ fn plain_http_on_a_websocket_path_is_told_to_upgrade() {
 }
 
 #[test]
-fn other_methods_are_told_which_are_allowed() {
+fn other_methods_get_405_with_allow() {
     let server = TestServer::start();
     let mut raw = server.raw();
     for request in ["POST /", "PUT /ws", "DELETE /nothing", "OPTIONS *"] {
@@ -68,7 +67,7 @@ fn a_404_lists_the_endpoints() {
 }
 
 #[test]
-fn an_upgrade_where_there_is_no_websocket_is_a_404() {
+fn an_upgrade_on_a_plain_path_gets_404() {
     let server = TestServer::start();
     for path in ["/healthz", "/info", "/client.js", "/nothing"] {
         let mut raw = server.raw();
@@ -80,7 +79,7 @@ fn an_upgrade_where_there_is_no_websocket_is_a_404() {
     }
 }
 
-/// What nginx makes of a handshake when it is told nothing.
+/// A handshake as nginx forwards it without WebSocket configuration.
 const THROUGH_A_PROXY: &str = "GET /echo HTTP/1.0\r\nHost: h\r\nConnection: close\r\n\
     X-Forwarded-For: 10.0.0.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Version: 13\r\n\r\n";
@@ -116,7 +115,7 @@ The fix:
 }
 
 #[test]
-fn a_refusal_is_json_for_who_prefers_that() {
+fn refusals_are_json_if_accept_prefers_it() {
     let server = TestServer::start();
     for (request, status) in [
         (THROUGH_A_PROXY.to_owned(), 400),
@@ -148,7 +147,7 @@ fn a_refusal_is_json_for_who_prefers_that() {
 }
 
 #[test]
-fn a_full_or_stopping_server_answers_in_json_too() {
+fn refusals_at_capacity_and_during_shutdown_can_be_json() {
     let mut server = TestServer::with(|config| config.limits.max_connections = 1);
     let mut last = server.open("/echo");
     let accept = "Host: h\r\nAccept: application/json\r\n";
@@ -163,32 +162,32 @@ fn a_full_or_stopping_server_answers_in_json_too() {
         assert!(refused(&server, request).contains("--max-connections"));
     }
     server.stopper.stop();
-    assert_eq!(last.close_code(), 1001); // not answered yet: the server waits
+    assert_eq!(last.close_code(), 1001); // the server waits for the answering Close
     assert!(refused(&server, &requests[0]).contains("shutting down"));
     last.assert_closed();
     server.join();
 }
 
 #[test]
-fn nothing_that_a_peer_wrote_moves_the_cursor_of_who_reads_the_answer() {
+fn control_characters_are_escaped_in_refusals() {
     let server = TestServer::start();
     let evil = "\u{9b}2J\u{202e}\t\\";
     let request = THROUGH_A_PROXY.replace("10.0.0.1", evil).into_bytes();
     let mut bytes = request.clone();
-    // Bytes that are no text.
+    // Invalid UTF-8.
     bytes.splice(5..5, [0x80, 0xff]);
     for request in [request, bytes] {
         let response = server.raw().send(request).response();
         assert_eq!(response.status, 400);
-        let shows = |c: char| c == '\n' || !(c.is_control() || c == '\u{202e}');
-        assert!(response.body.chars().all(shows), "{:?}", response.body);
+        let is_harmless = |c: char| c == '\n' || !(c.is_control() || c == '\u{202e}');
+        assert!(response.body.chars().all(is_harmless), "{:?}", response.body);
     }
     let body = server.raw().send(THROUGH_A_PROXY.replace("10.0.0.1", evil)).response().body;
     assert!(body.contains(r"X-Forwarded-For: \u{9b}2J\u{202e}\t\\"), "{body}");
 }
 
 #[test]
-fn what_was_no_request_is_shown_by_its_first_bytes() {
+fn unparsable_requests_are_quoted_by_their_first_bytes() {
     let response = TestServer::start().raw().send(b"\x16\x03\x01\x02\x00").response();
     assert_eq!(response.status, 400);
     assert!(response.body.contains(r"5 bytes: \x16\x03\x01\x02\x00"), "{}", response.body);
@@ -196,7 +195,7 @@ fn what_was_no_request_is_shown_by_its_first_bytes() {
 }
 
 #[test]
-fn info_is_what_the_server_saw() {
+fn info_reports_the_request_and_the_connection() {
     let server = TestServer::start();
     let mut raw = server.raw();
     let peer = raw.0.get_ref().local_addr().unwrap();
@@ -206,7 +205,7 @@ fn info_is_what_the_server_saw() {
     let response = raw.send(request).response();
     assert_eq!((response.status, response.get("Content-Type")), (200, Some("application/json")));
     assert_eq!(response.get("Cache-Control"), Some("no-store"));
-    // A page of another origin is not to see it.
+    // Pages of other origins must not be able to read it.
     assert_eq!(response.get("Access-Control-Allow-Origin"), None);
     assert_eq!(response.get("Cross-Origin-Resource-Policy"), Some("same-origin"));
     let expected = json!({
@@ -252,7 +251,7 @@ fn info_is_indented_json() {
 }
 
 #[test]
-fn a_head_may_come_in_one_byte_pieces() {
+fn a_head_may_arrive_in_one_byte_pieces() {
     let server = TestServer::start();
     let mut raw = server.raw();
     for byte in handshake("/echo").into_bytes() {
@@ -275,7 +274,7 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
-fn a_connection_ends_when_its_client_wants_it_to() {
+fn http_1_0_and_connection_close_end_the_connection() {
     let server = TestServer::start();
     for request in [
         "GET /healthz HTTP/1.0\r\n\r\n",
@@ -290,7 +289,7 @@ fn a_connection_ends_when_its_client_wants_it_to() {
 }
 
 #[test]
-fn an_absolute_target_is_its_path() {
+fn an_absolute_form_target_is_routed_by_its_path() {
     let server = TestServer::start();
     let response =
         server.raw().send("GET http://h/healthz?x HTTP/1.1\r\nHost: h\r\n\r\n").response();
@@ -298,7 +297,7 @@ fn an_absolute_target_is_its_path() {
 }
 
 #[test]
-fn what_is_not_a_request_gets_an_answer_and_the_end() {
+fn invalid_requests_are_answered_and_the_connection_ends() {
     let server = TestServer::start();
     for (request, status) in [
         ("\x16\x03\x01 hello TLS", 400),

@@ -1,9 +1,10 @@
-//! Instructions that the server takes for one of each thing it does: the same on every machine and
-//! under any load, so that a change of cost shows. `scripts/instructions` compares them with the
-//! record.
+//! Counts the instructions that the server executes for an echo, a tutorial reply, an upgrade and a
+//! page request. The counts hardly depend on the machine and its load, so that a change of cost
+//! shows. `scripts/instructions` compares them with `instructions.expected`.
 //!
-//! The real binary runs under callgrind twice, for some and for more of the same; the difference is
-//! what one costs, without the start and the end. The kernel's share does not count.
+//! The real binary runs under callgrind twice, with `FEW` and with `MANY` repetitions; the
+//! difference, divided, is the cost of one, without startup and shutdown. Instructions in the
+//! kernel are not counted.
 
 #[allow(dead_code)]
 mod support;
@@ -18,7 +19,7 @@ use tungstenite::Message;
 const FEW: u64 = 200;
 const MANY: u64 = 1200;
 
-/// Does one thing so many times.
+/// Does one kind of work the given number of times.
 type Work = fn(&Program, u64);
 
 const KINDS: [(&str, Work); 4] = [
@@ -32,7 +33,7 @@ const KINDS: [(&str, Work); 4] = [
         }
     }),
     ("page request", |program, times| {
-        // A connection has a last request.
+        // The server ends a connection after `Limits::max_requests`.
         let mut raw = Raw::connect(program.address());
         for number in 1..=times {
             assert_eq!(raw.get("/").status, 200);
@@ -51,14 +52,15 @@ fn talk(program: &Program, path: &str, times: u64) {
     }
 }
 
-/// The instructions of a whole run.
+/// Returns the number of instructions of a whole run.
 fn instructions(work: Work, times: u64) -> u64 {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("callgrind");
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--quiet", "--tool=callgrind"]);
     valgrind.arg(format!("--callgrind-out-file={}", out.display()));
-    // An unsteady second would change how often the time is formatted; a steady format does not.
+    // A fixed text as time format: otherwise the count would depend on how many seconds the run
+    // takes, as the time is formatted once a second.
     let server = command(&["--quiet", "--listen", "127.0.0.1:0", "--utc", "--time-format", "noon"]);
     valgrind.arg(server.get_program()).args(server.get_args());
     let program = Program::spawn(&mut valgrind, 1);

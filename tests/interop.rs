@@ -1,5 +1,5 @@
-//! Clients of other people, through compression: what comes back is what was sent, and it was
-//! compressed on the way.
+//! Third-party clients with compression: echoes are unaltered, and were compressed in both
+//! directions.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::support::program::{Program, tool};
 
 const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers");
 
-/// Runs a client, on terms that the server prefers and on its own.
+/// Runs a client without and with context takeover, and asserts that its messages were compressed.
 fn assert_compressed(client: impl Fn() -> Command) {
     for query in ["", "?compression=takeover"] {
         let program = Program::start(&[]);
@@ -25,7 +25,7 @@ fn assert_compressed(client: impl Fn() -> Command) {
             let counts = log.split(way).nth(1).and_then(|rest| rest.split(" bytes, ").nth(1));
             counts.and_then(|rest| rest.split(' ').next()?.parse().ok()).expect(&log)
         };
-        // 500 kB that compress well, and 70 that do not.
+        // About 500 kB compress well, 70 kB are random.
         assert!(
             [wire(" in "), wire(" out ")].iter().all(|bytes| (70_000..80_000).contains(bytes)),
             "{log}"
@@ -41,21 +41,21 @@ fn script(interpreter: &str, name: &str, variable: &str, path: &str) -> Command 
 
 #[test]
 #[ignore = "needs Python's websockets; scripts/test runs it"]
-fn websockets_of_python() {
+fn python_websockets_echoes_with_compression() {
     let path = tool("websockets");
     assert_compressed(|| script("python3", "client.py", "PYTHONPATH", &path));
 }
 
 #[test]
 #[ignore = "needs Node.js and its ws; scripts/test runs it"]
-fn ws_of_node() {
+fn node_ws_echoes_with_compression() {
     let path = tool("ws");
     assert_compressed(|| script("node", "client.mjs", "NODE_PATH", &path));
 }
 
 #[test]
 #[ignore = "needs Go and its gorilla/websocket; scripts/test runs it"]
-fn gorilla_of_go() {
+fn go_gorilla_echoes_with_compression() {
     let folder = tempfile::tempdir().unwrap();
     let client = folder.path().join("client");
     let mut go = Command::new("go");

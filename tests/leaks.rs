@@ -1,5 +1,5 @@
-//! A server in somebody's tests leaves nothing behind. Alone in its process, since it counts what
-//! the process has.
+//! A server that is embedded in another program's tests leaks nothing. This test is alone in its
+//! process, as it counts the descriptors and threads of the process.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -11,8 +11,8 @@ fn entries(folder: &str) -> usize {
     std::fs::read_dir(folder).unwrap().count()
 }
 
-/// Descriptors and threads of this process.
-fn possessions() -> (usize, usize) {
+/// Counts the descriptors and threads of this process.
+fn descriptors_and_threads() -> (usize, usize) {
     (entries("/proc/self/fd"), entries("/proc/self/task"))
 }
 
@@ -22,7 +22,7 @@ fn bind_run_stop() {
         Config { listen: vec![here.into(); 2], admin: Some(here.into()), ..Config::default() };
     let server = Server::bind(config).unwrap();
     let address = server.local_addrs()[1];
-    let Some(Listen::Tcp(admin)) = server.admin_addr() else { panic!("no door for the operator") };
+    let Some(Listen::Tcp(admin)) = server.admin_addr() else { panic!("no admin listener") };
     let stopper = server.stopper();
     let running = std::thread::spawn(|| server.run());
     let silent = TcpStream::connect(admin).unwrap();
@@ -38,18 +38,18 @@ fn bind_run_stop() {
 }
 
 #[test]
-fn two_hundred_servers_leave_no_thread_and_no_descriptor() {
-    bind_run_stop(); // what is made once and kept is not counted
-    let before = possessions();
+fn two_hundred_servers_leak_no_thread_and_no_descriptor() {
+    bind_run_stop(); // one-time allocations of the process are not counted
+    let before = descriptors_and_threads();
     for round in 0..200 {
         bind_run_stop();
-        // A thread that was joined leaves the list of the kernel a moment later.
+        // The kernel removes a joined thread from /proc with a short delay.
         let deadline = Instant::now() + Duration::from_secs(10);
-        while possessions() != before {
+        while descriptors_and_threads() != before {
             assert!(
                 Instant::now() < deadline,
                 "{before:?}, {:?} after round {round}",
-                possessions()
+                descriptors_and_threads()
             );
             std::thread::yield_now();
         }

@@ -1,4 +1,4 @@
-//! Every limit, and what the client sees there.
+//! Every limit and timeout, as a client observes it.
 
 use std::io::Write;
 use std::time::Duration;
@@ -21,14 +21,14 @@ fn timed(change: impl FnOnce(&mut Timeouts)) -> TestServer {
     TestServer::over(WIRE, |config: &mut Config| change(&mut config.timeouts))
 }
 
-/// Connects, and is refused without having asked anything: over TLS by an alert, as a handshake would
-/// take the thread that there is not.
+/// Asserts that a new connection is refused before it sends a request: by a 503, or over TLS by an
+/// alert, as a TLS handshake would need a thread, and none is free.
 fn assert_refused(server: &TestServer, option: &str) {
     let mut refused = match server.try_raw() {
         Ok(refused) => refused,
         Err(error) => return assert!(error.to_string().contains("InternalError"), "{error}"),
     };
-    assert_eq!(WIRE, Wire::Plain, "a handshake was made");
+    assert_eq!(WIRE, Wire::Plain, "a TLS handshake was made");
     let response = refused.response();
     assert_eq!((response.status, response.get("Retry-After")), (503, Some("5")));
     assert!(response.body.contains(option), "{}", response.body);
@@ -58,7 +58,7 @@ fn a_head_that_is_too_large_gets_431() {
 }
 
 #[test]
-fn a_kept_connection_that_is_quiet_is_closed() {
+fn an_idle_keep_alive_connection_is_closed() {
     let server = timed(|timeouts| timeouts.keep_alive = SHORT);
     let mut raw = server.raw();
     assert_eq!(raw.get("/healthz").status, 200);
@@ -66,7 +66,7 @@ fn a_kept_connection_that_is_quiet_is_closed() {
 }
 
 #[test]
-fn a_connection_has_a_last_request() {
+fn a_connection_ends_after_max_requests() {
     let server = limited(|limits| limits.max_requests = 2);
     let mut raw = server.raw();
     assert_eq!(raw.get("/healthz").get("Connection"), None);
@@ -76,7 +76,7 @@ fn a_connection_has_a_last_request() {
 }
 
 #[test]
-fn when_every_session_is_taken_the_page_is_still_there() {
+fn pages_are_served_when_every_session_slot_is_taken() {
     let server = limited(|limits| limits.max_connections = 2);
     let mut sessions = [server.open("/echo"), server.open("/ws")];
     let response = server.raw().send(handshake("/echo")).response();
@@ -90,14 +90,14 @@ fn when_every_session_is_taken_the_page_is_still_there() {
 
     sessions[0].0.close(None).unwrap();
     sessions[0].assert_closed();
-    // The place is free once the server's thread is done with it, shortly after the client is.
+    // The server's thread releases the slot shortly after the client sees the end of the session.
     while server.raw().get("/readyz").status == 503 {}
     assert_eq!(server.raw().send(handshake("/echo")).response_to_head().status, 101);
     assert_eq!(sessions[1].ask("x").to_text().unwrap().split(' ').next(), Some("You"));
 }
 
 #[test]
-fn when_every_connection_is_taken_the_refusal_can_be_read() {
+fn connections_beyond_the_reserve_are_refused() {
     let server = limited(|limits| (limits.max_connections, limits.reserve) = (1, 1));
     let (mut first, mut second) = (server.raw(), server.raw());
     assert_eq!((first.get("/healthz").status, second.get("/healthz").status), (200, 200));
@@ -108,14 +108,15 @@ fn when_every_connection_is_taken_the_refusal_can_be_read() {
 }
 
 #[test]
-fn an_address_has_a_limit_of_its_own() {
+fn connections_per_ip_are_limited() {
     let server = limited(|limits| limits.max_connections_per_ip = Some(2));
     let (mut first, _second) = (server.open("/echo"), server.open("/echo"));
     assert_refused(&server, "--max-connections-per-ip");
     assert_eq!(first.ask("x"), Message::text("x"));
 }
 
-/// A server that trusts a proxy on this machine, where each client may do this many things at a time.
+/// Starts a server that trusts proxies on this machine, and permits each client `max` concurrent
+/// requests and sessions.
 fn behind_a_proxy(max: usize) -> TestServer {
     TestServer::over(WIRE, |config| {
         config.limits.max_connections_per_ip = Some(max);
@@ -123,13 +124,13 @@ fn behind_a_proxy(max: usize) -> TestServer {
     })
 }
 
-/// A request as a proxy sends it for `client`.
+/// Adds the X-Forwarded-For field by which a proxy names `client`.
 fn sent_for(client: &str, request: &str) -> String {
     request.replacen("\r\n", &format!("\r\nX-Forwarded-For: {client}\r\n"), 1)
 }
 
 #[test]
-fn behind_a_trusted_proxy_each_client_has_its_limit() {
+fn each_client_behind_a_trusted_proxy_is_limited() {
     let server = behind_a_proxy(1);
     let status = |client| {
         let mut raw = server.raw();
@@ -148,11 +149,11 @@ fn behind_a_trusted_proxy_each_client_has_its_limit() {
 }
 
 #[test]
-fn a_proxys_connection_carries_requests_of_many_clients() {
+fn idle_proxy_connections_take_no_client_slot() {
     let server = behind_a_proxy(1);
     let mut kept = [server.raw(), server.raw(), server.raw()];
     for client in ["203.0.113.1", "203.0.113.2"].into_iter().cycle().take(100) {
-        // Nobody is counted for a connection that the proxy keeps, nor for an answer that has come.
+        // Neither an idle connection of the proxy nor an answered request counts for a client.
         for raw in &mut kept {
             let request = sent_for(client, "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
             assert_eq!(raw.send(request).response().status, 200);
@@ -161,7 +162,7 @@ fn a_proxys_connection_carries_requests_of_many_clients() {
 }
 
 #[test]
-fn who_is_no_trusted_proxy_cannot_speak_for_others() {
+fn forwarded_fields_of_untrusted_peers_are_ignored() {
     let server = TestServer::over(WIRE, |config| {
         config.limits.max_connections_per_ip = Some(1);
         config.trusted_proxies = vec!["127.0.0.2".parse().unwrap()];
@@ -182,20 +183,20 @@ fn a_quiet_peer_is_pinged_and_a_dead_one_is_dropped() {
 }
 
 #[test]
-fn any_frame_is_a_sign_of_life() {
+fn any_frame_answers_a_ping() {
     let server = timed(|timeouts| {
         (timeouts.ping_interval, timeouts.ping) = (Some(SHORT), Duration::from_secs(3600));
     });
     let mut raw = server.raw();
     raw.upgrade("/echo");
-    for sign in [frame(0x8a, b""), frame(FIN_TEXT, b"x"), frame(0x8a, b"unasked")] {
-        // Without the sign there is no second Ping, as the first one is still waited for.
+    for answer in [frame(0x8a, b""), frame(FIN_TEXT, b"x"), frame(0x8a, b"unasked")] {
+        // The server sends the next Ping only after the answer to this one.
         let mut next = raw.frame();
         while next.0 == FIN_TEXT {
             next = raw.frame();
         }
         assert_eq!(next, (0x89, vec![]));
-        raw.send(sign);
+        raw.send(answer);
     }
     assert_eq!(server.open("/echo").ask("x"), Message::text("x"));
 }
@@ -206,13 +207,13 @@ fn a_peer_that_does_not_read_is_dropped() {
     let mut raw = server.raw();
     raw.upgrade("/echo");
     let message = frame(FIN_BINARY, &vec![0; 60_000]);
-    // Ends with an error once the server has closed; without the limit it would block for ever.
+    // Fails once the server has closed; without the timeout it would block forever.
     while raw.0.get_mut().write_all(&message).is_ok() {}
     assert_eq!(server.open("/echo").ask("x"), Message::text("x"));
 }
 
 #[test]
-fn an_idle_session_is_closed_with_1001_and_pongs_do_not_help() {
+fn an_idle_session_is_closed_with_1001_despite_pongs() {
     let server = timed(|timeouts| {
         (timeouts.ping_interval, timeouts.idle) = (Some(SHORT / 4), Some(SHORT * 2));
     });
@@ -222,14 +223,14 @@ fn an_idle_session_is_closed_with_1001_and_pongs_do_not_help() {
 }
 
 #[test]
-fn a_session_that_has_lasted_long_enough_is_closed_with_1001() {
+fn a_session_beyond_max_duration_is_closed_with_1001() {
     let server = timed(|timeouts| timeouts.max_duration = Some(SHORT));
     let mut client = server.open("/echo");
     assert_eq!(client.close_code(), 1001);
     client.assert_closed();
 
     let mut busy = server.open("/echo");
-    while busy.ask("x").is_text() {} // a Close ends it
+    while busy.ask("x").is_text() {} // until the Close
     busy.assert_closed();
 }
 

@@ -1,4 +1,4 @@
-//! wsecho from outside: over real sockets, on free ports, in parallel.
+//! Integration tests: over real sockets, on free ports, in parallel.
 
 mod support;
 
@@ -30,7 +30,7 @@ mod www;
 
 use support::stream::Wire;
 
-/// How the tests speak that are the same over TLS.
+/// The wire of the tests that also run over TLS; see `over_tls`.
 const WIRE: Wire = Wire::Plain;
 
 #[cfg(feature = "tls")]

@@ -1,5 +1,5 @@
-//! What is handed out: the static binary, the Debian package, and the image that
-//! `scripts/Containerfile` describes, as root folders of their own.
+//! The release artifacts: the static binary, the Debian package, and the image of
+//! `scripts/Containerfile`, each in an empty root.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,8 +8,8 @@ use crate::support::program::{Program, script};
 
 const DIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/dist");
 
-/// The files in target/dist that a script says it has made.
-fn made(text: &str) -> Vec<&str> {
+/// Extracts the files in target/dist that a script reports.
+fn artifacts(text: &str) -> Vec<&str> {
     let lines = text.lines().filter_map(|line| line.strip_prefix("target/dist/"));
     lines.map(|line| line.split(':').next().unwrap()).collect()
 }
@@ -22,25 +22,25 @@ fn succeeds(command: &mut Command) -> String {
 }
 
 #[test]
-#[ignore = "needs root to change its root, and cargo-deb; scripts/test runs it"]
+#[ignore = "needs root for chroot, and cargo-deb; scripts/test runs it"]
 fn binary_package_and_image_serve_in_an_empty_root() {
     let output = script("package", &[]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(text.matches("an echo in an empty root").count(), 3, "{text}");
-    let [binary, package] = made(&text)[..] else { panic!("{text}") };
+    let [binary, package] = artifacts(&text)[..] else { panic!("{text}") };
     let digest = format!("{binary}.sha256");
     succeeds(Command::new("sha256sum").args(["--check", &digest]).current_dir(DIST));
-    the_package_installs(&Path::new(DIST).join(package));
-    the_image_serves(&Path::new(DIST).join(binary));
+    assert_package_installs(&Path::new(DIST).join(package));
+    assert_image_serves(&Path::new(DIST).join(binary));
 }
 
 fn path() -> String {
     std::env::var("PATH").unwrap()
 }
 
-/// Installs the package where nothing else is, and runs its binary from there.
-fn the_package_installs(package: &Path) {
+/// Installs the package in an empty root, and runs its binary there.
+fn assert_package_installs(package: &Path) {
     let root = tempfile::tempdir().unwrap();
     let database = root.path().join("var/lib/dpkg");
     for folder in ["info", "updates"] {
@@ -48,7 +48,7 @@ fn the_package_installs(package: &Path) {
     }
     std::fs::write(database.join("status"), "").unwrap();
     let mut dpkg = Command::new("dpkg");
-    // It looks for ldconfig and start-stop-daemon, and not every PATH has their folders.
+    // dpkg requires ldconfig and start-stop-daemon, whose folders are not in every PATH.
     dpkg.env("PATH", format!("{}:/usr/sbin:/sbin", path()));
     succeeds(dpkg.arg("--root").arg(root.path()).arg("--install").arg(package));
     for file in [
@@ -69,21 +69,21 @@ fn the_package_installs(package: &Path) {
     assert_eq!(version, concat!("wsecho ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
-/// What stands behind an instruction of the Containerfile.
+/// Returns the argument of an instruction in the Containerfile.
 fn instruction(name: &str) -> &'static str {
     let lines = include_str!("../scripts/Containerfile").lines();
     let mut found = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     found.next().unwrap()
 }
 
-/// A command in the form of a JSON array.
+/// Parses a command in exec form, a JSON array.
 fn exec(text: &str) -> Vec<String> {
     serde_json::from_str(&text[text.find('[').unwrap()..]).unwrap()
 }
 
-/// Lays out the image as a folder, and does what an engine does with it: the user, the variable, the
-/// command, and the health check. Its port is a free one.
-fn the_image_serves(binary: &Path) {
+/// Lays out the image as a folder, and runs it as a container engine would: with its user, its
+/// environment variable, its entry point on a free port, and its health check.
+fn assert_image_serves(binary: &Path) {
     let image = tempfile::tempdir().unwrap();
     std::fs::copy(binary, image.path().join("wsecho")).unwrap();
     std::fs::set_permissions(image.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))

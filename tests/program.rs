@@ -1,4 +1,4 @@
-//! The binary: what it prints, how it fails to start, how signals end it.
+//! The binary: its output, failures at startup, and signals.
 
 use std::net::TcpListener;
 use std::time::SystemTime;
@@ -10,7 +10,7 @@ use wsecho::{Clock, LONG_TIME};
 use crate::support::client::{Client, FIN_CLOSE, Raw, frame, handshake};
 use crate::support::program::{Program, command};
 
-/// Exit code and stderr of a start that fails.
+/// Starts the binary, which fails. Returns exit code and stderr.
 fn failed(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
     let output = command(arguments).envs(variables.iter().copied()).output().unwrap();
     assert!(output.stdout.is_empty(), "it printed {:?}", String::from_utf8_lossy(&output.stdout));
@@ -18,7 +18,7 @@ fn failed(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
 }
 
 #[test]
-fn it_prints_one_line_for_each_listener_and_serves_them() {
+fn each_listener_is_printed_on_one_line_and_served() {
     let mut two = command(&["--listen", "127.0.0.1:0", "--listen", "localhost:0"]);
     let program = Program::spawn(&mut two, 2);
     for address in &program.addresses {
@@ -27,7 +27,7 @@ fn it_prints_one_line_for_each_listener_and_serves_them() {
 }
 
 #[test]
-fn variables_stand_for_options_and_options_come_first() {
+fn options_take_precedence_over_environment_variables() {
     let mut variables = command(&["--reply", "option"]);
     variables.env("WSECHO_LISTEN", "127.0.0.1:0,127.0.0.1:0").env("WSECHO_REPLY", "variable");
     let program = Program::spawn(&mut variables, 2);
@@ -38,7 +38,7 @@ fn variables_stand_for_options_and_options_come_first() {
 }
 
 #[test]
-fn what_the_machine_cannot_hold_is_said_at_the_start() {
+fn limits_beyond_the_machine_are_warned_about_at_startup() {
     let program = Program::start(&["--max-connections", "1000000000"]);
     program.signal(Signal::SIGTERM);
     let (_, log) = program.wait();
@@ -47,7 +47,7 @@ fn what_the_machine_cannot_hold_is_said_at_the_start() {
 }
 
 #[test]
-fn port_stands_for_every_interface() {
+fn port_variable_listens_on_every_interface() {
     let program = Program::spawn(command(&[]).env("PORT", "0"), 1);
     assert!(program.address().ip().is_unspecified());
     let (code, stderr) = failed(&[], &[("PORT", "http")]);
@@ -68,7 +68,7 @@ fn the_time_is_local_and_follows_tz() {
 }
 
 #[test]
-fn utc_is_an_option() {
+fn utc_takes_precedence_over_tz() {
     let mut utc = command(&["--listen", "127.0.0.1:0", "--utc"]);
     let program = Program::spawn(utc.env("TZ", "NPT-5:45"), 1);
     let clock = Clock::utc(LONG_TIME).unwrap();
@@ -83,7 +83,7 @@ fn utc_is_an_option() {
 }
 
 #[test]
-fn it_says_why_it_cannot_start() {
+fn startup_errors_exit_with_1_and_name_the_cause() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let (code, stderr) = failed(&["--listen", &address], &[]);
@@ -107,7 +107,7 @@ fn a_build_without_tls_says_so() {
 }
 
 #[test]
-fn bad_usage_names_the_place() {
+fn bad_usage_exits_with_2_and_names_the_argument() {
     for (arguments, expected) in [
         (&["--listen", "8080"][..], "127.0.0.1:8080"),
         (&["--listen", "example.com:80"], "an IP address and a port"),
@@ -125,7 +125,7 @@ fn bad_usage_names_the_place() {
 }
 
 #[test]
-fn the_log_names_the_client_that_a_trusted_proxy_speaks_for() {
+fn the_log_names_the_client_forwarded_by_a_trusted_proxy() {
     for (trusted, expected) in [
         ("10.0.0.0/8,127.0.0.1", " 203.0.113.9 via 127.0.0.1:"),
         ("10.0.0.0/8", "session 1 127.0.0.1:"),
@@ -144,7 +144,7 @@ fn the_log_names_the_client_that_a_trusted_proxy_speaks_for() {
 }
 
 #[test]
-fn a_session_that_waits_writes_nothing_before_its_end() {
+fn an_idle_session_logs_nothing_before_its_end() {
     let program = Program::start(&["--ping-interval", "10ms"]);
     let mut client = Client::open(program.address(), "/ws");
     let mut pings = 0;
@@ -162,7 +162,7 @@ fn a_session_that_waits_writes_nothing_before_its_end() {
 }
 
 #[test]
-fn a_signal_stops_it_cleanly() {
+fn sigterm_and_sigint_shut_down_cleanly() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let program = Program::start(&[]);
         let mut client = Client::open(program.address(), "/echo");
@@ -183,12 +183,12 @@ fn a_signal_stops_it_cleanly() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_exits_at_once() {
     let program = Program::start(&["--grace-period", "1h", "--close-timeout", "1h"]);
     let mut client = Raw::connect(program.address());
     client.upgrade("/echo");
     program.signal(Signal::SIGTERM);
-    assert_eq!(client.close_code(), 1001); // and it waits for the answer now
+    assert_eq!(client.close_code(), 1001); // the server waits for the answering Close
     program.signal(Signal::SIGTERM);
     assert_eq!(program.wait().0.code(), Some(130));
 }

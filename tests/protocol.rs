@@ -1,4 +1,4 @@
-//! RFC 6455 where a client gets it wrong, or uses more of it than messages.
+//! RFC 6455 beyond messages: protocol errors, control frames, close codes, subprotocols.
 
 use tungstenite::Message;
 use tungstenite::protocol::CloseFrame;
@@ -8,7 +8,8 @@ use super::WIRE;
 use crate::support::client::{FIN_BINARY, FIN_CLOSE, FIN_PING, FIN_TEXT, frame, handshake};
 use crate::support::server::TestServer;
 
-/// The code of the Close that these bytes lead to, after which the server ends the stream.
+/// Sends `bytes` in a session. Returns the code of the server's Close, and asserts that the server
+/// then ends the stream.
 fn close_code_after(server: &TestServer, bytes: &[u8]) -> u16 {
     let mut raw = server.raw();
     raw.upgrade("/echo").send(bytes);
@@ -24,15 +25,16 @@ fn a_message_over_the_limit_is_closed_with_1009() {
     assert_eq!(close_code_after(&server, &frame(FIN_BINARY, &[0; 1001])), 1009);
     let fragments = [frame(0x02, &[0; 600]), frame(0x80, &[0; 600])].concat();
     assert_eq!(close_code_after(&server, &fragments), 1009);
-    let just = vec![7; 1000];
-    assert_eq!(server.open("/echo").ask(just.clone()), Message::binary(just));
+    let largest = vec![7; 1000];
+    assert_eq!(server.open("/echo").ask(largest.clone()), Message::binary(largest));
 }
 
 #[test]
-fn a_client_that_is_still_sending_reads_why() {
+fn a_client_that_is_still_sending_can_read_the_close() {
     let server = TestServer::over(WIRE, |_| {});
     let mut client = server.open("/echo");
-    // Far more than the socket buffers hold: without a reader the send would fail with a reset.
+    // Far more than the socket buffers hold: if the server did not read on, the send would fail by
+    // a reset.
     client.0.send(Message::binary(vec![0; 8 * 1024 * 1024])).unwrap();
     assert_eq!(client.close_code(), 1009);
 }
@@ -50,7 +52,7 @@ fn text_that_is_not_utf8_is_closed_with_1007() {
 #[test]
 fn broken_frames_are_closed_with_1002() {
     let server = TestServer::over(WIRE, |_| {});
-    for (what, bytes) in [
+    for (case, bytes) in [
         ("unmasked", b"\x81\x02hi".to_vec()),
         ("RSV1", frame(0xc1, b"x")),
         ("reserved opcode", frame(0x83, b"x")),
@@ -63,7 +65,7 @@ fn broken_frames_are_closed_with_1002() {
         ("Close 999", frame(FIN_CLOSE, &999u16.to_be_bytes())),
         ("Close 1005", frame(FIN_CLOSE, &1005u16.to_be_bytes())),
     ] {
-        assert_eq!(close_code_after(&server, &bytes), 1002, "{what}");
+        assert_eq!(close_code_after(&server, &bytes), 1002, "{case}");
     }
 }
 
@@ -84,7 +86,7 @@ fn close_codes_are_echoed() {
 }
 
 #[test]
-fn replies_that_are_under_way_come_before_the_close() {
+fn pending_replies_precede_the_close() {
     let server = TestServer::over(WIRE, |_| {});
     let mut raw = server.raw();
     let burst =
@@ -135,7 +137,7 @@ fn frames_in_one_byte_pieces_are_answered() {
 }
 
 #[test]
-fn an_offered_subprotocol_is_chosen() {
+fn the_first_offered_subprotocol_is_selected() {
     let server = TestServer::over(WIRE, |_| {});
     let offer = "\r\nSec-WebSocket-Protocol: soap, wamp\r\n\r\n";
     let response =

@@ -1,4 +1,5 @@
-//! Behind a real nginx and a real HAProxy, each with its sample from `scripts/proxies`.
+//! The server behind a real nginx and a real HAProxy, each with its sample configuration from
+//! `scripts/proxies`.
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -14,15 +15,16 @@ use crate::support::program::Program;
 use crate::support::proxy::Kind::{Haproxy, Nginx};
 use crate::support::proxy::{Kind, Proxy, Sample};
 
-/// Two clients. The proxies speak to the server from 127.0.0.1.
+/// The addresses of two clients. The proxies connect to the server from 127.0.0.1.
 const ALICE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 21);
 const BOB: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 22);
 
-/// The sample in front of a server with these options.
+/// Starts a server with these options, and a proxy with its sample in front of it.
 fn behind(kind: Kind, options: &[&str]) -> (Program, Proxy) {
     behind_changed(kind, options, |sample| sample)
 }
 
+/// Like `behind`, with a modified sample.
 fn behind_changed(
     kind: Kind,
     options: &[&str],
@@ -33,18 +35,19 @@ fn behind_changed(
     (program, proxy)
 }
 
-/// The response that a handshake with these fields gets from this address, and the connection.
+/// Sends a handshake with `fields` from `source` through the proxy. Returns the response and the
+/// connection.
 fn upgrade_from(source: Ipv4Addr, proxy: &Proxy, fields: &str) -> (Response, Raw) {
     let mut raw = Raw::connect_from(source, proxy.address);
     let request = handshake("/echo").replace("\r\n\r\n", &format!("\r\n{fields}\r\n"));
     (raw.send(request).response(), raw)
 }
 
-fn leave(mut session: Raw) {
+fn close(mut session: Raw) {
     assert_eq!(session.send(frame(FIN_CLOSE, b"")).close_code(), 1005);
 }
 
-/// The server's log, after its end.
+/// Stops the server. Returns its log.
 fn log_of(program: Program) -> String {
     program.signal(Signal::SIGTERM);
     program.wait().1
@@ -52,7 +55,7 @@ fn log_of(program: Program) -> String {
 
 #[test]
 #[ignore = "needs nginx and HAProxy; scripts/test runs it"]
-fn echo_page_and_health_are_there() {
+fn echo_page_and_health_work_behind_each_proxy() {
     for kind in [Nginx, Haproxy] {
         let (_program, proxy) = behind(kind, &[]);
         let mut client = Client::open(proxy.address, "/echo");
@@ -68,8 +71,8 @@ fn echo_page_and_health_are_there() {
     }
 }
 
-/// The page, in a real browser.
-fn the_page_talks_through(kind: Kind) {
+/// Sends a message from the page in a real browser.
+fn the_page_echoes_through(kind: Kind) {
     let (_program, proxy) = behind(kind, &[]);
     let mut browser = Browser::launch();
     browser.open(&format!("http://{}/", proxy.address));
@@ -82,19 +85,19 @@ fn the_page_talks_through(kind: Kind) {
 
 #[test]
 #[ignore = "needs nginx and Chromium; scripts/test runs it"]
-fn the_page_talks_through_nginx() {
-    the_page_talks_through(Nginx);
+fn the_page_echoes_through_nginx() {
+    the_page_echoes_through(Nginx);
 }
 
 #[test]
 #[ignore = "needs HAProxy and Chromium; scripts/test runs it"]
-fn the_page_talks_through_haproxy() {
-    the_page_talks_through(Haproxy);
+fn the_page_echoes_through_haproxy() {
+    the_page_echoes_through(Haproxy);
 }
 
 #[test]
 #[ignore = "needs nginx and HAProxy; scripts/test runs it"]
-fn with_trusted_proxy_the_clients_count_and_cannot_pass_for_each_other() {
+fn with_trusted_proxy_clients_are_limited_and_cannot_be_spoofed() {
     for kind in [Nginx, Haproxy] {
         let options = ["--trusted-proxy", "127.0.0.1", "--max-connections-per-ip", "1"];
         let (program, proxy) = behind(kind, &options);
@@ -105,8 +108,8 @@ fn with_trusted_proxy_the_clients_count_and_cannot_pass_for_each_other() {
         assert!(refused.body.contains("--max-connections-per-ip"), "{kind:?}: {refused:?}");
         let (accepted, bob) = upgrade_from(BOB, &proxy, "");
         assert_eq!(accepted.status, 101, "{kind:?}");
-        leave(alice);
-        leave(bob);
+        close(alice);
+        close(bob);
         let log = log_of(program);
         for (number, client) in [(1, ALICE), (2, BOB)] {
             let expected = format!("session {number} {client} via 127.0.0.1:");
@@ -119,19 +122,19 @@ fn with_trusted_proxy_the_clients_count_and_cannot_pass_for_each_other() {
 #[ignore = "needs nginx and HAProxy; scripts/test runs it"]
 fn without_trusted_proxy_the_proxy_is_the_client() {
     for kind in [Nginx, Haproxy] {
-        // Places for requests beside the sessions: HAProxy asks for the health all the time.
+        // The limit leaves slots for HAProxy's health checks beside Alice's session.
         let (program, proxy) = behind(kind, &["--max-connections-per-ip", "4"]);
         let (accepted, alice) = upgrade_from(ALICE, &proxy, "");
         assert_eq!(accepted.status, 101, "{kind:?}");
-        // Bob is refused for the places that others have.
+        // The slots that others hold count for Bob, too.
         let sessions = (0..4).map(|_| upgrade_from(BOB, &proxy, ""));
         let (accepted, refused): (Vec<_>, Vec<_>) =
             sessions.partition(|(response, _)| response.status == 101);
         assert!(!refused.is_empty(), "{kind:?}");
         assert!(refused.iter().all(|(response, _)| response.status == 503), "{kind:?}");
-        leave(alice);
+        close(alice);
         for (_, session) in accepted {
-            leave(session);
+            close(session);
         }
         let log = log_of(program);
         assert!(log.contains("session 1 127.0.0.1:"), "{kind:?}: {log}");
@@ -141,7 +144,7 @@ fn without_trusted_proxy_the_proxy_is_the_client() {
 
 #[test]
 #[ignore = "needs nginx and HAProxy; scripts/test runs it"]
-fn the_origin_is_compared_with_the_host_that_the_browser_asked_for() {
+fn origin_is_compared_with_the_host_in_the_browsers_request() {
     const PAGE: &str = "Origin: http://echo.example:8000\r\n";
     let status = |proxy: &Proxy, origin: &str| {
         let mut raw = Raw::connect(proxy.address);
@@ -162,9 +165,9 @@ fn the_origin_is_compared_with_the_host_that_the_browser_asked_for() {
 
 #[test]
 #[ignore = "needs nginx and HAProxy; scripts/test runs it"]
-fn a_handshake_that_its_proxy_spoiled_is_explained() {
-    type Spoil = fn(Sample) -> Sample;
-    let spoiled: [(Kind, Spoil, [&str; 2]); 3] = [
+fn a_handshake_broken_by_the_proxy_is_explained() {
+    type Break = fn(Sample) -> Sample;
+    let broken: [(Kind, Break, [&str; 2]); 3] = [
         (
             Nginx,
             |sample| {
@@ -188,8 +191,8 @@ fn a_handshake_that_its_proxy_spoiled_is_explained() {
             ["without `Upgrade: websocket`", "HAProxy: "],
         ),
     ];
-    for (kind, spoil, [fault, fix]) in spoiled {
-        let (_program, proxy) = behind_changed(kind, &[], spoil);
+    for (kind, break_it, [fault, fix]) in broken {
+        let (_program, proxy) = behind_changed(kind, &[], break_it);
         let response = Raw::connect(proxy.address).send(handshake("/echo")).response();
         assert_eq!(response.status, 400, "{kind:?}: {response:?}");
         assert!(response.body.lines().next().unwrap().contains(fault), "{kind:?}: {response:?}");
@@ -197,10 +200,10 @@ fn a_handshake_that_its_proxy_spoiled_is_explained() {
     }
 }
 
-/// What a proxy is given in place of the 60 s after which it drops a silent connection.
+/// Replaces the samples' timeout of 60 s, after which a proxy drops a silent connection.
 const PROXY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A session through a proxy that drops it after `PROXY_TIMEOUT` of silence.
+/// Opens a session through a proxy that drops it after `PROXY_TIMEOUT` of silence.
 fn session_with_a_short_timeout(kind: Kind, ping_interval: &str) -> (Program, Proxy, Raw) {
     let line = match kind {
         Nginx => "proxy_read_timeout ",
@@ -215,7 +218,7 @@ fn session_with_a_short_timeout(kind: Kind, ping_interval: &str) -> (Program, Pr
     (program, proxy, raw)
 }
 
-/// The pings keep a session open in which nobody says anything; without them it is dropped.
+/// Asserts that pings keep a session without messages open, and that it is dropped without them.
 fn an_idle_session_outlives(kind: Kind) {
     let (_program, _proxy, mut idle) = session_with_a_short_timeout(kind, "250ms");
     let (_silent_program, _silent_proxy, mut silent) = session_with_a_short_timeout(kind, "0s");
@@ -244,7 +247,7 @@ fn an_idle_session_outlives_the_timeout_of_haproxy() {
 
 #[test]
 #[ignore = "needs HAProxy; scripts/test runs it"]
-fn of_two_servers_each_has_its_sessions_and_one_is_enough() {
+fn haproxy_balances_sessions_and_survives_a_stopped_server() {
     let [one, two] = [(); 2].map(|()| Program::start(&[]));
     let proxy = Sample::of(Haproxy, one.address())
         .with(&format!("server two {} ", one.address()), &format!("server two {} ", two.address()))
@@ -255,10 +258,10 @@ fn of_two_servers_each_has_its_sessions_and_one_is_enough() {
         raw
     };
     let sessions = [(); 4].map(|()| open());
-    sessions.into_iter().for_each(leave);
+    sessions.into_iter().for_each(close);
     assert_eq!(log_of(one).matches("session ").count(), 2);
-    // The second of these would be the first one's, which has fewer.
+    // If the first server were still alive, `leastconn` would give it one of these two sessions.
     let sessions = [(); 2].map(|()| open());
-    sessions.into_iter().for_each(leave);
+    sessions.into_iter().for_each(close);
     assert_eq!(log_of(two).matches("session ").count(), 4);
 }

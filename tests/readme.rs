@@ -1,8 +1,8 @@
-//! The README names the tests that show what it claims.
+//! The README's tables name the tests that prove its claims; each of these tests must exist.
 
 use std::path::Path;
 
-/// The file that a module's path stands for, among tests and sources.
+/// Reads the source file of a module, in `tests` or `src`; `None` if there is none.
 fn file(module: &str) -> Option<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = module.trim_end_matches("::tests").replace("::", "/");
@@ -12,7 +12,7 @@ fn file(module: &str) -> Option<String> {
 }
 
 #[test]
-fn every_test_that_it_names_exists() {
+fn every_test_named_in_the_readme_exists() {
     let named: Vec<_> = include_str!("../README.md")
         .lines()
         .filter(|line| line.starts_with('|'))

@@ -1,10 +1,10 @@
-//! The scripts that a person types, against the real binary, with the real websocat.
+//! The scripts for interactive use, with the real binary and the real websocat.
 
 use crate::support::program::{Program, script};
 
 #[test]
 #[ignore = "needs websocat and curl; scripts/test runs it"]
-fn every_endpoint_can_be_tried_by_hand() {
+fn try_succeeds_on_every_endpoint() {
     let program = Program::start(&[]);
     let output = script("try", &[&program.address().to_string()]);
     let text = String::from_utf8_lossy(&output.stdout);
@@ -15,7 +15,7 @@ fn every_endpoint_can_be_tried_by_hand() {
 
 #[test]
 #[ignore = "needs websocat and curl; scripts/test runs it"]
-fn a_wrong_answer_is_noticed() {
+fn try_reports_wrong_answers() {
     let program = Program::start(&["--reply", "{message}"]);
     let output = script("try", &[&program.address().to_string()]);
     let text = String::from_utf8_lossy(&output.stdout);
@@ -24,8 +24,8 @@ fn a_wrong_answer_is_noticed() {
 }
 
 #[test]
-#[ignore = "needs root to change its root; scripts/test runs it"]
-fn a_binary_that_needs_libraries_does_not_start_in_an_empty_root() {
+#[ignore = "needs root for chroot; scripts/test runs it"]
+fn a_dynamically_linked_binary_fails_in_an_empty_root() {
     let output = script("try-empty-root", &[env!("CARGO_BIN_EXE_wsecho")]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
@@ -33,7 +33,7 @@ fn a_binary_that_needs_libraries_does_not_start_in_an_empty_root() {
 }
 
 #[test]
-fn a_target_that_is_not_installed_has_its_command() {
+fn a_missing_target_is_reported_with_its_install_command() {
     let output = script("build-static", &["aarch64-unknown-linux-none"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
@@ -41,7 +41,7 @@ fn a_target_that_is_not_installed_has_its_command() {
 }
 
 #[test]
-fn scripts_explain_themselves() {
+fn scripts_print_their_usage_on_unknown_options() {
     for name in [
         "autobahn",
         "build-static",

@@ -1,5 +1,5 @@
-//! As a service: the real binary, and a service manager that is a datagram socket and some
-//! descriptors.
+//! The real binary as a service: notifications, watchdog and socket activation, with a service
+//! manager that consists of a datagram socket and passed descriptors.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -14,7 +14,7 @@ use tungstenite::Message;
 use crate::support::client::{Client, FIN_CLOSE, FIN_TEXT, Raw, TIMEOUT, frame, handshake};
 use crate::support::program::{Program, command, tool};
 
-/// The service manager's end of the notifications.
+/// A service manager that receives notifications (`NOTIFY_SOCKET`).
 struct Manager {
     socket: UnixDatagram,
     folder: TempDir,
@@ -33,42 +33,43 @@ impl Manager {
         Program::spawn(command.env("NOTIFY_SOCKET", self.folder.path().join("notify")), 1)
     }
 
-    /// The next notification.
-    fn told(&self) -> String {
+    /// Waits for the next notification.
+    fn notification(&self) -> String {
         let mut buffer = [0; 4096];
         let length = self.socket.recv(&mut buffer).unwrap();
         String::from_utf8(buffer[..length].to_vec()).unwrap()
     }
 
-    /// What has been told and not been read yet.
-    fn told_so_far(&self) -> String {
+    /// Reads the pending notifications without waiting.
+    fn drain(&self) -> String {
         self.socket.set_nonblocking(true).unwrap();
-        let mut told = String::new();
+        let mut pending = String::new();
         let mut buffer = [0; 4096];
         while let Ok(length) = self.socket.recv(&mut buffer) {
-            told.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+            pending.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
         }
         self.socket.set_nonblocking(false).unwrap();
-        told
+        pending
     }
 
-    /// Waits until the watchdog has been told `times` from now on.
-    fn hears_of_life(&self, times: usize) {
-        self.told_so_far();
+    /// Waits for `times` new notifications, all of which must be for the watchdog.
+    fn expect_watchdog(&self, times: usize) {
+        self.drain();
         for _ in 0..times {
-            assert_eq!(self.told(), "WATCHDOG=1\n");
+            assert_eq!(self.notification(), "WATCHDOG=1\n");
         }
     }
 }
 
-/// The binary with a watchdog, which it is to tell every 50 ms.
+/// Returns a command for the binary with a watchdog, to be notified every 50 ms.
 fn watched(options: &[&str]) -> Command {
     let mut service = command(&["--listen", "127.0.0.1:0"]);
     service.args(options).env("WATCHDOG_USEC", "100000");
     service
 }
 
-/// The binary, to which a service manager passes `socket`: descriptor 3, said to be for `pid`.
+/// Returns a command for the binary that passes `socket` as descriptor 3, with `pid` as
+/// `LISTEN_PID`.
 fn activated(socket: impl Into<OwnedFd>, pid: &str, options: &[&str]) -> Command {
     let script = format!("LISTEN_FDS=1 LISTEN_PID={pid} exec \"$0\" \"$@\" 3<&0 </dev/null");
     let (service, mut shell) = (command(options), Command::new("sh"));
@@ -80,8 +81,8 @@ fn activated(socket: impl Into<OwnedFd>, pid: &str, options: &[&str]) -> Command
     shell
 }
 
-/// What `sh` calls its own process, which becomes the service.
-const ITSELF: &str = "$$";
+/// The PID of the shell, which becomes the service by `exec`.
+const OWN_PID: &str = "$$";
 
 fn free_listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -89,8 +90,8 @@ fn free_listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// A session that is asked for before anybody accepts it.
-fn ask_early(address: SocketAddr) -> Raw {
+/// Sends a handshake and a message before any server accepts the connection.
+fn connect_early(address: SocketAddr) -> Raw {
     let mut early = Raw::connect(address);
     early.send(handshake("/echo")).send(frame(FIN_TEXT, b"early"));
     early
@@ -103,21 +104,21 @@ fn assert_answered(mut early: Raw) {
 }
 
 #[test]
-fn it_says_when_it_is_ready_where_it_listens_and_when_it_stops() {
+fn the_manager_is_notified_of_start_address_and_stop() {
     let manager = Manager::new();
     let program = manager.start(&mut command(&["--listen", "127.0.0.1:0"]));
     let address = program.address();
-    assert_eq!(manager.told(), format!("READY=1\nSTATUS=listening on http://{address}/\n"));
+    assert_eq!(manager.notification(), format!("READY=1\nSTATUS=listening on http://{address}/\n"));
     let mut last = Client::open(address, "/echo");
     program.signal(Signal::SIGTERM);
-    assert!(manager.told().starts_with("STOPPING=1\nSTATUS=stopping"));
+    assert!(manager.notification().starts_with("STOPPING=1\nSTATUS=stopping"));
     assert_eq!(last.close_code(), 1001);
     last.assert_closed();
     assert!(program.wait().0.success());
 }
 
 #[test]
-fn a_manager_that_does_not_listen_is_no_reason_not_to_serve() {
+fn an_unreachable_notify_socket_is_only_a_warning() {
     let mut service = command(&["--listen", "127.0.0.1:0"]);
     let mut program = Program::spawn(service.env("NOTIFY_SOCKET", "/nonexistent/notify"), 1);
     assert!(program.log_line("NOTIFY_SOCKET").contains("WARN"));
@@ -125,67 +126,67 @@ fn a_manager_that_does_not_listen_is_no_reason_not_to_serve() {
 }
 
 #[test]
-fn the_watchdog_is_told_after_an_echo_that_only_v_logs() {
-    for (options, echoes_are_logged) in [(&[][..], false), (&["-v"], true)] {
+fn watchdog_echoes_are_logged_only_with_v() {
+    for (options, is_logged) in [(&[][..], false), (&["-v"], true)] {
         let manager = Manager::new();
         let program = manager.start(&mut watched(options));
-        assert!(manager.told().starts_with("READY=1\n"));
-        manager.hears_of_life(3);
-        Client::open(program.address(), "/ws").ask("of somebody else");
+        assert!(manager.notification().starts_with("READY=1\n"));
+        manager.expect_watchdog(3);
+        Client::open(program.address(), "/ws").ask("another client");
         program.signal(Signal::SIGTERM);
         let (status, log) = program.wait();
         assert!(status.success(), "{log}");
         let echoes = log.matches(" /echo: closed by the client").count();
-        assert_eq!(echoes >= 3, echoes_are_logged, "{log}");
-        assert_eq!(log.matches(" /ws: ").count(), if echoes_are_logged { 2 } else { 1 }, "{log}");
+        assert_eq!(echoes >= 3, is_logged, "{log}");
+        assert_eq!(log.matches(" /ws: ").count(), if is_logged { 2 } else { 1 }, "{log}");
     }
 }
 
 #[test]
-fn no_limit_keeps_the_watchdog_from_hearing_of_life() {
+fn the_watchdog_is_notified_with_every_slot_taken() {
     /// Connections beside the sessions.
     const RESERVE: usize = 64;
     let manager = Manager::new();
     let options =
         ["--max-connections", "1", "--max-message-size", "1B", "--handshake-timeout", "1h"];
     let program = manager.start(&mut watched(&options));
-    assert!(manager.told().starts_with("READY=1\n"));
-    manager.hears_of_life(2);
+    assert!(manager.notification().starts_with("READY=1\n"));
+    manager.expect_watchdog(2);
     let session = loop {
-        // The watchdog may have the only place.
+        // The watchdog's echo may occupy the only slot.
         let mut raw = Raw::connect(program.address());
         if raw.send(handshake("/echo")).response_to_head().status == 101 {
             break raw;
         }
     };
-    manager.hears_of_life(2);
+    manager.expect_watchdog(2);
     let _others: Vec<_> = (0..RESERVE).map(|_| Raw::connect(program.address())).collect();
-    manager.hears_of_life(2);
+    manager.expect_watchdog(2);
     drop(session);
 }
 
 #[test]
-fn the_watchdog_is_not_told_while_the_server_does_not_answer_itself() {
+fn the_watchdog_is_not_notified_while_the_echo_to_itself_fails() {
     let manager = Manager::new();
     let (listener, _) = free_listener();
-    let mut service = activated(listener.try_clone().unwrap(), ITSELF, &[]);
+    let mut service = activated(listener.try_clone().unwrap(), OWN_PID, &[]);
     let mut program = manager.start(service.env("WATCHDOG_USEC", "100000"));
-    assert!(manager.told().starts_with("READY=1\n"));
-    manager.hears_of_life(2);
+    assert!(manager.notification().starts_with("READY=1\n"));
+    manager.expect_watchdog(2);
     SockRef::from(&listener).shutdown(std::net::Shutdown::Both).unwrap();
     program.log_line("no answer to an echo of our own: Connection refused");
-    manager.told_so_far();
+    manager.drain();
     program.log_line("no answer to an echo of our own: Connection refused");
-    assert_eq!(manager.told_so_far(), "");
+    assert_eq!(manager.drain(), "");
 }
 
 #[test]
-fn who_came_before_the_start_is_served() {
+fn connections_made_before_the_start_are_served() {
     let (listener, address) = free_listener();
     for round in 0..2 {
-        let early = ask_early(address);
+        let early = connect_early(address);
         let mut service =
-            activated(listener.try_clone().unwrap(), ITSELF, &["--listen", "[::1]:0"]);
+            activated(listener.try_clone().unwrap(), OWN_PID, &["--listen", "[::1]:0"]);
         let program = Program::spawn(&mut service, 1);
         assert_eq!(program.address(), address, "round {round}");
         assert_answered(early);
@@ -196,7 +197,7 @@ fn who_came_before_the_start_is_served() {
 }
 
 #[test]
-fn sockets_for_another_process_are_not_taken() {
+fn sockets_passed_to_another_process_are_ignored() {
     let (listener, address) = free_listener();
     let service = activated(listener, "1", &["--listen", "127.0.0.1:0"]);
     let program = Program::spawn(&mut { service }, 1);
@@ -204,10 +205,10 @@ fn sockets_for_another_process_are_not_taken() {
 }
 
 #[test]
-fn a_socket_that_its_maker_polled_is_waited_on() {
+fn a_nonblocking_socket_can_be_passed() {
     let (listener, address) = free_listener();
     listener.set_nonblocking(true).unwrap();
-    let program = Program::spawn(&mut activated(listener, ITSELF, &[]), 1);
+    let program = Program::spawn(&mut activated(listener, OWN_PID, &[]), 1);
     assert_eq!(Client::open(address, "/echo").ask("hello"), Message::text("hello"));
     program.signal(Signal::SIGTERM);
     let log = program.wait().1;
@@ -215,7 +216,7 @@ fn a_socket_that_its_maker_polled_is_waited_on() {
 }
 
 #[test]
-fn what_is_passed_has_to_be_a_listener() {
+fn passed_descriptors_must_be_listening_stream_sockets() {
     let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     bound.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     let file = std::fs::File::open("/dev/null").unwrap();
@@ -225,7 +226,7 @@ fn what_is_passed_has_to_be_a_listener() {
         (file.into(), "fd 3 is not a socket"),
         (datagrams.into(), "fd 3 is not a valid"),
     ] {
-        let output = activated(passed, ITSELF, &[]).output().unwrap();
+        let output = activated(passed, OWN_PID, &[]).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{stderr}");
         assert!(stderr.contains(expected) && stderr.contains("LISTEN_FDS"), "{stderr}");
@@ -234,30 +235,30 @@ fn what_is_passed_has_to_be_a_listener() {
 }
 
 #[test]
-fn a_path_that_is_passed_is_served_and_left_to_its_owner() {
+fn a_passed_unix_socket_is_served_and_not_removed() {
     let manager = Manager::new();
     let path = manager.folder.path().join("socket");
     let listener = UnixListener::bind(&path).unwrap();
     for _ in 0..2 {
         let mut early = Raw::connect_unix(&path);
         early.send(handshake("/echo")).send(frame(FIN_TEXT, b"early"));
-        let mut service = activated(listener.try_clone().unwrap(), ITSELF, &[]);
+        let mut service = activated(listener.try_clone().unwrap(), OWN_PID, &[]);
         let program = manager.start(service.env("WATCHDOG_USEC", "100000"));
         let expected = format!("READY=1\nSTATUS=listening on unix:{}\n", path.display());
-        assert_eq!(manager.told(), expected);
+        assert_eq!(manager.notification(), expected);
         assert_answered(early);
-        manager.hears_of_life(2);
+        manager.expect_watchdog(2);
         program.signal(Signal::SIGTERM);
         let (status, log) = program.wait();
         assert!(status.success(), "{log}");
-        manager.told_so_far();
+        manager.drain();
     }
     assert!(path.exists());
 }
 
 const UNITS: [&str; 3] = ["wsecho.service", "wsecho.socket", "wsecho-kiosk.service"];
 
-/// The sample units, in a folder of their own, for the binary under test.
+/// Copies the sample units into a temporary folder, with the path of the binary under test.
 fn units() -> TempDir {
     const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/systemd");
     let folder = tempfile::tempdir().unwrap();
@@ -265,7 +266,7 @@ fn units() -> TempDir {
         let unit = std::fs::read_to_string(format!("{SAMPLES}/{name}")).unwrap();
         let unit = unit
             .replace("=/usr/local/bin/wsecho\n", concat!("=", env!("CARGO_BIN_EXE_wsecho"), "\n"))
-            // A compositor is nothing that a test needs.
+            // The compositor need not be installed.
             .replace("=/usr/bin/cage --", "=/usr/bin/env");
         std::fs::write(folder.path().join(name), unit).unwrap();
     }
@@ -285,7 +286,7 @@ fn the_sample_units_are_valid_and_hardened() {
     let names = UNITS.map(|name| format!("./{name}"));
     let verified = analyze(&["verify", "--man=no", &names[0], &names[1], &names[2]]);
     assert_eq!(verified, (true, String::new()));
-    // The exposure in tenths, of a hundred that a service without any hardening has.
+    // The threshold is ten times the exposure level, which is 10 without any hardening.
     let (is_low, rating) = analyze(&[
         "security",
         "--offline=true",

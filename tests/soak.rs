@@ -1,5 +1,5 @@
-//! All kinds of clients at once, for as long as wanted: `scripts/soak SECONDS`. As a test it takes
-//! two seconds; it fails when a reply is lost or altered, or when something is not given back.
+//! All kinds of clients at once, for the time given to `scripts/soak SECONDS`; two seconds as a
+//! test. Fails if a reply is lost or altered, or if threads, descriptors or memory are leaked.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -14,10 +14,10 @@ mod chat;
 use crate::support::client::{Client, FIN_BINARY, Raw, frame, handshake};
 use crate::support::program::Program;
 
-/// How much resident memory may differ between two rounds of the same.
-const KEPT_KIB: usize = 16 * 1024;
+/// Permitted growth of resident memory from the first round to the second.
+const GROWTH_MAX_KIB: usize = 16 * 1024;
 
-/// What the clients have done.
+/// What the clients have done so far, for the progress lines.
 #[derive(Default)]
 struct Counts {
     echoes: AtomicU64,
@@ -33,7 +33,7 @@ struct Soak {
     over: AtomicBool,
 }
 
-/// Numbers that look random and are the same in every run (xorshift).
+/// A deterministic pseudorandom generator (xorshift).
 struct Dice(u64);
 
 impl Dice {
@@ -44,7 +44,7 @@ impl Dice {
         usize::try_from(self.0 % limit as u64).unwrap()
     }
 
-    /// Mostly small, sometimes large, in text or binary.
+    /// Returns a message, text or binary: mostly small, sometimes large.
     fn message(&mut self) -> Message {
         let size = match self.below(100) {
             0 => self.below(1024 * 1024),
@@ -62,7 +62,7 @@ impl Dice {
 }
 
 impl Soak {
-    fn goes_on(&self) -> bool {
+    fn is_running(&self) -> bool {
         !self.over.load(Ordering::Relaxed)
     }
 
@@ -71,10 +71,10 @@ impl Soak {
         self.counts.bytes.fetch_add(message.len() as u64, Ordering::Relaxed);
     }
 
-    /// One long session, several messages in flight.
+    /// One long session with several messages in flight.
     fn echo(&self, dice: &mut Dice) {
         let mut client = Client::open(self.address, "/echo");
-        while self.goes_on() {
+        while self.is_running() {
             let messages: Vec<_> = (0..=dice.below(4)).map(|_| dice.message()).collect();
             for message in &messages {
                 client.0.send(message.clone()).unwrap();
@@ -88,9 +88,9 @@ impl Soak {
         client.assert_closed();
     }
 
-    /// Sessions of one message.
+    /// Short sessions with one message each.
     fn churn(&self, dice: &mut Dice) {
-        while self.goes_on() {
+        while self.is_running() {
             let mut client = Client::open(self.address, "/ws");
             let text = dice.below(1_000_000).to_string();
             let reply = client.ask(Message::text(&text)).into_text().unwrap();
@@ -101,9 +101,9 @@ impl Soak {
         }
     }
 
-    /// Visitors of the page, some on a kept connection.
+    /// Requests for the page's files, up to 21 on each connection.
     fn page(&self, dice: &mut Dice) {
-        while self.goes_on() {
+        while self.is_running() {
             let mut raw = Raw::connect(self.address);
             for _ in 0..=dice.below(20) {
                 let path = ["/", "/client.js", "/style.css", "/healthz"][dice.below(4)];
@@ -113,20 +113,20 @@ impl Soak {
         }
     }
 
-    /// Clients that are cut off anywhere, or talk nonsense.
+    /// Clients that disconnect at any point, and corrupt one byte of what they send.
     fn broken(&self, dice: &mut Dice) {
-        while self.goes_on() {
+        while self.is_running() {
             let mut stream = TcpStream::connect(self.address).unwrap();
             let mut bytes =
                 [handshake("/echo").into_bytes(), frame(FIN_BINARY, &[7; 300])].concat();
             let (at, end) = (dice.below(bytes.len()), dice.below(bytes.len()));
             bytes[at] ^= u8::try_from(dice.below(256)).unwrap();
-            // It fails where the server has refused already.
+            // Fails if the server has already refused and closed the connection.
             let _ = stream.write_all(&bytes[..end]);
             if dice.below(2) == 0 {
                 SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
             } else {
-                // Waiting for the end keeps this client from taking every place.
+                // Without waiting for the end, these clients would occupy every slot.
                 let _ = stream.shutdown(Shutdown::Write);
                 let _ = stream.read_to_end(&mut Vec::new());
             }
@@ -137,13 +137,13 @@ impl Soak {
     /// A client that reads late, but reads.
     fn slow(&self, dice: &mut Dice) {
         let mut client = Client::open(self.address, "/echo");
-        while self.goes_on() {
+        while self.is_running() {
             let messages: Vec<_> =
                 (0..8).map(|_| Message::binary(vec![7; dice.below(20_000)])).collect();
             for message in &messages {
                 client.0.send(message.clone()).unwrap();
             }
-            std::thread::sleep(Duration::from_millis(50)); // being slow is what it does
+            std::thread::sleep(Duration::from_millis(50)); // makes the client slow
             for message in &messages {
                 assert!(client.0.read().unwrap() == *message, "an echo was altered");
                 self.count_echo(message);
@@ -171,7 +171,7 @@ impl Soak {
     }
 }
 
-/// A round of everything at once; the memory in use when it is over and everybody has left.
+/// Runs all kinds of clients for `duration`. Returns the resident memory after they have closed.
 fn round(soak: &Soak, program: &Program, since: Instant, duration: Duration) -> usize {
     let kinds =
         [Soak::echo, Soak::echo, Soak::echo, Soak::churn, Soak::page, Soak::broken, Soak::slow];
@@ -183,7 +183,7 @@ fn round(soak: &Soak, program: &Program, since: Instant, duration: Duration) -> 
             scope.spawn(move || kind(soak, &mut Dice(number * 0x9e37_79b9)));
         }
         for _ in 0..10 {
-            std::thread::sleep(duration / 10); // the length of the soak
+            std::thread::sleep(duration / 10); // a tenth of the round
             println!("       {}", soak.line(program, since));
         }
         soak.over.store(true, Ordering::Relaxed);
@@ -193,13 +193,13 @@ fn round(soak: &Soak, program: &Program, since: Instant, duration: Duration) -> 
     program.rested().resident_kib
 }
 
-/// How long a soak takes.
+/// Returns the duration of a soak in seconds.
 fn seconds() -> u64 {
     std::env::var("WSECHO_SOAK_SECONDS").map_or(2, |seconds| seconds.parse().unwrap())
 }
 
 #[test]
-fn soak() {
+fn mixed_load_loses_no_reply_and_leaks_nothing() {
     let program = Program::start(&["-q"]);
     let soak = Soak {
         address: program.address(),
@@ -207,8 +207,11 @@ fn soak() {
         over: AtomicBool::new(false),
     };
     let since = Instant::now();
-    // The first half shows what malloc keeps for good; the second half must not take more.
+    // malloc keeps some memory after the first round; the second round must not add to it.
     let [first, second] =
         [1, 2].map(|_| round(&soak, &program, since, Duration::from_secs(seconds()) / 2));
-    assert!(second < first + KEPT_KIB, "{first} KiB after one half, {second} KiB after the other");
+    assert!(
+        second < first + GROWTH_MAX_KIB,
+        "{first} KiB after one half, {second} KiB after the other"
+    );
 }

@@ -1,4 +1,4 @@
-//! The stop: everybody is told, nothing received is lost.
+//! Graceful shutdown: every session is closed with 1001, and every received message is answered.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::program::Program;
 use crate::support::server::TestServer;
 
 #[test]
-fn open_sessions_are_told_with_1001_and_the_handshake_is_completed() {
+fn open_sessions_are_closed_with_1001_and_a_complete_handshake() {
     let mut server = TestServer::over(WIRE, |_| {});
     let mut clients: Vec<_> = (0..20).map(|_| server.open("/echo")).collect();
     server.stopper.stop();
@@ -24,7 +24,7 @@ fn open_sessions_are_told_with_1001_and_the_handshake_is_completed() {
 }
 
 #[test]
-fn idle_http_connections_do_not_hold_up_the_stop() {
+fn idle_http_connections_do_not_delay_shutdown() {
     let mut server = TestServer::over(WIRE, |config| {
         config.timeouts.keep_alive = Duration::from_secs(3600);
         config.timeouts.handshake = Duration::from_secs(3600);
@@ -42,11 +42,11 @@ fn idle_http_connections_do_not_hold_up_the_stop() {
 }
 
 #[test]
-fn while_it_stops_health_and_upgrades_are_refused_with_503() {
+fn health_and_upgrades_get_503_during_shutdown() {
     let mut server = TestServer::over(WIRE, |_| {});
     let mut last = server.open("/echo");
     server.stopper.stop();
-    assert_eq!(last.close_code(), 1001); // not answered yet: the server waits
+    assert_eq!(last.close_code(), 1001); // the server waits for the answering Close
     let health = server.raw().get("/healthz");
     assert_eq!((health.status, health.get("Connection")), (503, Some("close")));
     let ready = server.raw().get("/readyz");
@@ -74,7 +74,7 @@ fn a_peer_that_does_not_answer_is_dropped_after_the_grace_period() {
 }
 
 #[test]
-fn what_was_received_whole_is_answered_before_the_goodbye() {
+fn received_messages_are_answered_before_the_close() {
     let mut server = TestServer::over(WIRE, |_| {});
     let mut clients: Vec<_> = (0..20).map(|_| server.open("/echo")).collect();
     for client in &mut clients {
@@ -82,7 +82,7 @@ fn what_was_received_whole_is_answered_before_the_goodbye() {
             client.0.write(Message::text(number.to_string())).unwrap();
         }
         client.0.flush().unwrap();
-        // The first reply shows that the packet with all fifty is with the server.
+        // The first reply shows that the server has received the packet with all fifty.
         assert_eq!(client.0.read().unwrap(), Message::text("0"));
     }
     server.stopper.stop();
@@ -96,24 +96,25 @@ fn what_was_received_whole_is_answered_before_the_goodbye() {
     server.join();
 }
 
-/// A session that keeps asking until the server closes; the replies that it got.
+/// Sends messages, each after the reply to the one before, until the server closes. Returns the
+/// number of replies.
 fn ask_until_closed(mut client: Client) -> u64 {
     for number in 0.. {
-        let question = Message::text(number.to_string());
-        match client.ask(question.clone()) {
+        let message = Message::text(number.to_string());
+        match client.ask(message.clone()) {
             Message::Close(Some(frame)) => {
                 assert_eq!(u16::from(frame.code), 1001);
-                client.assert_closed(); // panics on a reset, and on a cut frame
+                client.assert_closed(); // panics on a reset, and on a truncated frame
                 return number;
             }
-            reply => assert_eq!(reply, question),
+            reply => assert_eq!(reply, message),
         }
     }
     unreachable!("the server closes first")
 }
 
 #[test]
-fn five_hundred_busy_sessions_part_without_a_loss() {
+fn five_hundred_busy_sessions_close_without_losing_a_message() {
     const SESSIONS: usize = 500;
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
     let program = Program::over(WIRE, &["--log-format", "json"]);
@@ -126,16 +127,16 @@ fn five_hundred_busy_sessions_part_without_a_loss() {
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(log.contains("every connection has ended"), "{log}");
 
-    // The server's own count: what it received it answered, and every answer has arrived.
-    let mut answers = Vec::new();
+    // By the server's counts every received message was answered, and every answer has arrived.
+    let mut sent = Vec::new();
     for line in log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
         if line["code"] == 1001 {
             assert_eq!(line["messages_in"], line["messages_out"], "{line}");
-            answers.push(line["messages_out"].as_u64().unwrap());
+            sent.push(line["messages_out"].as_u64().unwrap());
         }
     }
     replies.sort_unstable();
-    answers.sort_unstable();
-    assert_eq!(answers.len(), SESSIONS);
-    assert_eq!(answers, replies);
+    sent.sort_unstable();
+    assert_eq!(sent.len(), SESSIONS);
+    assert_eq!(sent, replies);
 }

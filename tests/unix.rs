@@ -1,4 +1,4 @@
-//! On a Unix socket: the real binary on a path, which it takes, keeps and gives back.
+//! The real binary on a Unix socket: its file, and serving, limits and shutdown on it.
 
 use std::fs;
 use std::io::Write;
@@ -19,8 +19,8 @@ use crate::support::client::{
 use crate::support::program::{Program, command, tool};
 use crate::support::proxy::{Kind, Sample};
 
-/// A folder, and a path in it for a socket.
-fn place() -> (TempDir, PathBuf) {
+/// Returns a temporary folder, and a path for a socket in it.
+fn socket_path() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     (folder, path)
@@ -38,7 +38,7 @@ fn start(path: &Path, options: &[&str]) -> Program {
     program
 }
 
-/// Stops it. Returns its log.
+/// Stops the program. Returns its log.
 fn stop(program: Program) -> String {
     program.signal(Signal::SIGTERM);
     let (status, log) = program.wait();
@@ -46,7 +46,7 @@ fn stop(program: Program) -> String {
     log
 }
 
-/// Stderr of a start that fails.
+/// Starts the binary, which cannot listen on `path`. Returns stderr.
 fn refused(path: &Path) -> String {
     let output = listen(path, &[]).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -59,7 +59,7 @@ fn assert_echoes(path: &Path) {
     assert_eq!(Client::open_unix(path, "/echo").ask("hello"), Message::text("hello"));
 }
 
-/// The response to a handshake with this field.
+/// Sends a handshake with `field`. Returns the response and the connection.
 fn upgrade_with(path: &Path, field: &str) -> (Response, Raw) {
     let mut raw = Raw::connect_unix(path);
     let request = handshake("/echo").replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"));
@@ -67,8 +67,8 @@ fn upgrade_with(path: &Path, field: &str) -> (Response, Raw) {
 }
 
 #[test]
-fn page_info_echo_and_log_are_those_of_any_connection() {
-    let (_folder, path) = place();
+fn page_info_echo_and_log_work_on_a_unix_socket() {
+    let (_folder, path) = socket_path();
     let program = start(&path, &[]);
     let mut raw = Raw::connect_unix(&path);
     assert!(raw.get("/").body.contains("<title>WebSocket echo"));
@@ -90,8 +90,8 @@ fn page_info_echo_and_log_are_those_of_any_connection() {
 }
 
 #[test]
-fn tcp_and_unix_side_by_side() {
-    let (_folder, path) = place();
+fn tcp_and_unix_listeners_serve_side_by_side() {
+    let (_folder, path) = socket_path();
     let address = format!("127.0.0.1:0,unix:{},mode=0600", path.display());
     let program = Program::spawn(command(&[]).env("WSECHO_LISTEN", address), 2);
     assert_eq!(Client::open(program.address(), "/echo").ask("hello"), Message::text("hello"));
@@ -100,9 +100,9 @@ fn tcp_and_unix_side_by_side() {
 }
 
 #[test]
-fn the_mode_is_as_ordered_whatever_the_umask() {
+fn the_socket_mode_is_independent_of_the_umask() {
     for mode in [0o600, 0o666] {
-        let (_folder, path) = place();
+        let (_folder, path) = socket_path();
         let listen = format!("unix:{},mode=0{mode:o}", path.display());
         let binary = command(&[]);
         let mut shell = Command::new("sh");
@@ -113,13 +113,13 @@ fn the_mode_is_as_ordered_whatever_the_umask() {
 }
 
 #[test]
-fn the_path_is_removed_at_the_end_and_replaced_after_a_crash() {
-    let (_folder, path) = place();
+fn the_socket_is_removed_at_shutdown_and_replaced_after_a_crash() {
+    let (_folder, path) = socket_path();
     let program = start(&path, &[]);
     let inode = fs::metadata(&path).unwrap().ino();
     program.signal(Signal::SIGKILL);
     assert!(!program.wait().0.success());
-    assert_eq!(fs::metadata(&path).unwrap().ino(), inode, "the crash leaves it");
+    assert_eq!(fs::metadata(&path).unwrap().ino(), inode, "removed by a crash");
     let program = start(&path, &[]);
     assert_echoes(&path);
     stop(program);
@@ -127,15 +127,15 @@ fn the_path_is_removed_at_the_end_and_replaced_after_a_crash() {
 }
 
 #[test]
-fn where_somebody_listens_it_does_not_start() {
-    let (_folder, path) = place();
+fn a_socket_in_use_fails_the_start() {
+    let (_folder, path) = socket_path();
     let first = start(&path, &[]);
     let stderr = refused(&path);
     assert!(stderr.contains("another process listens there"), "{stderr}");
     assert_echoes(&path);
     stop(first);
 
-    // Alive, and too busy to accept.
+    // A listener whose accept queue is full still counts as alive.
     let busy = UnixListener::bind(&path).unwrap();
     socket2::SockRef::from(&busy).listen(0).unwrap();
     let _waiting = Raw::connect_unix(&path);
@@ -145,7 +145,7 @@ fn where_somebody_listens_it_does_not_start() {
 }
 
 #[test]
-fn what_is_no_stream_socket_stays() {
+fn files_other_than_stream_sockets_are_not_replaced() {
     type Make = fn(&Path);
     let foreign: [(Make, &str); 4] = [
         (|path| fs::write(path, "mine").unwrap(), "is no socket, and was left alone"),
@@ -153,19 +153,19 @@ fn what_is_no_stream_socket_stays() {
         (|path| symlink("elsewhere", path).unwrap(), "is no socket, and was left alone"),
         (|path| forget(UnixDatagram::bind(path).unwrap()), "cannot listen on unix:"),
     ];
-    for (make, why) in foreign {
-        let (_folder, path) = place();
+    for (make, expected) in foreign {
+        let (_folder, path) = socket_path();
         make(&path);
         let before = fs::symlink_metadata(&path).unwrap().ino();
         let stderr = refused(&path);
-        assert!(stderr.contains(why), "{stderr}");
+        assert!(stderr.contains(expected), "{stderr}");
         assert_eq!(fs::symlink_metadata(&path).unwrap().ino(), before, "{stderr}");
     }
 }
 
 #[test]
-fn it_says_why_it_cannot_have_a_path() {
-    let (folder, _) = place();
+fn unusable_paths_are_explained() {
+    let (folder, _) = socket_path();
     let stderr = refused(&folder.path().join("none/socket"));
     assert!(stderr.contains("its folder does not exist"), "{stderr}");
     let stderr = refused(&folder.path().join("x".repeat(200)));
@@ -173,18 +173,18 @@ fn it_says_why_it_cannot_have_a_path() {
 }
 
 #[test]
-fn what_has_taken_the_place_of_its_path_is_not_removed() {
-    let (folder, path) = place();
+fn foreign_file_at_the_socket_path_survives_shutdown() {
+    let (folder, path) = socket_path();
     let program = start(&path, &[]);
     fs::rename(&path, folder.path().join("elsewhere")).unwrap();
-    fs::write(&path, "somebody else's").unwrap();
+    fs::write(&path, "foreign").unwrap();
     stop(program);
-    assert_eq!(fs::read_to_string(&path).unwrap(), "somebody else's");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "foreign");
 }
 
 #[test]
-fn a_stop_loses_no_message_and_ends_in_a_whole_handshake() {
-    let (_folder, path) = place();
+fn shutdown_answers_received_messages_and_completes_the_handshake() {
+    let (_folder, path) = socket_path();
     let program = start(&path, &["--grace-period", "1h", "--close-timeout", "1h"]);
     let mut idle = Client::open_unix(&path, "/echo");
     let mut kept = Raw::connect_unix(&path);
@@ -216,8 +216,8 @@ fn a_stop_loses_no_message_and_ends_in_a_whole_handshake() {
 }
 
 #[test]
-fn in_a_chat_room_all_hear_each_other_and_the_stop() {
-    let (_folder, path) = place();
+fn chat_members_receive_messages_and_the_close_at_shutdown() {
+    let (_folder, path) = socket_path();
     let program = start(&path, &["--grace-period", "1h", "--close-timeout", "1h"]);
     let [mut alice, mut bob] = ["alice", "bob"].map(|name| {
         let mut member = Client::open_unix(&path, &format!("/chat?name={name}"));
@@ -236,7 +236,7 @@ fn in_a_chat_room_all_hear_each_other_and_the_stop() {
 
 #[test]
 fn a_peer_that_does_not_answer_is_dropped_after_the_grace_period() {
-    let (_folder, path) = place();
+    let (_folder, path) = socket_path();
     let program = start(&path, &["--grace-period", "50ms", "--close-timeout", "1h"]);
     let mut raw = Raw::connect_unix(&path);
     raw.upgrade("/echo");
@@ -247,8 +247,8 @@ fn a_peer_that_does_not_answer_is_dropped_after_the_grace_period() {
 }
 
 #[test]
-fn timeouts_hold() {
-    let (_folder, path) = place();
+fn ping_and_handshake_timeouts_apply() {
+    let (_folder, path) = socket_path();
     let options =
         ["--ping-interval", "50ms", "--ping-timeout", "50ms", "--handshake-timeout", "50ms"];
     let _program = start(&path, &options);
@@ -264,8 +264,8 @@ fn timeouts_hold() {
 }
 
 #[test]
-fn a_session_too_many_is_refused_and_no_address_has_too_many() {
-    let (_folder, path) = place();
+fn max_connections_applies_and_the_per_ip_limit_does_not() {
+    let (_folder, path) = socket_path();
     let options = ["--max-connections", "2", "--max-connections-per-ip", "1"];
     let _program = start(&path, &options);
     let _two = [(); 2].map(|()| Client::open_unix(&path, "/echo"));
@@ -275,10 +275,10 @@ fn a_session_too_many_is_refused_and_no_address_has_too_many() {
 }
 
 #[test]
-fn who_finds_every_connection_taken_can_read_so() {
+fn connections_beyond_the_reserve_get_503() {
     /// Connections beside the sessions.
     const RESERVE: usize = 64;
-    let (_folder, path) = place();
+    let (_folder, path) = socket_path();
     let _program = start(&path, &["--max-connections", "0", "--handshake-timeout", "1h"]);
     let taken: Vec<_> = (0..RESERVE).map(|_| Raw::connect_unix(&path)).collect();
     let mut refused = Raw::connect_unix(&path);
@@ -288,19 +288,19 @@ fn who_finds_every_connection_taken_can_read_so() {
 }
 
 #[test]
-fn pages_of_this_machine_may_connect_and_others_not() {
-    let (_folder, path) = place();
+fn local_origins_are_allowed_and_others_get_403() {
+    let (_folder, path) = socket_path();
     let _program = start(&path, &[]);
     assert_eq!(upgrade_with(&path, "Origin: http://localhost:3000").0.status, 101);
     assert_eq!(upgrade_with(&path, "Origin: http://evil.example").0.status, 403);
 }
 
 #[test]
-fn a_proxy_is_believed_where_unix_is_trusted() {
+fn forwarded_fields_count_only_with_trusted_proxy_unix() {
     for (trusted, expected) in
         [("unix", "session 1 203.0.113.9 via unix /echo"), ("0.0.0.0/0", "session 1 unix /echo")]
     {
-        let (_folder, path) = place();
+        let (_folder, path) = socket_path();
         let options = ["--trusted-proxy", trusted, "--max-connections-per-ip", "1"];
         let program = start(&path, &options);
         let (accepted, mut alice) = upgrade_with(&path, "X-Forwarded-For: 203.0.113.9");
@@ -314,8 +314,8 @@ fn a_proxy_is_believed_where_unix_is_trusted() {
 
 #[test]
 #[ignore = "needs websocat and curl; scripts/test runs it"]
-fn curl_and_websocat_talk_to_it() {
-    let (_folder, path) = place();
+fn curl_and_websocat_connect() {
+    let (_folder, path) = socket_path();
     let _program = start(&path, &[]);
     let mut curl = Command::new("curl");
     let curl = curl.args(["-s", "--unix-socket"]).arg(&path).arg("http://localhost/healthz");
@@ -330,8 +330,8 @@ fn curl_and_websocat_talk_to_it() {
 
 #[test]
 #[ignore = "needs nginx; scripts/test runs it"]
-fn behind_nginx_on_this_machine_no_port_is_needed() {
-    let (_folder, path) = place();
+fn nginx_proxies_to_a_unix_socket() {
+    let (_folder, path) = socket_path();
     let program = start(&path, &["--trusted-proxy", "unix"]);
     let proxy = Sample::before(Kind::Nginx, &format!("unix:{}", path.display())).start();
     let mut client = Client::open(proxy.address, "/echo");

@@ -1,4 +1,4 @@
-//! `--www`: a page of the operator's own.
+//! `--www`: a folder whose files are served instead of the built-in page.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,7 +7,7 @@ use crate::support::server::TestServer;
 use tungstenite::Message;
 
 #[test]
-fn the_folder_takes_the_place_of_the_page_and_nothing_leaves_it() {
+fn the_folder_replaces_the_page_and_cannot_be_escaped() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("secret"), "secret").unwrap();
     let www = folder.path().join("www");

@@ -1,5 +1,5 @@
-// Usage: client URL. Echoes over permessage-deflate with gorilla/websocket, and prints what was agreed
-// on.
+// Usage: client URL. Echoes over permessage-deflate with gorilla/websocket, and prints the
+// negotiated extensions.
 package main
 
 import (
@@ -46,8 +46,8 @@ func main() {
 			log.Fatalf("an echo of %d bytes was altered", len(sent.payload))
 		}
 	}
-	goodbye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
-	if err := client.WriteMessage(websocket.CloseMessage, goodbye); err != nil {
+	closing := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
+	if err := client.WriteMessage(websocket.CloseMessage, closing); err != nil {
 		log.Fatal(err)
 	}
 	if _, _, err := client.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseNormalClosure) {

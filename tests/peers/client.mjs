@@ -1,5 +1,5 @@
-// Usage: node client.mjs URL. Echoes over permessage-deflate with ws, which NODE_PATH holds, and
-// prints what was agreed on.
+// Usage: node client.mjs URL. Echoes over permessage-deflate with ws, found through NODE_PATH, and
+// prints the negotiated extensions.
 import assert from "node:assert";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";

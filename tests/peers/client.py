@@ -1,5 +1,5 @@
-# Usage: client.py URL. Echoes over permessage-deflate with Python's websockets, and prints what was
-# agreed on.
+# Usage: client.py URL. Echoes over permessage-deflate with Python's websockets, and prints the
+# negotiated extensions.
 import os
 import sys
 

@@ -1,4 +1,4 @@
-//! Two hundred members who come, talk and leave, cleanly or by a reset, some reading slowly.
+//! Two hundred chat members that join, send and leave, by a Close or by a reset; some read slowly.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,13 +17,13 @@ use crate::support::program::Program;
 const MEMBERS: u64 = 200;
 const ROOMS: usize = 4;
 
-struct Crowd {
+struct Churn {
     address: SocketAddr,
     over: AtomicBool,
-    /// Nobody but those who stay is there any more.
+    /// Set when only the permanent members are left, which then leave.
     is_empty: AtomicBool,
-    /// What each number of each room stands for, as the first to hear it heard it.
-    said: [Mutex<HashMap<u64, Value>>; ROOMS],
+    /// For each room the event of each `seq`, as its first recipient received it.
+    events: [Mutex<HashMap<u64, Value>>; ROOMS],
     deliveries: AtomicU64,
     visits: AtomicU64,
     resets: AtomicU64,
@@ -35,34 +35,35 @@ struct Crowd {
 enum Pace {
     Brisk,
     Slow,
-    /// Not at all, for a second.
+    /// Pauses for a second after each message that it sends.
     Absent,
 }
 
-/// A member from its joining to its leaving.
+/// A member from its join to its leave.
 struct Visit<'a> {
-    crowd: &'a Crowd,
+    churn: &'a Churn,
     client: Client,
     room: usize,
     pace: Pace,
-    /// The number of the next message.
+    /// The `seq` expected of the next message.
     next: u64,
 }
 
 impl Visit<'_> {
-    fn join(crowd: &Crowd, room: usize, pace: Pace) -> Visit<'_> {
-        let mut client = Client::open(crowd.address, &format!("/chat?room={room}"));
+    fn join(churn: &Churn, room: usize, pace: Pace) -> Visit<'_> {
+        let mut client = Client::open(churn.address, &format!("/chat?room={room}"));
         let welcome = client.0.read().unwrap().into_text().unwrap();
         let welcome: Value = serde_json::from_str(&welcome).unwrap();
         assert_eq!(welcome["type"], "welcome", "{welcome}");
         let seq = welcome["seq"].as_u64().unwrap();
-        Visit { crowd, client, room, pace, next: seq - seq.min(20) + 1 }
+        Visit { churn, client, room, pace, next: seq - seq.min(20) + 1 }
     }
 
-    /// The text of the next message; none for who was too slow.
-    fn hear(&mut self) -> Option<String> {
-        if self.pace == Pace::Slow && !self.crowd.over.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(5)); // being slow is what it does
+    /// Receives the text of the next message; `None` if the server has closed because the member
+    /// was too slow.
+    fn receive(&mut self) -> Option<String> {
+        if self.pace == Pace::Slow && !self.churn.over.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(5)); // makes the member slow
         }
         loop {
             let event: Value = match self.client.0.read() {
@@ -81,41 +82,44 @@ impl Visit<'_> {
         }
     }
 
+    /// Asserts that `event` is the next one, and the same as for the other members. Returns its
+    /// text.
     fn check(&mut self, event: &Value) -> String {
         assert_eq!(event["seq"], self.next, "a gap or a duplicate: {event}");
         let text = event["text"].as_str().unwrap().to_owned();
-        let mut said = self.crowd.said[self.room].lock().unwrap();
-        let first = said.entry(self.next).or_insert_with(|| event.clone());
-        assert_eq!(first, event, "two heard something different");
+        let mut events = self.churn.events[self.room].lock().unwrap();
+        let first = events.entry(self.next).or_insert_with(|| event.clone());
+        assert_eq!(first, event, "two members received different events");
         self.next += 1;
-        self.crowd.deliveries.fetch_add(1, Ordering::Relaxed);
+        self.churn.deliveries.fetch_add(1, Ordering::Relaxed);
         text
     }
 
-    /// Says something, and hears all until it comes back. Returns whether it does.
-    fn talk(&mut self, text: &str) -> bool {
+    /// Sends a text, and receives messages until it comes back. Returns false if the member was too
+    /// slow for that.
+    fn send(&mut self, text: &str) -> bool {
         let sent = self.client.0.send(text.into());
         assert!(sent.is_ok() || self.pace != Pace::Brisk, "{sent:?}");
         if self.pace == Pace::Absent {
-            std::thread::sleep(Duration::from_secs(1)); // being away is what it does
+            std::thread::sleep(Duration::from_secs(1)); // makes the member absent
         }
-        std::iter::from_fn(|| self.hear()).any(|heard| heard == text)
+        std::iter::from_fn(|| self.receive()).any(|received| received == text)
     }
 
     fn leave(mut self, by_reset: bool) {
         if by_reset {
             SockRef::from(self.client.0.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
-            self.crowd.resets.fetch_add(1, Ordering::Relaxed);
+            self.churn.resets.fetch_add(1, Ordering::Relaxed);
         } else if self.client.0.close(None).is_ok() {
-            // Who was too slow may be gone before that.
+            // Fails early if the server has dropped a slow member.
             while self.client.0.read().is_ok() {}
         }
     }
 }
 
-impl Crowd {
-    /// One client's visits, one after another.
-    fn churn(&self, number: u64) {
+impl Churn {
+    /// Joins and leaves rooms, one after the other, until the soak is over.
+    fn visit_rooms(&self, number: u64) {
         let mut dice = Dice((number + 1) * 0x9e37_79b9);
         let pace = match number % 20 {
             0 => Pace::Absent,
@@ -129,7 +133,7 @@ impl Crowd {
             for _ in 0..=dice.below(10) {
                 turn += 1;
                 let size = if dice.below(10) == 0 { dice.below(4000) } else { dice.below(100) };
-                if !visit.talk(&format!("{number} {turn} {}", "x".repeat(size))) {
+                if !visit.send(&format!("{number} {turn} {}", "x".repeat(size))) {
                     self.too_slow.fetch_add(1, Ordering::Relaxed);
                     break;
                 }
@@ -138,14 +142,14 @@ impl Crowd {
         }
     }
 
-    /// One who stays, so that a room and its numbers last.
+    /// Stays in a room, so that the room and its sequence numbers persist.
     fn stay<'a>(&'a self, mut visit: Visit<'a>) {
-        let goes_on = || !self.is_empty.load(Ordering::Relaxed);
+        let is_running = || !self.is_empty.load(Ordering::Relaxed);
         loop {
-            while goes_on() && visit.hear().is_some() {}
+            while is_running() && visit.receive().is_some() {}
             let room = visit.room;
             visit.leave(false);
-            if !goes_on() {
+            if !is_running() {
                 return;
             }
             visit = Visit::join(self, room, Pace::Brisk);
@@ -158,7 +162,7 @@ impl Crowd {
         format!(
             "{} messages, {} deliveries, {} visits, {} resets, {} too slow; \
              {} KiB resident, {} descriptors, {} threads",
-            self.said.iter().map(|said| said.lock().unwrap().len()).sum::<usize>(),
+            self.events.iter().map(|events| events.lock().unwrap().len()).sum::<usize>(),
             count(&self.deliveries),
             count(&self.visits),
             count(&self.resets),
@@ -171,49 +175,49 @@ impl Crowd {
 }
 
 #[test]
-fn two_hundred_who_come_and_go() {
+fn chat_churn_loses_no_message_and_leaks_nothing() {
     let program =
         Program::start(&["-q", "--chat-rate=1000000", "--chat-message-size=8KiB", "--utc"]);
-    let crowd = Crowd {
+    let churn = Churn {
         address: program.address(),
         over: AtomicBool::new(false),
         is_empty: AtomicBool::new(false),
-        said: Default::default(),
+        events: Default::default(),
         deliveries: AtomicU64::new(0),
         visits: AtomicU64::new(0),
         resets: AtomicU64::new(0),
         too_slow: AtomicU64::new(0),
     };
     let before = program.rested();
-    let (since, crowd) = (Instant::now(), &crowd);
+    let (since, churn) = (Instant::now(), &churn);
     std::thread::scope(|scope| {
         for room in 0..ROOMS {
-            // In before the others, of whom the first might leave and take the room along.
-            let visit = Visit::join(crowd, room, Pace::Brisk);
-            scope.spawn(move || crowd.stay(visit));
+            // Joins before the others: a room is removed when its only member leaves.
+            let visit = Visit::join(churn, room, Pace::Brisk);
+            scope.spawn(move || churn.stay(visit));
         }
-        let members = (0..MEMBERS).map(|number| scope.spawn(move || crowd.churn(number)));
+        let members = (0..MEMBERS).map(|number| scope.spawn(move || churn.visit_rooms(number)));
         let members: Vec<_> = members.collect();
         for _ in 0..10 {
-            std::thread::sleep(Duration::from_secs(seconds()) / 10); // the length of the soak
-            println!("{:6.1} s: {}", since.elapsed().as_secs_f64(), crowd.line(&program));
+            std::thread::sleep(Duration::from_secs(seconds()) / 10); // a tenth of the soak
+            println!("{:6.1} s: {}", since.elapsed().as_secs_f64(), churn.line(&program));
         }
-        crowd.over.store(true, Ordering::Relaxed);
+        churn.over.store(true, Ordering::Relaxed);
         for member in members {
             member.join().unwrap();
         }
-        crowd.is_empty.store(true, Ordering::Relaxed);
-        // A last word each, so that those who stay wake and leave.
+        churn.is_empty.store(true, Ordering::Relaxed);
+        // A last message wakes the permanent member of each room, which then leaves.
         for room in 0..ROOMS {
-            let mut visit = Visit::join(crowd, room, Pace::Brisk);
-            visit.talk("the end");
+            let mut visit = Visit::join(churn, room, Pace::Brisk);
+            visit.send("the end");
             visit.leave(false);
         }
     });
     program.wait_for_rest(before);
-    println!("end:      {}", crowd.line(&program));
-    assert!(crowd.deliveries.load(Ordering::Relaxed) > 0);
+    println!("end:      {}", churn.line(&program));
+    assert!(churn.deliveries.load(Ordering::Relaxed) > 0);
     for room in 0..ROOMS {
-        assert_eq!(Visit::join(crowd, room, Pace::Brisk).next, 1, "room {room} did not vanish");
+        assert_eq!(Visit::join(churn, room, Pace::Brisk).next, 1, "room {room} still exists");
     }
 }

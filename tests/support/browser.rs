@@ -1,5 +1,5 @@
-//! A real Chromium without a window, driven through its DevTools protocol. The protocol is JSON
-//! over a WebSocket, so tungstenite is all the driver that it takes.
+//! A real headless Chromium, driven through its DevTools protocol. The protocol is JSON over a
+//! WebSocket, so that tungstenite suffices as a driver.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
@@ -14,19 +14,19 @@ use tungstenite::{Message, WebSocket};
 
 use super::client::TIMEOUT;
 
-/// Several browsers on a busy machine of two cores take their time, and need not be hurried.
+/// Longer than `TIMEOUT`, as several browsers may run on a busy machine with two cores.
 const BROWSER_TIMEOUT: Duration = Duration::from_secs(4 * TIMEOUT.as_secs());
 
-/// Keeps Chromium to itself: no window, no updates, no requests of its own.
+/// No window, no updates, no background requests.
 const FLAGS: [&str; 15] = [
     "--headless",
-    "--no-sandbox", // as root, in containers and in CI, it does not start with one
+    "--no-sandbox", // the sandbox does not start as root, as in containers and in CI
     "--disable-gpu",
     "--disable-quic",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
     "--disable-component-update",
-    "--disable-features=BackForwardCache", // going back is to load the page from the HTTP cache
+    "--disable-features=BackForwardCache", // `back` must use the HTTP cache
     "--disable-default-apps",
     "--disable-extensions",
     "--disable-sync",
@@ -36,14 +36,14 @@ const FLAGS: [&str; 15] = [
     "about:blank",
 ];
 
-/// One browser with one page; ended when it is dropped.
+/// One browser with one page; killed when dropped.
 pub struct Browser {
     child: Child,
     socket: WebSocket<TcpStream>,
     session: Value,
     next_id: u64,
     events: Vec<Value>,
-    /// Goes with the browser.
+    /// Removed together with the browser; `None` if the caller passed a profile.
     profile: Option<TempDir>,
 }
 
@@ -54,13 +54,13 @@ impl Browser {
         command
             .args(FLAGS)
             .arg(format!("--user-data-dir={}", profile.path().display()))
-            .env("TMPDIR", profile.path()); // what a killed browser leaves goes with the profile
+            .env("TMPDIR", profile.path()); // removes what a killed browser leaves
         let mut browser = Browser::start(&mut command);
         browser.profile = Some(profile);
         browser
     }
 
-    /// Starts a Chromium, which is to have a page and `--remote-debugging-port=0`.
+    /// Starts Chromium by `command`, which must open a page and have `--remote-debugging-port=0`.
     pub fn start(command: &mut Command) -> Browser {
         let mut child = command
             .stdout(Stdio::null())
@@ -72,7 +72,7 @@ impl Browser {
             .by_ref()
             .find_map(|line| Some(line.ok()?.strip_prefix("DevTools listening on ")?.to_owned()))
             .expect("Chromium ended before it listened");
-        std::thread::spawn(move || lines.for_each(drop)); // or its stderr would fill up and block it
+        std::thread::spawn(move || lines.for_each(drop)); // a full pipe would block it
         let address = url.trim_start_matches("ws://").split('/').next().unwrap();
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(BROWSER_TIMEOUT)).unwrap();
@@ -93,7 +93,7 @@ impl Browser {
         browser
     }
 
-    /// The target that is the first page; there is one a little after the start.
+    /// Waits for the first page, which appears shortly after the start. Returns its target's ID.
     fn page(&mut self) -> Value {
         loop {
             let mut targets = self.call("Target.getTargets", &json!({}));
@@ -104,7 +104,7 @@ impl Browser {
         }
     }
 
-    /// Calls a method of the protocol, and returns its result.
+    /// Calls a method of the protocol and returns its result. Panics on an error.
     pub fn call(&mut self, method: &str, params: &Value) -> Value {
         self.try_call(method, params).unwrap_or_else(|error| panic!("{method} {params}: {error}"))
     }
@@ -134,13 +134,13 @@ impl Browser {
         }
     }
 
-    /// Opens `url`, and waits until it has loaded.
+    /// Opens `url` and waits until it has loaded.
     pub fn open(&mut self, url: &str) {
         self.call("Page.navigate", &json!({"url": url}));
         self.wait("document.readyState === 'complete' && location.href !== 'about:blank'");
     }
 
-    /// Goes back to the page before.
+    /// Goes back in the history by one page.
     pub fn back(&mut self) {
         let history = self.call("Page.getNavigationHistory", &json!({}));
         let before = usize::try_from(history["currentIndex"].as_u64().unwrap()).unwrap() - 1;
@@ -148,7 +148,7 @@ impl Browser {
         self.call("Page.navigateToHistoryEntry", &params);
     }
 
-    /// The value of an expression; a promise is awaited.
+    /// Evaluates an expression and returns its value; a promise is awaited.
     pub fn eval(&mut self, expression: &str) -> Value {
         self.try_eval(expression).unwrap_or_else(|error| panic!("{expression}: {error}"))
     }
@@ -163,14 +163,14 @@ impl Browser {
     /// Waits until an expression is true.
     pub fn wait(&mut self, expression: &str) {
         let deadline = Instant::now() + BROWSER_TIMEOUT;
-        // A pause inside the page, so that one look does not cost a round trip.
-        let look = format!(
-            "new Promise(done => {{ const until = Date.now() + 500; (function look() {{ \
+        // Polls inside the page for up to 500 ms, so that not every check costs a round trip.
+        let poll = format!(
+            "new Promise(done => {{ const until = Date.now() + 500; (function poll() {{ \
              if ({expression}) done(true); else if (Date.now() > until) done(false); \
-             else setTimeout(look, 10); }})() }})"
+             else setTimeout(poll, 10); }})() }})"
         );
-        // An error is a page that was left while it was looked at; there is another one to look at.
-        while self.try_eval(&look) != Ok(json!(true)) {
+        // An error means that the page was left during the evaluation; the next one is polled then.
+        while self.try_eval(&poll) != Ok(json!(true)) {
             assert!(
                 Instant::now() < deadline,
                 "never true: {expression}; the page shows:\n{}",
@@ -184,7 +184,7 @@ impl Browser {
         self.wait(&format!("document.body.innerText.includes({})", json!(text)));
     }
 
-    /// The element that assistive technology knows by this role and name.
+    /// Finds the element with this role and name in the accessibility tree.
     fn named(&mut self, role: &str, name: &str) -> Value {
         let mut document = self.call("DOM.getDocument", &json!({}));
         let query = json!({"nodeId": document["root"]["nodeId"].take(), "role": role, "accessibleName": name});
@@ -213,7 +213,7 @@ impl Browser {
         self.call("Input.insertText", &json!({"text": text}));
     }
 
-    /// Types into a text box, or one with a list, over what it holds.
+    /// Replaces the text of a text box or a combo box.
     pub fn replace(&mut self, role: &str, name: &str, text: &str) {
         self.focus(role, name);
         self.eval("document.activeElement.select()");
@@ -225,7 +225,7 @@ impl Browser {
         self.call("DOM.focus", &json!({"backendNodeId": node}));
     }
 
-    /// Chooses a file in the page's file input, as the dialog would that cannot be driven.
+    /// Sets the file of the page's file input, as the file dialog itself cannot be driven.
     pub fn choose_file(&mut self, file: &Path) {
         let input = self.call(
             "Runtime.evaluate",
@@ -235,47 +235,47 @@ impl Browser {
         self.call("DOM.setFileInputFiles", &params);
     }
 
-    /// The text of an element.
+    /// Returns the rendered text of an element; empty if there is no such element.
     pub fn text(&mut self, selector: &str) -> String {
         let text = self.eval(&format!("document.querySelector({}).innerText", json!(selector)));
         text.as_str().unwrap_or_default().to_owned()
     }
 
-    /// Gives the page a window of this size, in CSS pixels.
+    /// Sets the size of the viewport, in CSS pixels.
     pub fn resize(&mut self, width: u32, height: u32) {
         let params =
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.call("Emulation.setDeviceMetricsOverride", &params);
     }
 
-    /// Says that the visitor prefers `light` or `dark`.
+    /// Sets the preferred colour scheme, `light` or `dark`.
     pub fn prefer(&mut self, scheme: &str) {
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         self.call("Emulation.setEmulatedMedia", &json!({"features": features}));
     }
 
-    /// What the page looks like, as PNG.
+    /// Takes a screenshot of the page, as PNG.
     pub fn picture(&mut self) -> Vec<u8> {
         let shot = self.call("Page.captureScreenshot", &json!({"format": "png"}));
         BASE64.decode(shot["data"].as_str().unwrap().as_bytes()).unwrap()
     }
 
-    /// Puts another tab before the page's, as a visitor would.
+    /// Opens another tab in front of the page, which becomes hidden.
     pub fn hide(&mut self) {
         let target = self.call("Target.createTarget", &json!({"url": "about:blank"}));
         self.call("Target.activateTarget", &target);
         self.wait("document.hidden");
     }
 
-    /// Takes the network away, or gives it back.
+    /// Switches the emulated network off or on again.
     pub fn offline(&mut self, offline: bool) {
         let params = json!({"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
         self.call("Network.emulateNetworkConditions", &params);
     }
 
-    /// Every address that the page has asked for, over HTTP and WebSocket.
+    /// Returns every URL that the page has requested, over HTTP and WebSocket.
     pub fn requests(&mut self) -> Vec<String> {
-        self.eval("0"); // whatever happened before has been reported by the time of the answer
+        self.eval("0"); // all earlier events arrive before its result
         let url = |event: &Value| match event["method"].as_str() {
             Some("Network.requestWillBeSent") => {
                 event["params"]["request"]["url"].as_str().map(str::to_owned)
@@ -286,7 +286,7 @@ impl Browser {
         self.events.iter().filter_map(url).collect()
     }
 
-    /// A field of the last WebSocket handshake, in its request and its response.
+    /// Returns a header field of the last WebSocket handshake: of its request and of its response.
     pub fn handshake_field(&mut self, name: &str) -> [Option<String>; 2] {
         self.eval("0"); // as above
         let sides = [
@@ -310,12 +310,12 @@ impl Browser {
         }
     }
 
-    /// Everything that went wrong in the page: exceptions, console errors, policy violations.
+    /// Returns what went wrong in the page: exceptions, console errors, policy violations.
     pub fn complaints(&mut self) -> Vec<String> {
-        self.eval("0"); // whatever happened before has been reported by the time of the answer
+        self.eval("0"); // all earlier events arrive before its result
         let is_complaint = |event: &&Value| match event["method"].as_str() {
             Some("Runtime.exceptionThrown") => true,
-            // What the network has to say about a failure is no complaint about the page.
+            // Failed requests are logged as errors, too; tests cause them on purpose.
             Some("Log.entryAdded") => {
                 let entry = &event["params"]["entry"];
                 entry["level"] == "error" && entry["source"] != "network"
@@ -334,7 +334,7 @@ impl Drop for Browser {
     }
 }
 
-/// Chromium by the names under which distributions have it.
+/// Finds Chromium under the names that distributions give it; `WSECHO_CHROMIUM` takes precedence.
 pub fn executable() -> String {
     let named = std::env::var("WSECHO_CHROMIUM").ok();
     let known = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];

@@ -1,4 +1,4 @@
-//! Clients: one that speaks WebSocket through tungstenite, one that sends any bytes at all.
+//! Two clients: `Client` speaks WebSocket through tungstenite, `Raw` sends arbitrary bytes.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
@@ -14,10 +14,10 @@ use tungstenite::{Message, WebSocket};
 
 use super::stream::{Stream, Wire};
 
-/// Nothing here takes as long; a test that waits so long has failed.
+/// Read timeout of every client: a test that waits this long has failed.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The key of RFC 6455, section 1.3, in a request for `path`.
+/// Returns a handshake request for `path`, with the sample key of RFC 6455, section 1.3.
 pub fn handshake(path: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -25,7 +25,7 @@ pub fn handshake(path: &str) -> String {
     )
 }
 
-/// A frame as a client sends it, masked with zeros.
+/// Encodes a client's frame, masked with zeros.
 pub fn frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first_byte];
     match payload.len() {
@@ -50,7 +50,8 @@ pub const FIN_CLOSE: u8 = 0x88;
 pub const FIN_PING: u8 = 0x89;
 pub const FIN_PONG: u8 = 0x8a;
 
-/// A connection to the Unix socket at `path`. What a `TcpStream` does here, any stream socket can.
+/// Connects to the Unix socket at `path`. The methods of `TcpStream` that the tests use work on any
+/// stream socket.
 fn connect_unix(path: &Path) -> TcpStream {
     OwnedFd::from(UnixStream::connect(path).unwrap()).into()
 }
@@ -71,7 +72,7 @@ impl Client {
         Client::on(stream, &format!("ws://{address}{path}"))
     }
 
-    /// The same on the Unix socket at `socket`.
+    /// Opens `path` over the Unix socket at `socket`.
     pub fn open_unix(socket: &Path, path: &str) -> Client {
         let stream = connect_unix(socket);
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
@@ -82,13 +83,13 @@ impl Client {
         Client(tungstenite::client(url, stream).unwrap().0)
     }
 
-    /// Sends a message and returns the next one.
+    /// Sends a message and returns the next one that arrives.
     pub fn ask(&mut self, message: impl Into<Message>) -> Message {
         self.0.send(message.into()).unwrap();
         self.0.read().unwrap()
     }
 
-    /// Sends `payload` in pieces of `size` bytes.
+    /// Sends `payload` as one message in fragments of `size` bytes.
     pub fn send_in_pieces(&mut self, kind: Data, payload: &[u8], size: usize) {
         let pieces: Vec<_> = payload.chunks(size).collect();
         for (number, piece) in pieces.iter().enumerate() {
@@ -99,7 +100,7 @@ impl Client {
         }
     }
 
-    /// Reads on until the server's Close; its code and reason, 1005 where it has none.
+    /// Reads until the server's Close. Returns its code and reason; 1005 if it has no code.
     pub fn close(&mut self) -> (u16, String) {
         loop {
             if let Message::Close(frame) = self.0.read().unwrap() {
@@ -110,12 +111,12 @@ impl Client {
         }
     }
 
-    /// The code alone.
+    /// Like `close`, but returns only the code.
     pub fn close_code(&mut self) -> u16 {
         self.close().0
     }
 
-    /// Drives the closing handshake to its end. Panics when the server does not end it properly.
+    /// Completes the closing handshake. Panics unless the server ends the connection cleanly.
     pub fn assert_closed(&mut self) {
         loop {
             match self.0.read() {
@@ -127,7 +128,7 @@ impl Client {
     }
 }
 
-/// A response as it was read.
+/// A response that was read.
 #[derive(Debug)]
 pub struct Response {
     pub status: u16,
@@ -136,7 +137,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// The value of a field.
+    /// Returns the value of a header field; `None` if the response does not have it.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (field, value) = line.split_once(": ")?;
@@ -145,7 +146,7 @@ impl Response {
     }
 }
 
-/// A connection that sends bytes.
+/// A connection that sends arbitrary bytes.
 pub struct Raw(pub BufReader<Stream>);
 
 impl Raw {
@@ -157,7 +158,7 @@ impl Raw {
         Raw::try_connect_over(wire, address).unwrap()
     }
 
-    /// The same, where the handshake of TLS may fail.
+    /// Like `connect_over`; `Err` if the TLS handshake fails.
     pub fn try_connect_over(wire: Wire, address: SocketAddr) -> io::Result<Raw> {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -165,12 +166,12 @@ impl Raw {
         Stream::over(wire, stream).map(|stream| Raw(BufReader::new(stream)))
     }
 
-    /// The same on the Unix socket at `path`.
+    /// Connects to the Unix socket at `path`.
     pub fn connect_unix(path: &Path) -> Raw {
         Raw::on(connect_unix(path))
     }
 
-    /// A connection from this address of this machine.
+    /// Connects from the local address `source`.
     pub fn connect_from(source: Ipv4Addr, address: SocketAddr) -> Raw {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
@@ -179,7 +180,7 @@ impl Raw {
         Raw::on(socket.into())
     }
 
-    /// A connection that somebody else has made.
+    /// Wraps a stream that is already connected.
     pub fn on(stream: TcpStream) -> Raw {
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         Raw(BufReader::new(Stream::plain(stream)))
@@ -190,12 +191,12 @@ impl Raw {
         self
     }
 
-    /// Ends the sending side.
+    /// Shuts down the sending side.
     pub fn finish(&mut self) {
         self.0.get_ref().shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Reads a response, with the body that its Content-Length announces.
+    /// Reads a response with a body of its Content-Length.
     pub fn response(&mut self) -> Response {
         let mut response = self.response_to_head();
         let length = response.get("Content-Length").map_or(0, |length| length.parse().unwrap());
@@ -205,7 +206,7 @@ impl Raw {
         response
     }
 
-    /// Reads a response that has no body: one to HEAD, or a 101.
+    /// Reads a response without a body: one to HEAD, or a 101.
     pub fn response_to_head(&mut self) -> Response {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
@@ -215,25 +216,25 @@ impl Raw {
         Response { status, head, body: String::new() }
     }
 
-    /// Asks for `path` and returns the response.
+    /// Sends a GET request for `path` and returns the response.
     pub fn get(&mut self, path: &str) -> Response {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")).response()
     }
 
-    /// Opens a WebSocket.
+    /// Sends a handshake for `path` and asserts that the response is a 101.
     pub fn upgrade(&mut self, path: &str) -> &mut Raw {
         assert_eq!(self.send(handshake(path)).response_to_head().status, 101);
         self
     }
 
-    /// Exactly `n` bytes.
+    /// Reads exactly `n` bytes.
     pub fn bytes(&mut self, n: usize) -> Vec<u8> {
         let mut bytes = vec![0; n];
         self.0.read_exact(&mut bytes).unwrap();
         bytes
     }
 
-    /// First byte and payload of the next frame from the server.
+    /// Reads the server's next frame. Returns its first byte and its payload.
     pub fn frame(&mut self) -> (u8, Vec<u8>) {
         let [first, length] = self.bytes(2).try_into().unwrap();
         let length = match length {
@@ -244,7 +245,7 @@ impl Raw {
         (first, self.bytes(length))
     }
 
-    /// Reads on until the server's Close; its code, 1005 where it has none.
+    /// Reads until the server's Close. Returns its code; 1005 if it has none.
     pub fn close_code(&mut self) -> u16 {
         loop {
             match self.frame() {
@@ -255,14 +256,14 @@ impl Raw {
         }
     }
 
-    /// What comes until the server ends the stream. Panics on a reset.
+    /// Reads until the server ends the stream. Panics on a reset.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         self.0.read_to_end(&mut rest).unwrap();
         rest
     }
 
-    /// Waits until the server has ended the connection, in whichever way.
+    /// Waits until the server has ended the connection, by FIN or RST.
     pub fn assert_ended(&mut self) {
         let mut rest = Vec::new();
         if let Err(error) = self.0.read_to_end(&mut rest) {

@@ -1,13 +1,13 @@
-//! A client that speaks permessage-deflate: frames by hand, and zlib.
+//! A client that speaks permessage-deflate, with hand-written frames and zlib.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 
 use super::client::{Raw, Response, frame, handshake};
 
-/// What every message ends with, and is sent without: RFC 7692, section 7.2.1.
+/// The end of a flushed DEFLATE stream, which is removed before sending (RFC 7692, section 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// A WebSocket on which compression was agreed on.
+/// A WebSocket with negotiated compression.
 pub struct DeflateClient {
     pub raw: Raw,
     pub agreed: String,
@@ -15,7 +15,7 @@ pub struct DeflateClient {
     decompress: Decompress,
 }
 
-/// The response to a handshake with this field, and the connection.
+/// Sends a handshake with `field` in its head. Returns the connection and the response, a 101.
 pub fn offer(mut raw: Raw, path: &str, field: &str) -> (Raw, Response) {
     let request = handshake(path).replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"));
     let response = raw.send(request).response_to_head();
@@ -29,7 +29,7 @@ impl DeflateClient {
         DeflateClient::offering(raw, path, field)
     }
 
-    /// With another offer.
+    /// Like `open`, with `field` as the offer.
     pub fn offering(raw: Raw, path: &str, field: &str) -> DeflateClient {
         let (raw, response) = offer(raw, path, field);
         let agreed = response.get("Sec-WebSocket-Extensions").expect("declined").to_owned();
@@ -41,7 +41,7 @@ impl DeflateClient {
         }
     }
 
-    /// A message compressed, without its frame.
+    /// Compresses a message. Returns the payload, without a frame header.
     pub fn deflate(&mut self, message: &[u8]) -> Vec<u8> {
         if self.agreed.contains("client_no_context_takeover") {
             self.compress.reset();
@@ -59,7 +59,8 @@ impl DeflateClient {
         self.raw.send(frame(0xc0 | opcode, &deflated));
     }
 
-    /// The next message: whether it was compressed, its opcode, itself, and its bytes on the wire.
+    /// Reads the next message. Returns whether it was compressed, its opcode, the message itself,
+    /// and the length of its payload on the wire.
     pub fn message(&mut self) -> (bool, u8, Vec<u8>, usize) {
         let (start, mut payload) = self.raw.frame();
         let mut first = start;

@@ -1,4 +1,4 @@
-//! A server, and clients that can do what a well-behaved one cannot.
+//! Test servers, and clients that can also misbehave.
 
 pub mod browser;
 pub mod client;

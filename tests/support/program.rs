@@ -1,4 +1,4 @@
-//! The real binary, as a process of its own.
+//! Runs the real binary as a child process.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -16,16 +16,16 @@ use super::tls::Files;
 
 pub struct Program {
     child: Child,
-    /// What it printed: URLs, and paths as `unix:/path`.
+    /// The printed listen addresses: URLs, and paths as `unix:/path`.
     pub listening: Vec<String>,
     pub addresses: Vec<SocketAddr>,
-    /// The same for `--admin`.
+    /// The printed address of `--admin`; `None` without that option.
     pub admin: Option<String>,
     stderr: BufReader<ChildStderr>,
     wire: Wire,
 }
 
-/// What a process has of its machine.
+/// The resources that a process uses.
 #[derive(Debug, Clone, Copy)]
 pub struct Vitals {
     pub threads: usize,
@@ -38,12 +38,12 @@ fn number_after(name: &str, status: &str) -> usize {
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// The address in a URL that the program prints.
+/// Parses the address in a URL that the program prints; `None` for a Unix socket.
 fn address(url: &str) -> Option<SocketAddr> {
     url.split_once("://")?.1.trim_end_matches('/').parse().ok()
 }
 
-/// The binary, without anything from this environment that would configure it.
+/// Returns a command for the binary, without the environment variables that would configure it.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wsecho"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WSECHO_")) {
@@ -56,13 +56,13 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs one of the project's scripts to its end.
+/// Runs one of the project's scripts and waits for its end.
 pub fn script(name: &str, arguments: &[&str]) -> Output {
     let path = format!("{}/scripts/{name}", env!("CARGO_MANIFEST_DIR"));
     Command::new(path).args(arguments).output().unwrap()
 }
 
-/// The path of a tool that is not ours.
+/// Returns the path of a third-party tool, which `scripts/tool` installs if it is missing.
 pub fn tool(name: &str) -> String {
     String::from_utf8(script("tool", &[name]).stdout).unwrap().trim().to_owned()
 }
@@ -75,13 +75,13 @@ impl Program {
         Program::spawn(&mut command, 1)
     }
 
-    /// The same on this wire.
+    /// Like `start`, over `wire`.
     pub fn over(wire: Wire, arguments: &[&str]) -> Program {
         match wire {
             Wire::Plain => Program::start(arguments),
             #[cfg(feature = "tls")]
             Wire::Tls => {
-                let files = Files::good(); // read at the start
+                let files = Files::good(); // read at startup
                 let mut command = command(&["--listen", "127.0.0.1:0"]);
                 Program::spawn(command.args(files.options()).args(arguments), 1)
             }
@@ -100,8 +100,8 @@ impl Program {
         let has_admin =
             command.get_args().any(|option| option.to_string_lossy().contains("--admin"));
         let admin = has_admin.then(|| {
-            let line = lines.next().expect("the program ended before its operator's door was open");
-            line.unwrap().strip_prefix("admin on ").expect("the operator's door").to_owned()
+            let line = lines.next().expect("the program ended before it printed the admin address");
+            line.unwrap().strip_prefix("admin on ").expect("an admin address").to_owned()
         });
         let addresses = listening.iter().filter_map(|url| address(url)).collect();
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -112,12 +112,12 @@ impl Program {
         Program { child, listening, addresses, admin, stderr, wire }
     }
 
-    /// A connection on which nothing has been said yet.
+    /// Connects, without sending anything.
     pub fn raw(&self) -> Raw {
         Raw::connect_over(self.wire, self.address())
     }
 
-    /// An open WebSocket.
+    /// Opens a WebSocket.
     pub fn open(&self, path: &str) -> Client {
         Client::open_over(self.wire, self.address(), path)
     }
@@ -126,12 +126,12 @@ impl Program {
         self.addresses[0]
     }
 
-    /// Where `--admin` is.
+    /// Returns the address of `--admin`.
     pub fn admin_address(&self) -> SocketAddr {
         address(self.admin.as_ref().unwrap()).unwrap()
     }
 
-    /// What the operating system counts of this process.
+    /// Reads the resource usage of the process from `/proc`.
     pub fn vitals(&self) -> Vitals {
         let process = format!("/proc/{}", self.child.id());
         let entries = |folder| std::fs::read_dir(format!("{process}/{folder}")).unwrap().count();
@@ -143,7 +143,7 @@ impl Program {
         }
     }
 
-    /// The vitals after an answer to a fresh client, who has left.
+    /// Returns the vitals after one more client was answered and has closed.
     pub fn rested(&self) -> Vitals {
         let mut client = self.open("/echo");
         assert_eq!(client.ask("fresh"), Message::text("fresh"));
@@ -152,7 +152,7 @@ impl Program {
         self.vitals()
     }
 
-    /// How often its threads have gone to sleep of their own accord.
+    /// Returns the number of voluntary context switches of all threads.
     pub fn sleeps(&self) -> usize {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
         tasks
@@ -161,7 +161,7 @@ impl Program {
             .sum()
     }
 
-    /// Waits until threads and descriptors are back at what they were `before`.
+    /// Waits until there are no more threads and descriptors than `before`.
     pub fn wait_for_rest(&self, before: Vitals) {
         let deadline = Instant::now() + TIMEOUT;
         loop {
@@ -178,13 +178,13 @@ impl Program {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
 
-    /// Reads the log on, to the next line that has this in it.
+    /// Reads the log up to the next line that contains `part`, and returns that line.
     pub fn log_line(&mut self, part: &str) -> String {
         let mut lines = self.stderr.by_ref().lines().map(Result::unwrap);
         lines.find(|line| line.contains(part)).expect("the program ended without that line")
     }
 
-    /// Waits for the end. Returns how it ended, and what it wrote to stderr.
+    /// Waits until the process has exited. Returns its status and the rest of its stderr.
     pub fn wait(mut self) -> (ExitStatus, String) {
         let mut log = String::new();
         self.stderr.read_to_string(&mut log).unwrap();
@@ -194,7 +194,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It has ended already after `wait`.
+        // These fail after `wait`, as the process has already exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,5 @@
-//! A real nginx or HAProxy, as a process of its own, with its sample from `scripts/proxies`.
+//! Runs a real nginx or HAProxy as a child process, with its sample configuration from
+//! `scripts/proxies`.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -17,14 +18,14 @@ pub enum Kind {
     Haproxy,
 }
 
-/// A configuration, before its proxy is started.
+/// A sample configuration, adapted to the test before the proxy is started.
 pub struct Sample {
     kind: Kind,
     text: String,
     address: SocketAddr,
 }
 
-/// A proxy that serves; ended when it is dropped.
+/// A running proxy; killed when dropped.
 pub struct Proxy {
     child: Child,
     pub address: SocketAddr,
@@ -32,13 +33,13 @@ pub struct Proxy {
 }
 
 impl Sample {
-    /// The sample, on an address of its own, in front of `backend`. HAProxy has two servers, which
-    /// are the same one here.
+    /// Loads the sample with a free listen address and `backend` as its server; HAProxy's sample
+    /// has two servers, both of which become `backend`.
     pub fn of(kind: Kind, backend: SocketAddr) -> Sample {
         Sample::before(kind, &backend.to_string())
     }
 
-    /// The same before an address or, for nginx, a path.
+    /// Like `of`; `backend` is an address or, for nginx, a `unix:` path.
     pub fn before(kind: Kind, backend: &str) -> Sample {
         let name = match kind {
             Kind::Nginx => "nginx.conf",
@@ -60,14 +61,14 @@ impl Sample {
         }
     }
 
-    /// The same with `new` for `old`, which is there once.
+    /// Replaces `old`, which must occur exactly once, with `new`.
     pub fn with(mut self, old: &str, new: &str) -> Sample {
         assert_eq!(self.text.matches(old).count(), 1, "{old:?} in {}", self.text);
         self.text = self.text.replace(old, new);
         self
     }
 
-    /// Starts the proxy, and waits until the page can be had through it.
+    /// Starts the proxy, and waits until it serves the page.
     pub fn start(self) -> Proxy {
         let folder = tempfile::tempdir().unwrap();
         let sample = folder.path().join("sample");
@@ -84,7 +85,7 @@ impl Sample {
         let output =
             || Stdio::from(fs::File::options().append(true).create(true).open(&log).unwrap());
         command.stdin(Stdio::null()).stdout(output()).stderr(output());
-        let child = command.spawn().expect("the proxy cannot be run");
+        let child = command.spawn().expect("cannot run the proxy");
         let mut proxy = Proxy { child, address: self.address, _folder: folder };
         let deadline = Instant::now() + TIMEOUT;
         while !proxy.serves() {
@@ -97,7 +98,7 @@ impl Sample {
 }
 
 impl Proxy {
-    /// Whether it listens, and reaches what is behind it.
+    /// Returns whether the proxy listens and reaches its server.
     fn serves(&self) -> bool {
         std::net::TcpStream::connect(self.address).is_ok()
             && Raw::connect(self.address).get("/favicon.svg").status == 200
@@ -111,8 +112,9 @@ impl Drop for Proxy {
     }
 }
 
-/// nginx with the sample inside its `http` block, as an installed one has it. One process without a
-/// master, so that whoever ends it ends all of it, and everything that it writes in its folder.
+/// Returns a command for nginx with the sample inside an `http` block, as in an installed nginx. It
+/// runs as a single process without a master, so that killing it leaves no worker behind, and
+/// writes only in `folder`.
 fn nginx(folder: &TempDir) -> Command {
     const MAIN: &str = "daemon off; master_process off; error_log stderr; pid pid;
         events {}
@@ -127,8 +129,8 @@ fn nginx(folder: &TempDir) -> Command {
     nginx
 }
 
-/// A free port, on a loopback address that no other proxy and no other process has: the port cannot
-/// be taken before the proxy takes it.
+/// Returns a free port on a loopback address that no other proxy and no other test process uses, so
+/// that the port is not taken before the proxy binds it.
 fn own_address() -> SocketAddr {
     static PROXIES: AtomicU8 = AtomicU8::new(1);
     let [.., high, low] = std::process::id().to_be_bytes();

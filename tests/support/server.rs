@@ -1,4 +1,4 @@
-//! A server in this process, on a free port; stopped and joined when it is dropped.
+//! A server in the test's process, on a free port; stopped and joined when dropped.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,21 +19,21 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// The default configuration.
+    /// Starts a server with the default configuration.
     pub fn start() -> TestServer {
         TestServer::with(|_| {})
     }
 
-    /// The default configuration, changed.
+    /// Starts a server with the default configuration, modified by `change`.
     pub fn with(change: impl FnOnce(&mut Config)) -> TestServer {
         TestServer::over(Wire::Plain, change)
     }
 
-    /// The same on this wire.
+    /// Like `with`, over `wire`.
     pub fn over(wire: Wire, change: impl FnOnce(&mut Config)) -> TestServer {
         let mut config = Config { listen: vec![([127, 0, 0, 1], 0).into()], ..Config::default() };
         #[cfg(feature = "tls")]
-        let files = Files::good(); // read when it binds
+        let files = Files::good(); // read by `bind`
         #[cfg(feature = "tls")]
         if wire == Wire::Tls {
             config.tls = Some(files.certificate());
@@ -48,27 +48,27 @@ impl TestServer {
         }
     }
 
-    /// The default configuration, on this address; port 0 takes any free one.
+    /// Starts a server with the default configuration on `address`; port 0 takes any free port.
     pub fn at(address: SocketAddr) -> TestServer {
         TestServer::with(|config| config.listen = vec![address.into()])
     }
 
-    /// A connection on which nothing has been said yet.
+    /// Connects, without sending anything.
     pub fn raw(&self) -> Raw {
         Raw::connect_over(self.wire, self.address)
     }
 
-    /// The same, where the handshake of TLS may fail.
+    /// Like `raw`; `Err` if the TLS handshake fails.
     pub fn try_raw(&self) -> io::Result<Raw> {
         Raw::try_connect_over(self.wire, self.address)
     }
 
-    /// An open WebSocket.
+    /// Opens a WebSocket.
     pub fn open(&self, path: &str) -> Client {
         Client::open_over(self.wire, self.address, path)
     }
 
-    /// Waits until the server has ended by itself.
+    /// Waits until the server has ended. Does not stop it; see `stopper`.
     pub fn join(&mut self) {
         if let Some(running) = self.running.take() {
             running.join().unwrap().unwrap();
@@ -80,7 +80,7 @@ impl Drop for TestServer {
     fn drop(&mut self) {
         self.stopper.stop();
         if std::thread::panicking() {
-            return; // the failure is more interesting than a server that cannot end after it
+            return; // a server that hangs must not hide the failure
         }
         self.join();
     }

@@ -1,4 +1,4 @@
-//! A client's stream: a TCP or Unix socket as it is, or with TLS on it.
+//! A client's stream: a TCP or Unix socket, optionally with TLS.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 #[cfg(feature = "tls")]
 use super::tls::Session;
 
-/// How a server and its clients speak with each other.
+/// What a server and its clients speak: plaintext or TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
     Plain,
@@ -31,7 +31,7 @@ impl Stream {
         }
     }
 
-    /// Makes the handshake that this wire asks for.
+    /// Makes the TLS handshake if `wire` is `Tls`; `Err` if it fails.
     #[cfg_attr(not(feature = "tls"), expect(clippy::unnecessary_wraps, reason = "TLS can fail"))]
     pub fn over(wire: Wire, tcp: TcpStream) -> io::Result<Stream> {
         match wire {
@@ -41,7 +41,7 @@ impl Stream {
         }
     }
 
-    /// The same for another thread; one of them reads, and the other one writes.
+    /// Clones the stream for another thread, so that one thread reads while the other one writes.
     pub fn try_clone(&self) -> io::Result<Stream> {
         Ok(Stream {
             tcp: self.tcp.try_clone()?,
@@ -50,7 +50,7 @@ impl Stream {
         })
     }
 
-    /// Waits for something to read, and leaves it there.
+    /// Waits until there is something to read, without consuming it.
     pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {

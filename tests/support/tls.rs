@@ -1,4 +1,4 @@
-//! TLS for tests: an authority of this process's own, certificates from it, good and bad ones, and the
+//! TLS for tests: a certificate authority per process, the certificates that it issues, and a
 //! client that trusts it.
 
 use std::fs;
@@ -15,7 +15,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use tempfile::TempDir;
 
-/// The names in a certificate that clients here ask for.
+/// The names in every certificate; clients connect to the first one.
 pub const NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
 
 static AUTHORITY: LazyLock<CertifiedIssuer<'static, KeyPair>> = LazyLock::new(|| {
@@ -31,18 +31,18 @@ fn named(name: &str) -> DistinguishedName {
     names
 }
 
-/// A certificate's files, gone when it is dropped.
+/// The files of a certificate; removed when dropped.
 pub struct Files {
     folder: TempDir,
 }
 
 impl Files {
-    /// A good certificate.
+    /// Issues a valid certificate.
     pub fn good() -> Files {
         Files::with(|_| {})
     }
 
-    /// A good one, changed.
+    /// Issues a certificate whose parameters were modified by `change`.
     pub fn with(change: impl FnOnce(&mut CertificateParams)) -> Files {
         let files = Files { folder: tempfile::tempdir().unwrap() };
         fs::write(files.authority(), AUTHORITY.pem()).unwrap();
@@ -50,7 +50,7 @@ impl Files {
         files
     }
 
-    /// Writes another certificate and its key over those that are there.
+    /// Replaces certificate and key by newly issued ones.
     pub fn issue(&self, change: impl FnOnce(&mut CertificateParams)) {
         let mut params = CertificateParams::new(NAMES.map(str::to_owned)).unwrap();
         params.distinguished_name = named("localhost");
@@ -77,19 +77,19 @@ impl Files {
         self.folder().join("authority.pem")
     }
 
-    /// As a configuration has it.
+    /// Returns the files for `Config::tls`.
     pub fn certificate(&self) -> wsecho::Certificate {
         wsecho::Certificate { chain: self.chain(), key: self.key() }
     }
 
-    /// As a command line has it.
+    /// Returns the command-line options that name the files.
     pub fn options(&self) -> [String; 4] {
         let [chain, key] = [self.chain(), self.key()].map(|path| path.display().to_string());
         ["--tls-cert".to_owned(), chain, "--tls-key".to_owned(), key]
     }
 }
 
-/// What a client is set up with that trusts the authority.
+/// Returns the configuration of a client that trusts the authority.
 pub fn client_config() -> Arc<ClientConfig> {
     static CONFIG: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
         let mut roots = RootCertStore::empty();
@@ -102,23 +102,24 @@ pub fn client_config() -> Arc<ClientConfig> {
     Arc::clone(&CONFIG)
 }
 
-/// A client before its handshake.
+/// Returns a client connection before its handshake.
 pub fn client() -> ClientConnection {
     ClientConnection::new(client_config(), ServerName::try_from(NAMES[0]).unwrap()).unwrap()
 }
 
-/// A client's side of TLS, after the handshake. Who reads does not hold up who writes.
+/// A client's TLS session, after the handshake. A blocked read does not hold the lock, so that
+/// another thread can write meanwhile.
 #[derive(Clone)]
 pub struct Session(Arc<Mutex<State>>);
 
 struct State {
     connection: ClientConnection,
-    /// Arrived, not decrypted yet: rustls takes no more than it has room for.
+    /// Ciphertext that was read and not yet decrypted, as rustls accepts only a limited amount.
     arrived: Vec<u8>,
 }
 
 impl State {
-    /// Decrypts a part of what arrived. None while more has to arrive.
+    /// Decrypts some of `arrived`; `None` if it is empty.
     fn decrypt(&mut self, tcp: &TcpStream) -> io::Result<Option<()>> {
         if self.arrived.is_empty() {
             return Ok(None);
@@ -129,14 +130,14 @@ impl State {
             self.connection.write_tls(&mut { tcp })?;
         }
         done.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-        // What comes after the end of the session is not read.
+        // After close_notify rustls takes no bytes; what follows it is discarded.
         self.arrived.drain(..if taken == 0 { self.arrived.len() } else { taken });
         Ok(Some(()))
     }
 }
 
 impl Session {
-    /// Makes the handshake.
+    /// Makes the TLS handshake; `Err` if it fails.
     pub fn start(mut tcp: &TcpStream) -> io::Result<Session> {
         let mut connection = client();
         while connection.is_handshaking() {
@@ -145,8 +146,8 @@ impl Session {
         Ok(Session(Arc::new(Mutex::new(State { connection, arrived: Vec::new() }))))
     }
 
-    /// Reads by `take`, which says `WouldBlock` while there is nothing. The end of the stream is that of
-    /// the session, too.
+    /// Calls `take` until its result is not `WouldBlock`, and reads more ciphertext in between.
+    /// Returns the default value at the end of the TCP stream.
     fn read_by<T: Default>(
         &self,
         mut tcp: &TcpStream,

@@ -1,4 +1,4 @@
-//! `wsecho check wss://…`: what it says of servers, and of their certificates.
+//! `wsecho check wss://…`: its reports on TLS servers and their certificates.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::serving;
 use crate::support::program::{Program, command};
 use crate::support::tls::Files;
 
-/// Exit code and stdout of `wsecho check` for a URL with `localhost` on a server's port.
+/// Runs `wsecho check` for `/echo` on the server's port. Returns exit code and stdout.
 fn check(program: &Program, scheme: &str, host: &str, options: &[&str]) -> (i32, String) {
     let url = format!("{scheme}://{host}:{}/echo", program.address().port());
     let output = command(&["check", "--timeout", "20s", &url]).args(options).output().unwrap();
@@ -19,7 +19,7 @@ fn check(program: &Program, scheme: &str, host: &str, options: &[&str]) -> (i32,
 }
 
 #[test]
-fn a_check_goes_through_tls() {
+fn check_succeeds_over_tls() {
     let (program, files) = serving(|_| {});
     let authority = files.authority().display().to_string();
     for host in ["localhost", "127.0.0.1"] {
@@ -41,7 +41,7 @@ fn a_check_goes_through_tls() {
     assert!(detail.ends_with("certificate not verified (--insecure)"), "{detail}");
 }
 
-/// A certificate that is not as it should be, the file of the authority that is trusted, and what is said.
+/// A flaw in a certificate, the trusted authority's file, and the expected text in the report.
 struct Flaw {
     make: fn(&mut CertificateParams),
     trusted: fn(&Files) -> PathBuf,
@@ -77,7 +77,7 @@ const FLAWS: [Flaw; 5] = [
 ];
 
 #[test]
-fn a_check_says_what_is_wrong_with_a_certificate() {
+fn check_explains_an_invalid_certificate() {
     for Flaw { make, trusted, said } in FLAWS {
         let (program, files) = serving(make);
         let trusted = trusted(&files).display().to_string();
@@ -90,7 +90,7 @@ fn a_check_says_what_is_wrong_with_a_certificate() {
 }
 
 #[test]
-fn a_check_notices_the_wrong_scheme() {
+fn check_explains_the_wrong_scheme() {
     let (program, files) = serving(|_| {});
     let (code, report) = check(&program, "ws", "localhost", &[]);
     assert!(code == 5 && report.contains("This port speaks TLS"), "{code} {report}");

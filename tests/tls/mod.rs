@@ -1,5 +1,5 @@
-//! TLS: what is its own. That limits, deadlines and the stop are as without it is shown by the same tests
-//! over both; see `over_tls` in main.rs.
+//! What is specific to TLS. Limits, deadlines and shutdown over TLS are covered by the modules that
+//! `over_tls` in main.rs runs a second time.
 
 mod check;
 
@@ -22,7 +22,7 @@ use crate::support::server::TestServer;
 use crate::support::stream::Wire;
 use crate::support::tls::{Files, client};
 
-/// A first flight of a client.
+/// Returns the first flight of a client's TLS handshake.
 fn client_hello() -> Vec<u8> {
     let mut hello = Vec::new();
     client().write_tls(&mut hello).unwrap();
@@ -40,15 +40,15 @@ fn with_short_handshake() -> TestServer {
 }
 
 #[test]
-fn a_client_hello_byte_by_byte_is_over_at_the_deadline() {
+fn a_slow_client_hello_is_cut_off_at_the_deadline() {
     let server = with_short_handshake();
     let mut slow = connect(&server);
     slow.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
-    // Each byte in time, all of them never.
+    // One byte every 5 ms, so that each read succeeds, but the handshake is never complete.
     let hello = client_hello();
     let sent = hello.iter().cycle().take_while(|byte| {
-        let nothing = slow.read(&mut [0]);
-        nothing.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+        let read = slow.read(&mut [0]);
+        read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
             && slow.write_all(&[**byte]).is_ok()
     });
     assert!(sent.count() > 1);
@@ -56,12 +56,12 @@ fn a_client_hello_byte_by_byte_is_over_at_the_deadline() {
 }
 
 #[test]
-fn who_does_not_finish_the_handshake_holds_up_nobody_and_is_dropped() {
+fn unfinished_handshakes_are_dropped_and_block_no_other_client() {
     let server = with_short_handshake();
     let mut peers: Vec<_> = (0..20).map(|_| connect(&server)).collect();
     for (number, peer) in peers.iter_mut().enumerate() {
         let hello = client_hello();
-        // Silence, a part of it, and all of it without what would have to follow.
+        // From nothing at all to a whole ClientHello without the rest of the handshake.
         peer.write_all(&hello[..hello.len() * number / 19]).unwrap();
     }
     assert_eq!(server.open("/echo").ask("x"), Message::text("x"));
@@ -70,25 +70,25 @@ fn who_does_not_finish_the_handshake_holds_up_nobody_and_is_dropped() {
         if let Err(error) = peer.read_to_end(&mut rest) {
             assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         }
-        assert!(!rest.windows(4).any(|bytes| bytes == b"HTTP"), "it was answered in the clear");
+        assert!(!rest.windows(4).any(|bytes| bytes == b"HTTP"), "a response in plaintext");
     }
 }
 
 #[test]
-fn the_stop_does_not_wait_for_a_handshake() {
+fn shutdown_does_not_wait_for_a_handshake() {
     let mut server = TestServer::over(Wire::Tls, |config| {
         config.timeouts.handshake = Duration::from_secs(3600);
         config.timeouts.grace = Duration::from_secs(3600);
     });
     let mut peer = connect(&server);
     peer.write_all(&client_hello()).unwrap();
-    peer.read_exact(&mut [0]).unwrap(); // the server has answered, and waits
+    peer.read_exact(&mut [0]).unwrap(); // the server has answered the ClientHello
     server.stopper.stop();
     server.join();
 }
 
 #[test]
-fn garbage_in_place_of_a_record_ends_the_session() {
+fn garbage_instead_of_a_record_ends_the_connection() {
     let mut program = Program::over(Wire::Tls, &["-v"]);
     let mut hello = client_hello();
     hello[20..].fill(0xff);
@@ -102,7 +102,7 @@ fn garbage_in_place_of_a_record_ends_the_session() {
     }
     let mut raw = program.raw();
     raw.upgrade("/echo");
-    // Beneath the session: a record that nobody has encrypted.
+    // A record that bypasses the TLS session, and so is not validly encrypted.
     (&**raw.0.get_ref()).write_all(b"\x17\x03\x03\x00\x40").unwrap();
     (&**raw.0.get_ref()).write_all(&[0; 0x40]).unwrap();
     raw.assert_ended();
@@ -111,12 +111,12 @@ fn garbage_in_place_of_a_record_ends_the_session() {
 }
 
 #[test]
-fn the_end_of_a_session_is_said_in_tls_too() {
+fn connections_end_with_close_notify() {
     let server = TestServer::over(Wire::Tls, |_| {});
     let mut stream = StreamOwned::new(client(), connect(&server));
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
     let mut response = String::new();
-    stream.read_to_string(&mut response).unwrap(); // an error without a close_notify
+    stream.read_to_string(&mut response).unwrap(); // fails without close_notify
     assert!(response.ends_with("ok\n"), "{response}");
 
     let mut stream = StreamOwned::new(client(), connect(&server));
@@ -126,7 +126,7 @@ fn the_end_of_a_session_is_said_in_tls_too() {
 }
 
 #[test]
-fn a_client_that_cuts_the_stream_off_has_left() {
+fn a_fin_without_close_notify_is_logged_as_the_clients_end() {
     let mut program = Program::over(Wire::Tls, &[]);
     let client = program.open("/echo");
     client.0.get_ref().shutdown(Shutdown::Write).unwrap();
@@ -134,7 +134,7 @@ fn a_client_that_cuts_the_stream_off_has_left() {
 }
 
 #[test]
-fn plain_http_on_the_port_is_told_the_url() {
+fn plain_http_on_a_tls_port_gets_400_with_the_right_url() {
     let server = TestServer::over(Wire::Tls, |_| {});
     for (request, url) in [
         ("GET /a HTTP/1.1\r\nHost: example.com:1\r\n\r\n".to_owned(), "wss://example.com:1/"),
@@ -153,7 +153,7 @@ fn plain_http_on_the_port_is_told_the_url() {
 }
 
 #[test]
-fn tls_on_a_plain_port_is_told_so() {
+fn tls_on_a_plain_port_gets_400_with_an_explanation() {
     let server = TestServer::start();
     let mut raw = Raw::connect(server.address);
     let response = raw.send(client_hello()).response();
@@ -162,7 +162,7 @@ fn tls_on_a_plain_port_is_told_so() {
 }
 
 #[test]
-fn info_has_what_was_agreed_on() {
+fn info_reports_version_cipher_suite_and_server_name() {
     let server = TestServer::over(Wire::Tls, |_| {});
     let over_http: Value = serde_json::from_str(&server.raw().get("/info").body).unwrap();
     let over_websocket = server.open("/echo").ask("?info").into_text().unwrap();
@@ -179,7 +179,7 @@ fn info_has_what_was_agreed_on() {
 }
 
 #[test]
-fn a_unix_socket_stays_plain() {
+fn a_unix_socket_stays_plaintext() {
     let files = Files::good();
     let path = files.folder().join("socket");
     let mut both = command(&["--listen", "127.0.0.1:0"]);
@@ -191,8 +191,8 @@ fn a_unix_socket_stays_plain() {
     assert_eq!(Client::open_unix(&path, "/echo").ask("x"), Message::text("x"));
 }
 
-/// The serial number that a server's certificate has.
-fn serial(program: &Program) -> Vec<u8> {
+/// Returns the certificate that the server presents.
+fn presented_certificate(program: &Program) -> Vec<u8> {
     let mut stream = TcpStream::connect(program.address()).unwrap();
     let mut connection = client();
     while connection.is_handshaking() {
@@ -202,17 +202,17 @@ fn serial(program: &Program) -> Vec<u8> {
 }
 
 #[test]
-fn a_hangup_renews_the_certificate_and_sessions_live_on() {
+fn sighup_reloads_the_certificate_and_keeps_sessions() {
     let files = Files::good();
     let mut command = command(&["--listen", "127.0.0.1:0"]);
     let mut program = Program::spawn(command.args(files.options()), 1);
-    let before = serial(&program);
+    let before = presented_certificate(&program);
     let mut session = program.open("/echo");
     files.issue(|_| {});
-    assert_eq!(serial(&program), before, "it waits for the signal");
+    assert_eq!(presented_certificate(&program), before, "reloaded without the signal");
     program.signal(Signal::SIGHUP);
     program.log_line("the certificate was read again");
-    let after = serial(&program);
+    let after = presented_certificate(&program);
     assert_ne!(after, before);
     assert_eq!(session.ask("still here"), Message::text("still here"));
 
@@ -220,7 +220,7 @@ fn a_hangup_renews_the_certificate_and_sessions_live_on() {
     program.signal(Signal::SIGHUP);
     let line = program.log_line("the certificate in use stays");
     assert!(line.contains("there is no private key in") && line.contains("key.pem"), "{line}");
-    assert_eq!(serial(&program), after);
+    assert_eq!(presented_certificate(&program), after);
     assert_eq!(session.ask("still here"), Message::text("still here"));
 
     program.signal(Signal::SIGTERM);
@@ -230,24 +230,24 @@ fn a_hangup_renews_the_certificate_and_sessions_live_on() {
 }
 
 #[test]
-fn without_a_certificate_a_hangup_stops_as_ever() {
+fn sighup_without_a_certificate_shuts_down() {
     let program = Program::start(&[]);
     program.signal(Signal::SIGHUP);
     assert!(program.wait().0.success());
 }
 
-/// Exit code and stderr of a start with these files.
+/// Starts the binary with these files, which fails. Returns exit code and stderr.
 fn failed(files: &Files) -> (i32, String) {
     let mut command = command(&["--listen", "127.0.0.1:0"]);
     let output = command.args(files.options()).output().unwrap();
     (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
 }
 
-/// What makes files useless.
+/// Makes the files unusable.
 type Break<'a> = &'a dyn Fn(&Files);
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_no_start() {
+fn unusable_certificates_fail_the_start() {
     let other = Files::good();
     let cases: [(Break, &str); 7] = [
         (&|files| fs::remove_file(files.chain()).unwrap(), "chain.pem: No such file"),
@@ -277,7 +277,7 @@ fn a_certificate_that_cannot_be_used_is_no_start() {
 }
 
 #[test]
-fn the_watchdog_hears_of_life_through_tls() {
+fn the_watchdog_is_notified_over_tls() {
     let files = Files::good();
     let folder = tempfile::tempdir().unwrap();
     let socket = std::os::unix::net::UnixDatagram::bind(folder.path().join("notify")).unwrap();
@@ -286,27 +286,27 @@ fn the_watchdog_hears_of_life_through_tls() {
     service.args(files.options()).args(["--max-connections", "1", "--handshake-timeout", "1h"]);
     service.env("WATCHDOG_USEC", "100000");
     let program = Program::spawn(service.env("NOTIFY_SOCKET", folder.path().join("notify")), 1);
-    let told = || {
+    let notification = || {
         let mut buffer = [0; 4096];
         let length = socket.recv(&mut buffer).unwrap();
         String::from_utf8(buffer[..length].to_vec()).unwrap()
     };
     let url = format!("https://{}/", program.address());
-    assert_eq!(told(), format!("READY=1\nSTATUS=listening on {url}\n"));
+    assert_eq!(notification(), format!("READY=1\nSTATUS=listening on {url}\n"));
     for _ in 0..3 {
-        assert_eq!(told(), "WATCHDOG=1\n");
+        assert_eq!(notification(), "WATCHDOG=1\n");
     }
-    // With the reserve of 64 taken too, there is nobody left to make a handshake.
+    // With the reserve of 64 connections occupied too, no thread is left for a TLS handshake.
     let _all: Vec<_> = (0..65).map(|_| TcpStream::connect(program.address()).unwrap()).collect();
     socket.set_nonblocking(true).unwrap();
     while socket.recv(&mut [0; 4096]).is_ok() {}
     socket.set_nonblocking(false).unwrap();
     for _ in 0..3 {
-        assert_eq!(told(), "WATCHDOG=1\n");
+        assert_eq!(notification(), "WATCHDOG=1\n");
     }
 }
 
-/// A server with this certificate, and the options of a check that trusts its authority.
+/// Starts a server with a certificate modified by `change`. Returns the files, too.
 fn serving(change: impl FnOnce(&mut CertificateParams)) -> (Program, Files) {
     let files = Files::with(change);
     let mut command = command(&["--listen", "127.0.0.1:0"]);
@@ -315,7 +315,7 @@ fn serving(change: impl FnOnce(&mut CertificateParams)) -> (Program, Files) {
 
 #[test]
 #[ignore = "needs openssl and curl; scripts/test runs it"]
-fn other_clients_get_through() {
+fn curl_and_openssl_connect() {
     let (program, files) = serving(|_| {});
     let port = program.address().port();
     for (option, version) in [("--tlsv1.3", "TLS 1.3"), ("--tls-max=1.2", "TLS 1.2")] {
@@ -332,10 +332,10 @@ fn other_clients_get_through() {
     openssl.arg(format!("localhost:{port}")).arg("-CAfile").arg(files.authority());
     openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut openssl = openssl.spawn().unwrap();
-    let mut asked = handshake("/echo?abort=fin&after=1").into_bytes();
-    asked.extend(frame(FIN_TEXT, b"hello"));
-    openssl.stdin.as_mut().unwrap().write_all(&asked).unwrap();
-    let output = openssl.wait_with_output().unwrap(); // it ends by a close_notify
+    let mut request = handshake("/echo?abort=fin&after=1").into_bytes();
+    request.extend(frame(FIN_TEXT, b"hello"));
+    openssl.stdin.as_mut().unwrap().write_all(&request).unwrap();
+    let output = openssl.wait_with_output().unwrap(); // ends at close_notify
     assert!(output.stdout.starts_with(b"HTTP/1.1 101 "));
     assert!(output.stdout.windows(7).any(|bytes| bytes == b"\x81\x05hello"));
 }
@@ -348,8 +348,8 @@ fn the_page_echoes_over_wss() {
     browser.call("Security.setIgnoreCertificateErrors", &serde_json::json!({"ignore": true}));
     browser.open(&format!("https://localhost:{}/?send=hello", program.address().port()));
     browser.wait_for_text("You sent: hello at ");
-    let asked = browser.requests();
+    let requests = browser.requests();
     let expected = format!("wss://localhost:{}/", program.address().port());
-    assert!(asked.iter().any(|url| url.starts_with(&expected)), "{asked:?}");
+    assert!(requests.iter().any(|url| url.starts_with(&expected)), "{requests:?}");
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }

@@ -1,4 +1,4 @@
-// gorilla/websocket on Go's net/http, on all processors: an echo, and one room of a chat.
+// gorilla/websocket on Go's net/http, on all processors: an echo, and a chat with one room.
 package main
 
 import (
@@ -38,14 +38,14 @@ type event struct {
 	Seq  uint64 `json:"seq"`
 }
 
-// A room: its members' channels, and the number of the last message.
+// The chat room: the channels of its members, and the number of the last message.
 var room = struct {
 	sync.Mutex
 	members map[chan *websocket.PreparedMessage]bool
 	seq     uint64
 }{members: map[chan *websocket.PreparedMessage]bool{}}
 
-func say(text string) {
+func broadcast(text string) {
 	room.Lock()
 	defer room.Unlock()
 	room.seq++
@@ -84,7 +84,7 @@ func chat(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			break
 		}
-		say(string(message))
+		broadcast(string(message))
 	}
 	room.Lock()
 	defer room.Unlock()

@@ -1,5 +1,6 @@
-//! One member of a room speaks, a thousand listen: the time from the moment when a message was due to
-//! its arrival at each of them, and the server's CPU for each arrival.
+//! Measures a chat room in which one member sends, and a thousand receive: the latency from the
+//! time at which a message was due to its arrival at each member, and the server's CPU per
+//! delivery.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -16,20 +17,21 @@ use crate::server::Server;
 use crate::wire;
 
 const MEMBERS: usize = 1000;
-/// Between two messages.
+/// Interval between two messages.
 const PAUSE: Duration = Duration::from_millis(10);
 
 struct Member {
     stream: TcpStream,
-    /// Read, and not a whole frame yet.
+    /// The bytes of an incomplete frame.
     buffer: Vec<u8>,
-    /// The number of the last message; a member may be there later than its 101.
+    /// The number of the last message; `None` before the first one, as a member may join later than
+    /// its 101.
     seq: Option<u64>,
 }
 
 impl Member {
-    /// Reads what is there; hands over the text of each message.
-    fn read(&mut self, scratch: &mut [u8], mut heard: impl FnMut(&str)) -> io::Result<()> {
+    /// Reads available bytes, and calls `on_text` with the text of each message.
+    fn read(&mut self, scratch: &mut [u8], mut on_text: impl FnMut(&str)) -> io::Result<()> {
         match self.stream.read(scratch) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(length) => self.buffer.extend_from_slice(&scratch[..length]),
@@ -46,7 +48,7 @@ impl Member {
                     "a gap or a duplicate: {event}"
                 );
                 self.seq = Some(seq);
-                heard(event["text"].as_str().expect("a text"));
+                on_text(event["text"].as_str().expect("a text"));
             }
             used += length;
         }
@@ -62,7 +64,7 @@ struct Room {
 }
 
 impl Room {
-    /// Joins with all members; those who are there read what comes meanwhile.
+    /// Joins with all members; those that have joined receive the events meanwhile.
     fn fill(address: SocketAddr) -> io::Result<Room> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let mut room = Room { epoll, members: Vec::new(), scratch: vec![0; 64 * 1024] };
@@ -71,29 +73,33 @@ impl Room {
             stream.set_nonblocking(true)?;
             room.epoll.add(&stream, EpollEvent::new(EpollFlags::EPOLLIN, number as u64))?;
             room.members.push(Member { stream, buffer: Vec::new(), seq: None });
-            while room.listen(EpollTimeout::ZERO, |_| {})? > 0 {}
+            while room.receive(EpollTimeout::ZERO, |_| {})? > 0 {}
         }
-        while room.listen(EpollTimeout::from(200u8), |_| {})? > 0 {}
+        while room.receive(EpollTimeout::from(200u8), |_| {})? > 0 {}
         Ok(room)
     }
 
-    /// Lets members read who have something to. Returns how many.
-    fn listen(&mut self, timeout: EpollTimeout, mut heard: impl FnMut(&str)) -> io::Result<usize> {
+    /// Reads from the members that are ready within `timeout`. Returns their number.
+    fn receive(
+        &mut self,
+        timeout: EpollTimeout,
+        mut on_text: impl FnMut(&str),
+    ) -> io::Result<usize> {
         let mut events = [EpollEvent::empty(); 256];
         let ready = self.epoll.wait(&mut events, timeout)?;
         for event in &events[..ready] {
-            self.members[event.data() as usize].read(&mut self.scratch, &mut heard)?;
+            self.members[event.data() as usize].read(&mut self.scratch, &mut on_text)?;
         }
         Ok(ready)
     }
 }
 
-/// Says the time at which each message is due, until it is over.
-fn speak(mut stream: &TcpStream, start: Instant, over: &AtomicBool) {
+/// Sends a message every `PAUSE`, with the time at which it was due as its text, until `over`.
+fn send(mut stream: &TcpStream, start: Instant, over: &AtomicBool) {
     let mut due = Duration::ZERO;
     while !over.load(Ordering::Relaxed) {
         std::thread::sleep(due.saturating_sub(start.elapsed()));
-        // The socket does not block, and never has much to send.
+        // The socket is nonblocking, but its send buffer has room for such a short message.
         stream.write_all(&wire::text(&format!("{:064}", due.as_nanos()))).expect("a short message");
         due += PAUSE;
     }
@@ -103,18 +109,17 @@ fn speak(mut stream: &TcpStream, start: Instant, over: &AtomicBool) {
 pub fn measure(server: &Server, duration: Duration) -> io::Result<Figures> {
     let mut room = Room::fill(server.address)?;
     let (start, over) = (Instant::now(), AtomicBool::new(false));
-    let speaker = room.members[0].stream.try_clone()?;
+    let sender = room.members[0].stream.try_clone()?;
     std::thread::scope(|scope| {
-        scope.spawn(|| speak(&speaker, start, &over));
-        // Ends the speaker however the listening ends.
-        let listening =
-            catch_unwind(AssertUnwindSafe(|| listen(&mut room, server, start, duration)));
+        scope.spawn(|| send(&sender, start, &over));
+        // Ends the sender even if receiving panics.
+        let result = catch_unwind(AssertUnwindSafe(|| receive(&mut room, server, start, duration)));
         over.store(true, Ordering::Relaxed);
-        listening.unwrap_or_else(|panic| resume_unwind(panic))
+        result.unwrap_or_else(|panic| resume_unwind(panic))
     })
 }
 
-fn listen(
+fn receive(
     room: &mut Room,
     server: &Server,
     start: Instant,
@@ -123,12 +128,12 @@ fn listen(
     let tenth = EpollTimeout::from(100u8);
     let warm_up = duration / 4;
     while start.elapsed() < warm_up {
-        room.listen(tenth, |_| {})?;
+        room.receive(tenth, |_| {})?;
     }
     let mut latency = Histogram::<u64>::new(3).expect("three digits");
     let before = server.usage();
     while start.elapsed() < warm_up + duration {
-        room.listen(tenth, |text| {
+        room.receive(tenth, |text| {
             let due = text.parse::<u64>().expect("a time");
             latency
                 .record((start.elapsed().as_nanos() as u64).saturating_sub(due))

@@ -1,5 +1,5 @@
-//! The load: connections that keep a number of messages in flight, on one thread, each reply
-//! compared byte by byte.
+//! Generates load on one thread: each connection keeps a number of messages in flight, and each
+//! reply is compared byte by byte.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -11,7 +11,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 
 use crate::wire::{self, Dialect, Exchange};
 
-/// What came of a load.
+/// The result of a load.
 pub struct Outcome {
     pub messages: u64,
     pub seconds: f64,
@@ -22,16 +22,16 @@ pub struct Outcome {
 struct Connection<'a> {
     stream: TcpStream,
     exchange: &'a Exchange,
-    /// How far the current reply has been read.
+    /// Bytes of the current reply that have been read.
     read: usize,
-    /// Requests to be written, and how far the first of them has been.
+    /// Requests to be written, and the bytes of the first one that have been written.
     to_write: usize,
     written: usize,
     sent: VecDeque<Instant>,
 }
 
 impl Connection<'_> {
-    /// Reads what is there. Returns the replies that were completed.
+    /// Reads available bytes. Returns the number of completed replies.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = match self.stream.read(buffer) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
@@ -53,7 +53,7 @@ impl Connection<'_> {
         Ok(completed)
     }
 
-    /// Writes what can be written of the requests that are due; `burst` holds several in a row.
+    /// Writes as much of the due requests as the socket accepts; `burst` holds several in a row.
     fn write(&mut self, burst: &[u8]) -> io::Result<()> {
         let size = self.exchange.request.len();
         while self.to_write > 0 {
@@ -78,7 +78,7 @@ pub fn connect(address: SocketAddr, dialect: Dialect, count: usize) -> io::Resul
 }
 
 /// Keeps `in_flight` messages in flight on every connection; calls `measured` at the start and at
-/// the end of the time that counts.
+/// the end of the measured period.
 pub fn run(
     streams: Vec<TcpStream>,
     exchange: &Exchange,

@@ -1,8 +1,8 @@
-//! wsecho beside its peers, in rotation, in one run on one machine. `scripts/bench` builds and
+//! Measures wsecho and its peers in rotation, in one run on one machine. `scripts/bench` builds and
 //! starts it.
 //!
-//! The steady figure is the server's CPU time per message, by the operating system's account;
-//! wall-clock figures are in the JSON for who wants them.
+//! The main figure is the server's CPU time per message, as counted by the kernel, because it
+//! varies little between runs. Wall-clock figures are in the JSON.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,7 +26,7 @@ struct Options {
     /// The wsecho to measure.
     #[arg(long)]
     wsecho: PathBuf,
-    /// The folder of the peers.
+    /// The folder with the peers' binaries.
     #[arg(long)]
     peers: PathBuf,
     /// Where to write results.json and results.svg.
@@ -40,7 +40,7 @@ struct Options {
     /// Only scenarios whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
-    /// Only servers whose name contains this; raw TCP always, as the measure.
+    /// Only servers whose name contains this, and raw TCP as the reference.
     #[arg(long, default_value = "")]
     server: String,
 }
@@ -61,7 +61,7 @@ const WSECHO: [&str; 6] = [
     "--time-format=noon",
 ];
 
-/// Those that this machine has.
+/// Returns the selected servers that were built on this machine.
 fn peers(options: &Options) -> Vec<Peer> {
     let peer = |name, program: &str, dialect| Peer {
         name,
@@ -91,27 +91,27 @@ fn peers(options: &Options) -> Vec<Peer> {
         peer("gorilla (Go)", "gorilla", Dialect::Echo),
         ws,
     ];
-    let is_asked_for =
+    let is_selected =
         |peer: &Peer| peer.dialect == Dialect::Raw || peer.name.contains(&options.server);
-    all.into_iter().filter(|peer| is_asked_for(peer) && peer.program.exists()).collect()
+    all.into_iter().filter(|peer| is_selected(peer) && peer.program.exists()).collect()
 }
 
-/// Those that have a room.
-fn rooms(options: &Options) -> Vec<(&'static str, PathBuf, Vec<String>)> {
+/// Returns the selected servers that have a chat.
+fn chat_servers(options: &Options) -> Vec<(&'static str, PathBuf, Vec<String>)> {
     let wsecho = WSECHO.iter().chain(&["--chat-rate=1000"]).map(|&argument| argument.to_owned());
     let all = vec![
         ("wsecho /chat", options.wsecho.clone(), wsecho.collect()),
         ("tokio-tungstenite, broadcast", options.peers.join("tokio_chat"), Vec::new()),
         ("gorilla (Go), prepared", options.peers.join("gorilla"), Vec::new()),
     ];
-    let is_asked_for =
-        |name: &str| "chat".contains(&options.only) && name.contains(&options.server);
-    all.into_iter().filter(|(name, program, _)| is_asked_for(name) && program.exists()).collect()
+    let is_selected = |name: &str| "chat".contains(&options.only) && name.contains(&options.server);
+    all.into_iter().filter(|(name, program, _)| is_selected(name) && program.exists()).collect()
 }
 
-/// The chat, in rotation as well.
+/// Measures the chat servers in rotation.
 fn chat(options: &Options, duration: Duration) -> report::Chat {
-    let mut rows: Vec<_> = rooms(options).into_iter().map(|server| (server, Vec::new())).collect();
+    let mut rows: Vec<_> =
+        chat_servers(options).into_iter().map(|server| (server, Vec::new())).collect();
     pin(false);
     for round in 1..=options.rounds {
         for ((name, program, arguments), rounds) in &mut rows {
@@ -128,7 +128,7 @@ fn chat(options: &Options, duration: Duration) -> report::Chat {
     report::Chat(medians.collect())
 }
 
-/// Puts this thread on the first processor, or on all of them.
+/// Pins this thread to the first processor, or unpins it.
 fn pin(pinned: bool) {
     let mut set = CpuSet::new();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -170,7 +170,7 @@ fn main() -> std::io::Result<()> {
     let report = report::Report { servers: peers.iter().map(|peer| peer.name).collect(), cells };
     print!("{}\n{}", report.markdown(), chat.markdown());
     println!(
-        "\nwsecho: {:.1} ms from its start to the end of a first echo; {:.2} MiB of program.",
+        "\nwsecho: {:.1} ms from start to first echo; the binary has {:.2} MiB.",
         scenario::start(&options.wsecho, &WSECHO.map(str::to_owned))?,
         std::fs::metadata(&options.wsecho)?.len() as f64 / 1048576.0
     );

@@ -1,4 +1,4 @@
-//! The table, as Markdown, as JSON, and as a chart.
+//! Renders the results as Markdown tables, as JSON, and as a chart.
 
 use std::fmt::Write;
 
@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 
 use crate::scenario::{ALL, Figures, Kind};
 
-/// Height of a bar with its distance to the next.
+/// Height of a bar and the gap below it, in pixels.
 const BAR: usize = 14;
 
-/// The median round of each cell, by server and scenario; none where it was not measured.
+/// The median round of each cell, by server and scenario; `None` if it was not measured.
 pub struct Report {
     pub servers: Vec<&'static str>,
     pub cells: Vec<Vec<Option<Figures>>>,
 }
 
-/// The median by cost.
+/// Returns the round with the median cost; `None` if there are no rounds.
 pub fn median(mut rounds: Vec<Figures>) -> Option<Figures> {
     rounds.sort_by(|a, b| a.cost.total_cmp(&b.cost));
     rounds.get(rounds.len() / 2).copied()
@@ -32,7 +32,7 @@ fn cell(figures: Figures) -> Value {
     })
 }
 
-/// The chat by server.
+/// The median round of the chat, by server.
 pub struct Chat(pub Vec<(&'static str, Option<Figures>)>);
 
 impl Chat {
@@ -58,7 +58,7 @@ impl Chat {
 }
 
 impl Report {
-    /// Cost of each cell, with its ratio to the first server's.
+    /// Renders a table with the cost of each cell and its ratio to the first server's.
     pub fn markdown(&self) -> String {
         let mut table = String::from("| server CPU per message, µs (ratio to raw TCP) |");
         for scenario in &ALL {
@@ -94,7 +94,8 @@ impl Report {
         Value::Object(rows.collect())
     }
 
-    /// A group of bars for each scenario, three side by side, in ratios to the first server.
+    /// Renders a group of bars for each scenario, three side by side, as ratios to the first
+    /// server.
     pub fn svg(&self) -> String {
         const ACROSS: usize = 3;
         const WIDTH: usize = 310;
@@ -116,13 +117,13 @@ impl Report {
         svg + "</svg>\n"
     }
 
-    /// The bars of one scenario.
+    /// Renders the bars of one scenario.
     fn group(&self, column: usize) -> String {
         const COLOURS: [&str; 8] = [
             "#8a8f98", "#0b6e75", "#3fa39b", "#c98a2b", "#7a5ea8", "#4a7fc1", "#b0554a", "#6b7f3a",
         ];
         const SCALE: f64 = 36.0; // pixels for a ratio of one
-        const LONGEST: f64 = 4.0; // a bar beyond this ratio is cut, its figure is not
+        const LONGEST: f64 = 4.0; // longer bars are cut
         let name = ALL[column].name;
         let mut group = format!("<text x=\"12\" y=\"14\" font-weight=\"600\">{name}</text>\n");
         let Some(base) = self.cells[0][column].filter(|base| base.cost > 0.0) else { return group };

@@ -1,4 +1,4 @@
-//! What is measured.
+//! The scenarios: echoes, visits, idle connections, and the start of a server.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,12 +12,12 @@ use crate::wire::{self, Dialect, Exchange};
 pub struct Scenario {
     pub name: &'static str,
     pub kind: Kind,
-    /// Server and load on one processor: the only steady view of few connections.
+    /// Whether server and load share one processor; otherwise figures for few connections vary.
     pub pinned: bool,
 }
 
 pub enum Kind {
-    /// Connections, messages in flight on each, bytes a message.
+    /// Connections, messages in flight on each, bytes per message.
     Echo(usize, usize, usize),
     /// Connect, echo, close, one after another.
     Visits,
@@ -38,7 +38,7 @@ pub const ALL: [Scenario; 9] = [
     Scenario { name: "idle, 10,000", kind: Kind::Idle(10_000), pinned: false },
 ];
 
-/// One cell of the table, of one round.
+/// The figures of one cell of the table in one round.
 #[derive(Clone, Copy)]
 pub struct Figures {
     /// Server CPU per message or visit, in microseconds; for idle connections resident KiB each.
@@ -111,7 +111,7 @@ fn visits(server: &Server, dialect: Dialect, duration: Duration) -> std::io::Res
     })
 }
 
-/// Median of the times from the start of a program to its first echo, in milliseconds.
+/// Returns the median time from the start of a program to its first echo, in milliseconds.
 pub fn start(program: &Path, arguments: &[String]) -> std::io::Result<f64> {
     const STARTS: usize = 21;
     let exchange = Exchange::new(64, Dialect::Echo);

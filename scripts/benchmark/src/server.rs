@@ -1,4 +1,4 @@
-//! A server under load, as a process, and what the operating system says of it.
+//! Runs a server as a child process, and reads its resource usage from `/proc`.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ pub struct Server {
     pub address: SocketAddr,
 }
 
-/// What a process has used, and what it has.
+/// CPU time used so far, and current memory and threads of a process.
 #[derive(Clone, Copy)]
 pub struct Usage {
     pub cpu: Duration,
@@ -21,7 +21,7 @@ pub struct Usage {
 }
 
 impl Server {
-    /// Starts `program`, on the first processor alone if `pinned`.
+    /// Starts `program`, on only the first processor if `pinned`.
     pub fn start(program: &Path, arguments: &[String], pinned: bool) -> Server {
         let mut command = if pinned { Command::new("taskset") } else { Command::new(program) };
         if pinned {
@@ -52,11 +52,12 @@ impl Server {
         }
     }
 
-    /// User and system time of all threads so far, those that have ended included.
+    /// Returns user and system time of all threads, including those that have ended.
     fn cpu(&self) -> Duration {
         const TICKS_PER_SECOND: u64 = 100; // USER_HZ, the same on every Linux
         let stat = self.file("stat");
-        // The name, in parentheses, may hold spaces; utime and stime are the 14th and 15th field.
+        // The name, in parentheses, may contain spaces; utime and stime are the 14th and 15th
+        // field.
         let fields: Vec<&str> =
             stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks: u64 = fields[11..13].iter().filter_map(|field| field.parse::<u64>().ok()).sum();

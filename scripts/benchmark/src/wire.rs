@@ -1,20 +1,20 @@
-//! What goes over the wire: the same bytes for every WebSocket server, made once.
+//! Encodes requests and expected replies, once: every WebSocket server gets the same bytes.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-/// What a server speaks.
+/// What a server answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// No WebSocket: the bytes come back.
+    /// The same bytes, without WebSocket.
     Raw,
-    /// The message comes back.
+    /// The same message.
     Echo,
     /// The tutorial's reply; the time in it is always `noon`.
     Tutorial,
 }
 
-/// A request to become a WebSocket; the key is that of RFC 6455.
+/// Returns a handshake request, with the sample key of RFC 6455, section 1.3.
 fn handshake(path: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -27,14 +27,14 @@ const BINARY: u8 = 0x82;
 const MASKED: u8 = 0x80;
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// A message and the reply that is right.
+/// A message and the expected reply, encoded.
 pub struct Exchange {
     pub request: Vec<u8>,
     pub reply: Vec<u8>,
 }
 
 impl Exchange {
-    /// A binary message of `size` bytes, all of them ASCII.
+    /// Encodes a binary message of `size` ASCII bytes, and its reply.
     pub fn new(size: usize, dialect: Dialect) -> Exchange {
         let payload: Vec<u8> = (0..size).map(|n| (n % 127) as u8).collect();
         let masked: Vec<u8> =
@@ -68,7 +68,7 @@ fn header(opcode: u8, size: usize, masked: u8) -> Vec<u8> {
     header
 }
 
-/// An open connection: a WebSocket, or plain TCP.
+/// Opens a WebSocket, or a TCP connection for `Raw`.
 pub fn connect(address: SocketAddr, dialect: Dialect) -> std::io::Result<TcpStream> {
     match dialect {
         Dialect::Raw => {
@@ -81,7 +81,7 @@ pub fn connect(address: SocketAddr, dialect: Dialect) -> std::io::Result<TcpStre
     }
 }
 
-/// An open WebSocket.
+/// Opens a WebSocket. Panics unless the response is a 101.
 pub fn open(address: SocketAddr, path: &str) -> std::io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
@@ -96,7 +96,7 @@ pub fn open(address: SocketAddr, path: &str) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// A text message as a client sends it.
+/// Encodes a client's text message.
 pub fn text(text: &str) -> Vec<u8> {
     let masked = text.bytes().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask);
     let mut frame = [&header(TEXT, text.len(), MASKED)[..], &MASK].concat();
@@ -104,8 +104,8 @@ pub fn text(text: &str) -> Vec<u8> {
     frame
 }
 
-/// The first whole frame in `bytes`, from a server: payload, and length with header. A text that is
-/// shorter than 64 KiB is all there may be.
+/// Decodes the first frame in `bytes`, a server's text of less than 64 KiB. Returns its payload,
+/// and its length with the header; `None` if it is incomplete. Panics on frames other than text.
 pub fn text_frame(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let (start, length) = match *bytes {
         [first, ..] if first != TEXT => panic!("a frame that begins with {first:#x}"),
@@ -116,7 +116,7 @@ pub fn text_frame(bytes: &[u8]) -> Option<(&[u8], usize)> {
     bytes.get(start..start + length).map(|payload| (payload, start + length))
 }
 
-/// Connect, one echo, and the end; with the closing handshake where there is one.
+/// Connects, exchanges one message, and closes, with a closing handshake if it is a WebSocket.
 pub fn visit(address: SocketAddr, dialect: Dialect, exchange: &Exchange) -> std::io::Result<()> {
     let mut stream = connect(address, dialect)?;
     stream.write_all(&exchange.request)?;
@@ -129,7 +129,7 @@ pub fn visit(address: SocketAddr, dialect: Dialect, exchange: &Exchange) -> std:
     } else {
         stream.shutdown(std::net::Shutdown::Write)?;
     }
-    // Both ways are over when the server has closed.
+    // The server has closed the connection as well.
     assert_eq!(stream.read(&mut [0])?, 0);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! fastwebsockets on tokio, on all processors. The handshake is answered by hand: only what comes
-//! after it is compared.
+//! fastwebsockets on tokio, on all processors. The handshake is answered by hand, as only the
+//! messages after it are measured.
 
 use fastwebsockets::{Frame, OpCode, Role, WebSocket, WebSocketError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,4 +1,4 @@
-//! tungstenite in threads, written the obvious way.
+//! A straightforward echo server with tungstenite and one thread per connection.
 
 use std::net::TcpListener;
 

@@ -1,4 +1,4 @@
-//! The limit of the kind: TCP echo with a thread for each connection, and no WebSocket at all.
+//! The lower bound for servers with one thread per connection: a TCP echo without WebSocket.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

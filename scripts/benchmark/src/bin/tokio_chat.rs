@@ -1,5 +1,6 @@
-//! A room on tokio: tokio-tungstenite and a broadcast channel, on all processors. A message is made
-//! once and shared; its frame's header is written for each member, as the API has it.
+//! A chat room with tokio-tungstenite and a broadcast channel, on all processors. A message is
+//! built once and shared; its frame header is written for each member, as the API shares no whole
+//! frames.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,19 +10,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast::{self, Sender};
 use tokio_tungstenite::tungstenite::Message;
 
-/// Messages that may wait for a member.
+/// Messages that may be queued for a member.
 const WAITING: usize = 256;
 
-/// The number of the last message, under the lock that orders them.
+/// The number of the last message, under the lock that orders the messages, and their channel.
 struct Room(Mutex<u64>, Sender<Message>);
 
 impl Room {
-    fn say(&self, text: &str) {
-        let mut seq = self.0.lock().expect("nobody panics");
+    fn broadcast(&self, text: &str) {
+        let mut seq = self.0.lock().expect("no thread panics");
         *seq += 1;
         let event =
             json!({ "type": "message", "from": "m0", "text": text, "at": "noon", "seq": *seq });
-        // It fails where nobody listens.
+        // Fails if there are no members.
         let _ = self.1.send(Message::text(event.to_string()));
     }
 }
@@ -33,7 +34,7 @@ async fn serve(stream: TcpStream, room: Arc<Room>) {
     loop {
         tokio::select! {
             message = socket.next() => match message {
-                Some(Ok(Message::Text(text))) => room.say(&text),
+                Some(Ok(Message::Text(text))) => room.broadcast(&text),
                 Some(Ok(_)) => {}
                 _ => return,
             },

@@ -1,4 +1,4 @@
-//! tokio-tungstenite, written the obvious way, on all processors.
+//! A straightforward echo server with tokio-tungstenite, on all processors.
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
