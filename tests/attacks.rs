@@ -79,7 +79,7 @@ fn peer_that_never_answers_a_ping_is_dropped() {
     let log = log_after(program);
     assert!(
         log.contains(
-            "/echo: dropped by the server: nothing was heard after a Ping (--ping-timeout)"
+            "/echo: dropped by the server: nothing was received after a Ping (--ping-timeout)"
         ),
         "{log}"
     );
@@ -125,7 +125,7 @@ fn suspended_client_is_dropped_after_the_ping_timeout() {
     let log = log_after(program);
     assert!(
         log.contains(
-            "/echo: dropped by the server: nothing was heard after a Ping (--ping-timeout)"
+            "/echo: dropped by the server: nothing was received after a Ping (--ping-timeout)"
         ),
         "{log}"
     );

@@ -197,14 +197,14 @@ fn every_step_of_a_healthy_server_is_ok() {
     {
         let (code, report) = check(&format!("ws://{}{path}", program.address()), &LONG);
         assert_eq!((code, steps(&report).as_str()), (0, ALL_WELL), "{report}");
-        for expected in ["101 Switching Protocols", reply, "Pong", "1000 (normal closure)"] {
+        for expected in ["101 Switching Protocols", reply, "Pong", "1000 Normal Closure"] {
             assert!(report.contains(expected), "{report}");
         }
         assert!(!report.contains("round trips"), "statistics of one round trip: {report}");
     }
     program.signal(nix::sys::signal::Signal::SIGTERM);
     let (_, log) = program.wait();
-    let end = "/echo: closed by the client: 1000 (normal closure) \"\"; in 1 (14 bytes), out 1 (14 bytes)";
+    let end = "/echo: closed by the client: 1000 Normal Closure \"\"; in 1 (14 bytes), out 1 (14 bytes)";
     assert!(log.contains(end), "{log}");
 }
 
@@ -487,7 +487,7 @@ fn a_greeting_before_the_echo_is_tolerated() {
 fn a_session_that_ends_before_the_echo_exits_with_6() {
     let large = [&[FIN_BINARY, 127][..], &(2_u64 << 20).to_be_bytes()].concat();
     for (final_bytes, expected) in [
-        (close(1008, "no \x1b"), r#"but a Close: 1008 (against the policy) "no \u{1b}";"#),
+        (close(1008, "no \x1b"), r#"but a Close: 1008 Policy Violation "no \u{1b}";"#),
         (frame(FIN_CLOSE, b""), "but a Close: without a code;"),
         (vec![], "but the end: the connection was closed without a Close;"),
         (vec![0xc1, 0], "the server breaks the protocol: Reserved bits are non-zero;"),
@@ -537,7 +537,7 @@ fn an_unanswered_close_exits_with_8() {
         serve_but(raw, 0);
         raw.assert_ended();
     });
-    let open = "1000 (normal closure), but the connection stays open";
+    let open = "1000 Normal Closure, but the connection stays open";
     lingering.assert(&SOME, 8, steps, &[open]);
     let leaving = Peer::accepting(|raw| {
         for answer in [FIN_TEXT, FIN_PONG] {

@@ -62,7 +62,7 @@ fn status_refuses_the_handshake_and_says_why() {
         let (got, body) = refused(&server, &path);
         assert_eq!(got, status, "{body}");
         assert!(
-            body.starts_with(&format!("Refused with {status}, as the query orders.\n")),
+            body.starts_with(&format!("Refused with {status}, as the query asks.\n")),
             "{body}"
         );
         assert_eq!(plain(&server, &path), (status, body));

@@ -174,7 +174,7 @@ fn sigterm_and_sigint_shut_down_cleanly() {
         assert_eq!(status.code(), Some(0), "{log}");
         assert!(
             log.contains(
-                "/echo: closed by the server: 1001 (going away) \"the server is shutting down\"; \
+                "/echo: closed by the server: 1001 Going Away \"the server is shutting down\"; \
                  in 1 (5 bytes), out 1 (5 bytes), "
             ),
             "{log}"

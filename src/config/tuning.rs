@@ -45,6 +45,7 @@ pub(crate) const SESSION_READ_BUFFER: usize = 512;
 /// pieces of 4 KiB would cost 16 system calls.
 pub(crate) const READ_AHEAD: usize = 64 * 1024;
 /// Plaintext that is encrypted at a time: the size of a TLS record.
+#[cfg(feature = "tls")]
 pub(crate) const TLS_PIECE: usize = 16 * 1024;
 /// Bytes of replies that are collected before they are sent, while the next read does not block.
 pub(crate) const WRITE_BUFFER: usize = 16 * 1024;

@@ -29,7 +29,7 @@ fn check_succeeds_over_tls() {
             "ok     tls  ",
             "TLS 1.3, TLS_AES_256_GCM_SHA384, certificate verified",
             "ok     close",
-            "1000 (normal closure)",
+            "1000 Normal Closure",
         ] {
             assert!(report.contains(expected), "{expected}: {report}");
         }

@@ -246,7 +246,7 @@ fn handshakes_on_other_paths_are_404() {
     for path in ["/nothing", "/Echo", "/echo/", "/healthz", "/info", "/client.js"] {
         let diagnosis = broken("/echo", path);
         assert_eq!(diagnosis.status, 404, "{path}");
-        assert_eq!(diagnosis.problem, format!("No WebSocket is spoken at {path}."));
+        assert_eq!(diagnosis.problem, format!("No WebSocket is served at {path}."));
         assert!(diagnosis.fix.contains("/echo     WebSocket"), "{}", diagnosis.fix);
     }
 }
