@@ -6,9 +6,8 @@
 //! [`Server::run`] has returned, no thread and no descriptor of the server is left.
 
 pub(crate) mod admin;
-pub(crate) mod descriptors;
 mod log_throttle;
-pub(crate) mod mappings;
+pub(crate) mod machine_limits;
 mod pool;
 pub(crate) mod probe;
 mod rejector;
