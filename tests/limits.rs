@@ -86,7 +86,7 @@ fn when_every_session_is_taken_the_page_is_still_there() {
     assert_eq!(server.raw().get("/healthz").status, 200);
     let ready = server.raw().get("/readyz");
     assert_eq!((ready.status, ready.get("Retry-After")), (503, Some("5")));
-    assert!(ready.body.starts_with("Not now: every session is taken"), "{}", ready.body);
+    assert!(ready.body.starts_with("Not now: all session slots are in use"), "{}", ready.body);
 
     sessions[0].0.close(None).unwrap();
     sessions[0].assert_closed();

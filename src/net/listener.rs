@@ -1,6 +1,6 @@
-//! Listeners: our own, with a backlog that holds a burst, and those that somebody hands over.
+//! Listening sockets, for TCP and on Unix paths: bound here, or inherited from the service manager.
 //!
-//! Invariant: the path of a listener of our own lasts as long as the listener.
+//! **Invariant:** the path of a bound Unix listener exists as long as the listener.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -18,20 +18,20 @@ use super::unix_path::{self, BoundPath};
 use crate::config::Listen;
 use crate::config::tuning::LISTEN_BACKLOG;
 
-/// A socket that listens, for TCP or on a path.
+/// A listening socket, TCP or Unix.
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: Socket,
     address: SockAddr,
-    /// Of our own, and not somebody else's.
+    /// `None` for TCP, and for an inherited Unix socket, whose path belongs to its owner.
     path: Option<BoundPath>,
 }
 
 impl Listener {
-    /// Binds and listens.
+    /// Binds a socket and listens.
     ///
     /// # Errors
-    /// The operating system's: address in use, no permission, no such address; and those of
+    /// Those of the operating system (address in use, no permission, no such address), and those of
     /// [`unix_path::free`].
     pub(crate) fn bind(listen: &Listen) -> io::Result<Listener> {
         match listen {
@@ -42,11 +42,10 @@ impl Listener {
 
     fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        // A restart must not wait for the connections of the last run to leave TIME_WAIT.
+        // A restart must not wait until the connections of the last run have left TIME_WAIT.
         socket.set_reuse_address(true)?;
         if address.is_ipv6() {
-            // So that `[::]` and `0.0.0.0` can be listened on side by side, whatever the system's
-            // default.
+            // `[::]` and `0.0.0.0` can then be bound side by side, whatever the system's default.
             socket.set_only_v6(true)?;
         }
         socket.bind(&address.into())?;
@@ -58,7 +57,7 @@ impl Listener {
         unix_path::free(path)?;
         socket.bind(&SockAddr::unix(path)?)?;
         let bound = BoundPath::new(path)?;
-        // Nobody can connect before it listens, and so nobody before the mode is right.
+        // No client can connect before `listen`, and so none before the mode is set.
         if let Some(mode) = mode {
             fs::set_permissions(path, Permissions::from_mode(mode))?;
         }
@@ -70,16 +69,16 @@ impl Listener {
         Listener::new(socket, path)
     }
 
-    /// Takes a listener over as it is, with what waits in its backlog.
+    /// Takes over an inherited listening socket, with the connections in its backlog.
     ///
     /// # Errors
-    /// It does not listen, or not for streams.
+    /// `InvalidInput` if the socket does not listen, or is not a stream socket.
     pub(crate) fn adopt(fd: OwnedFd) -> io::Result<Listener> {
         let socket = Socket::from(fd);
         if !socket.is_listener()? || socket.r#type()? != Type::STREAM {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it does not listen"));
         }
-        // Whoever made it may have polled it.
+        // The process that created the socket may have made it non-blocking.
         socket.set_nonblocking(false)?;
         Listener::new(socket, None)
     }
@@ -87,24 +86,24 @@ impl Listener {
     fn new(socket: Socket, path: Option<BoundPath>) -> io::Result<Listener> {
         let address = socket.local_addr()?;
         if !address.is_unix() {
-            // What it accepts inherits this, which saves a system call for each connection.
+            // Accepted sockets inherit the option, which saves a system call for each connection.
             socket.set_tcp_nodelay(true)?;
         }
         Ok(Listener { socket, address, path })
     }
 
-    /// Waits for the next connection. Returns it, and who it is from.
+    /// Waits for the next connection. Returns it with the peer's address.
     pub(crate) fn accept(&self) -> io::Result<(Stream, Address)> {
         let (stream, peer) = self.socket.accept()?;
         Ok((stream, Address::of(&peer)))
     }
 
-    /// Ends a wait in [`accept`](Listener::accept): by a connection, as whoever else has this
-    /// listener is to go on with it.
+    /// Ends a wait in [`accept`](Listener::accept). A listener that may be shared with another
+    /// process must go on listening there, so it is woken by a connection and not shut down.
     pub(crate) fn wake(&self, timeout: Duration) {
-        // It fails where nothing is needed: nobody is waiting.
+        // A failure does no harm: no thread is waiting then.
         let _ = match &self.path {
-            // Somebody may have moved it or taken it away.
+            // A connection might fail: the path may have been moved or removed meanwhile.
             Some(_) => self.socket.shutdown(Shutdown::Both),
             None => connect(&self.reachable(), timeout).map(drop),
         };
@@ -114,19 +113,20 @@ impl Listener {
         self.address.is_unix()
     }
 
-    /// Where it listens, with the real port.
+    /// Returns the address that it listens on, with the actual port.
     pub(crate) fn address(&self) -> Listen {
         self.address
             .as_socket()
             .map_or_else(|| Listen::Unix { path: self.path(), mode: None }, Listen::Tcp)
     }
 
-    /// Where it can be reached from its own machine.
+    /// Returns an address by which this machine can connect to it: loopback in place of an
+    /// unspecified address.
     pub(crate) fn reachable(&self) -> SockAddr {
         self.address.as_socket().map_or_else(|| self.address.clone(), |at| reachable(at).into())
     }
 
-    /// An abstract one is shown as systemd writes it.
+    /// Returns the path of a Unix listener; an abstract name in systemd's notation, `@name`.
     fn path(&self) -> PathBuf {
         let name = |name| format!("@{}", String::from_utf8_lossy(name)).into();
         let path = self.address.as_pathname().map(Path::to_owned);
@@ -134,7 +134,7 @@ impl Listener {
     }
 }
 
-/// Connects, in `timeout` at most.
+/// Connects to `address`, within `timeout`.
 pub(crate) fn connect(address: &SockAddr, timeout: Duration) -> io::Result<Stream> {
     let socket = Socket::new(address.domain(), Type::STREAM, None)?;
     socket.connect_timeout(address, timeout).map(|()| socket)
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_accepted_does_not_delay_small_writes() {
+    fn accepted_sockets_inherit_tcp_nodelay() {
         let listener = Listener::bind(&([127, 0, 0, 1], 0).into()).unwrap();
         let _peer = connect(&listener.reachable(), Duration::from_secs(20)).unwrap();
         assert!(listener.accept().unwrap().0.tcp_nodelay().unwrap());

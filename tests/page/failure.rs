@@ -53,7 +53,7 @@ fn a_full_server_is_explained_by_itself() {
     let _taken = server.open("/echo");
     let mut browser = open(&server, "");
     browser.wait_for_text("The server is there, but takes no WebSocket now.");
-    browser.wait_for_text("every session is taken (--max-connections); try again in 5 seconds.");
+    browser.wait_for_text("session slots are in use (--max-connections); try again in 5 seconds.");
 }
 
 #[test]

@@ -219,7 +219,7 @@ fn a_hangup_renews_the_certificate_and_sessions_live_on() {
     fs::write(files.key(), "nothing").unwrap();
     program.signal(Signal::SIGHUP);
     let line = program.log_line("the certificate in use stays");
-    assert!(line.contains("there is no private key in") && line.contains("key.pem"), "{line}");
+    assert!(line.contains("key.pem contains no private key"), "{line}");
     assert_eq!(serial(&program), after);
     assert_eq!(session.ask("still here"), Message::text("still here"));
 
@@ -252,16 +252,16 @@ fn a_certificate_that_cannot_be_used_is_no_start() {
     let cases: [(Break, &str); 7] = [
         (&|files| fs::remove_file(files.chain()).unwrap(), "chain.pem: No such file"),
         (&|files| fs::remove_file(files.key()).unwrap(), "key.pem: No such file"),
-        (&|files| fs::write(files.chain(), "").unwrap(), "there is no certificate in "),
-        (&|files| drop(fs::copy(files.key(), files.chain())), "there is no certificate in "),
-        (&|files| drop(fs::copy(files.chain(), files.key())), "there is no private key in "),
-        (&|files| drop(fs::copy(other.key(), files.key())), "key.pem is not that of the first"),
+        (&|files| fs::write(files.chain(), "").unwrap(), "chain.pem contains no certificate"),
+        (&|files| drop(fs::copy(files.key(), files.chain())), "chain.pem contains no certificate"),
+        (&|files| drop(fs::copy(files.chain(), files.key())), "key.pem contains no private key"),
+        (&|files| drop(fs::copy(other.key(), files.key())), "key.pem does not belong to the first"),
         (
             &|files| {
                 let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
                 fs::write(files.chain(), pem).unwrap();
             },
-            "chain.pem is of no use",
+            "chain.pem cannot be used",
         ),
     ];
     for (break_it, expected) in cases {
