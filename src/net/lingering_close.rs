@@ -1,7 +1,8 @@
 //! The lingering close of a connection whose peer may still be sending (RFC 9112, section 9.6).
 //!
-//! Closing a socket with unread input makes the kernel send a RST, which can reach the peer before it
-//! has read the response. Hence the write side is closed first, and input is discarded for a while.
+//! Closing a socket with unread input makes the kernel send a RST, which can reach the peer before
+//! it has read the response. Hence the write side is closed first, and input is discarded for a
+//! while.
 //!
 //! **Invariant:** it is bounded in time and in bytes.
 

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-/// A path that this process has bound. Dropping it removes the socket, unless the path holds another
-/// file by then.
+/// A path that this process has bound. Dropping it removes the socket, unless the path holds
+/// another file by then.
 #[derive(Debug)]
 pub(crate) struct BoundPath {
     path: PathBuf,

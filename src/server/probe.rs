@@ -1,8 +1,8 @@
 //! A health check: the server connects to itself and exchanges an echo.
 //!
 //! The probe takes the same path as every client: listener, slot, thread, handshake, session. It
-//! tests that the server answers and not that it has capacity, so a 503 counts as success. The probe
-//! encodes its frames itself, as they are always the same, and because a second caller of
+//! tests that the server answers and not that it has capacity, so a 503 counts as success. The
+//! probe encodes its frames itself, as they are always the same, and because a second caller of
 //! tungstenite's frame parser would keep that from being inlined, at 50 instructions per echo.
 //!
 //! **Invariant:** an echo ends at its deadline.

@@ -1,7 +1,7 @@
 //! A certificate verifier for clients that do not authenticate the server.
 //!
-//! It accepts any certificate, but checks that the server has the certificate's private key. It gives
-//! no protection against a man in the middle.
+//! It accepts any certificate, but checks that the server has the certificate's private key. It
+//! gives no protection against a man in the middle.
 
 use std::sync::Arc;
 

@@ -7,8 +7,8 @@
 //! **Invariant:** records are sent in the order in which they were encrypted, whichever thread
 //! sends.
 //!
-//! Without the feature `tls`, the types are uninhabited enums: an `Option<TlsSession>` is zero-sized
-//! and its code is optimized out.
+//! Without the feature `tls`, the types are uninhabited enums: an `Option<TlsSession>` is
+//! zero-sized and its code is optimized out.
 
 use std::fmt;
 use std::io;
@@ -41,8 +41,8 @@ pub(crate) struct TlsDetails {
     pub(crate) version: &'static str,
     /// The name in the IANA registry.
     pub(crate) cipher_suite: String,
-    /// The name that the client asked for (SNI, RFC 6066, section 3); `None` if it sent none, as for
-    /// an IP address.
+    /// The name that the client asked for (SNI, RFC 6066, section 3); `None` if it sent none, as
+    /// for an IP address.
     pub(crate) server_name: Option<String>,
 }
 
