@@ -71,9 +71,9 @@ fn a_status_refuses_and_says_that_it_was_ordered() {
 fn what_is_not_understood_gets_400_with_the_right_form() {
     let server = TestServer::start();
     for (query, words) in [
-        ("delay=soon", "A right one is delay=250ms (wait before each reply, 60s at most)."),
-        ("token=%3Cb%3E%1b", "There is no parameter \"token\"."),
-        ("close=4001&abort=rst", "choose one"),
+        ("delay=soon", "A valid example is delay=250ms (wait before each reply, 60s at most)."),
+        ("token=%3Cb%3E%1b", "There is no query parameter \"token\"."),
+        ("close=4001&abort=rst", "exclude each other"),
     ] {
         let path = format!("/echo?{query}");
         let (status, body) = refused(&server, &path);

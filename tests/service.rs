@@ -173,9 +173,9 @@ fn the_watchdog_is_not_told_while_the_server_does_not_answer_itself() {
     assert!(manager.told().starts_with("READY=1\n"));
     manager.hears_of_life(2);
     SockRef::from(&listener).shutdown(std::net::Shutdown::Both).unwrap();
-    program.log_line("no answer to an echo of our own: Connection refused");
+    program.log_line("the watchdog's echo failed: Connection refused");
     manager.told_so_far();
-    program.log_line("no answer to an echo of our own: Connection refused");
+    program.log_line("the watchdog's echo failed: Connection refused");
     assert_eq!(manager.told_so_far(), "");
 }
 

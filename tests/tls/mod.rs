@@ -211,14 +211,14 @@ fn a_hangup_renews_the_certificate_and_sessions_live_on() {
     files.issue(|_| {});
     assert_eq!(serial(&program), before, "it waits for the signal");
     program.signal(Signal::SIGHUP);
-    program.log_line("the certificate was read again");
+    program.log_line("certificate reloaded");
     let after = serial(&program);
     assert_ne!(after, before);
     assert_eq!(session.ask("still here"), Message::text("still here"));
 
     fs::write(files.key(), "nothing").unwrap();
     program.signal(Signal::SIGHUP);
-    let line = program.log_line("the certificate in use stays");
+    let line = program.log_line("cannot reload the certificate, keeping the current one");
     assert!(line.contains("key.pem contains no private key"), "{line}");
     assert_eq!(serial(&program), after);
     assert_eq!(session.ask("still here"), Message::text("still here"));
