@@ -78,13 +78,13 @@ impl Outflow {
         }
         let mut deflater =
             self.context.take().unwrap_or_else(|| self.pool.deflater(self.window_bits));
-        let deflated = deflater.deflate(payload)?;
+        let result = deflater.deflate(payload)?;
         if self.takeover {
             self.context = Some(deflater);
         } else {
             self.pool.return_deflater(deflater);
         }
-        (compresses_all || deflated.len() < payload.len()).then_some(deflated)
+        (compresses_all || result.len() < payload.len()).then_some(result)
     }
 }
 
