@@ -70,8 +70,7 @@ pub use config::{
 #[doc(hidden)]
 pub use net::tls::AnyCertificate;
 pub use net::tls::CertificateError;
-pub use server::descriptors::raise_descriptor_limit;
-pub use server::mappings::mapping_shortage;
+pub use server::machine_limits::{mapping_shortage, raise_descriptor_limit};
 pub use server::probe::Probe;
 pub use server::{CertificateReloader, Error, Server, Stopper};
 pub use session::close_codes::{close_code_meaning, close_code_name};

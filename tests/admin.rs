@@ -287,7 +287,7 @@ fn readyz_is_503_when_full_and_during_shutdown() {
     wait_until_readyz_is(&program, 200, "ready");
     assert_eq!(ask(&program, "/healthz").body, "ok\n");
     let first = Client::open(program.address(), "/echo");
-    wait_until_readyz_is(&program, 503, "every session is taken (--max-connections)");
+    wait_until_readyz_is(&program, 503, "all session slots are in use (--max-connections)");
     assert_eq!(ask(&program, "/healthz").status, 200);
     close(first);
     wait_until_readyz_is(&program, 200, "ready");
@@ -357,6 +357,7 @@ fn admin_serves_one_request_per_connection_and_no_websocket() {
     }
     let rebound = send("GET /sessions HTTP/1.1\r\nHost: example.com:9080\r\n\r\n");
     assert_eq!(rebound.status, 421);
+    assert!(rebound.body.contains("accepts only `Host: localhost` or a loopback"), "{rebound:?}");
     let post = send("POST /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
     assert_eq!((post.status, post.get("Allow")), (405, Some("GET, HEAD")));
     let body = "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\n\r\nx";

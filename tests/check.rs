@@ -204,7 +204,8 @@ fn every_step_of_a_healthy_server_is_ok() {
     }
     program.signal(nix::sys::signal::Signal::SIGTERM);
     let (_, log) = program.wait();
-    let end = "/echo: closed by the client: 1000 Normal Closure \"\"; in 1 (14 bytes), out 1 (14 bytes)";
+    let end =
+        "/echo: closed by the client: 1000 Normal Closure \"\"; in 1 (14 bytes), out 1 (14 bytes)";
     assert!(log.contains(end), "{log}");
 }
 
@@ -284,8 +285,8 @@ fn bad_usage_exits_with_2_and_an_explanation() {
         (&["check", "ws://h", "--count", "0"], "--count"),
         (&["check", "ws://h", "--size", "2GiB"], "1.0 GiB at most"),
         (&["check", "ws://h", "--timeout", "0s"], "more than 0"),
-        (&["check", "ws://h", "--header", "Upgrade: h2c"], "handshake's own"),
-        (&["check", "ws://h", "--subprotocol", "a b"], "no token"),
+        (&["check", "ws://h", "--header", "Upgrade: h2c"], "set by the handshake"),
+        (&["check", "ws://h", "--subprotocol", "a b"], "not a token"),
         (&["--quiet", "check", "ws://h"], "check"),
     ] {
         let (code, stderr) = refused(arguments);
@@ -391,23 +392,26 @@ fn failed_upgrades_exit_with_5_and_are_explained() {
         (
             "HTTP/1.1 301 Moved Permanently\r\nLocation: /ws/\r\nContent-Length: 0\r\n\r\n"
                 .to_owned(),
-            &["301 Moved Permanently: it redirects to \"/ws/\""][..],
+            &["301 Moved Permanently: redirects to \"/ws/\""][..],
         ),
         (
             "HTTP/1.1 401 No\r\nServer: n\u{202e}x\r\nContent-Length: 9\r\n\r\na\r\nb\x1b[2J\r"
                 .into(),
-            &["401 No from n\\u{202e}x: it wants credentials", "| a\n", "| b\\u{1b}[2J\n"],
+            &["401 No from n\\u{202e}x: credentials are required", "| a\n", "| b\\u{1b}[2J\n"],
         ),
         (format!("{page}3\r\nnot\r\n4\r\n wel\r\n4\r\ncome\r\n0\r\n\r\n"), &["| not welcome\n"]),
         (long, &["| explained\n"]),
-        (endless, &["has no end in 16384 bytes"]),
-        (switching("Sec-WebSocket-Accept: x\r\n"), &["Sec-WebSocket-Accept is \"x\" where "]),
+        (endless, &["header section exceeds 16384 bytes"]),
+        (
+            switching("Sec-WebSocket-Accept: x\r\n"),
+            &["Sec-WebSocket-Accept is \"x\", but the key "],
+        ),
         (
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n".into(),
             &["101 without `Upgrade: websocket`"],
         ),
-        ("SSH-2.0-OpenSSH_9.2p1\r\n".into(), &["no HTTP/1.1: \"SSH-2.0-OpenSSH_9.2p1\\r\\n\""]),
-        ("\x15\x03\x01\0\x02\x02\x46".into(), &["TLS is spoken on this port"]),
+        ("SSH-2.0-OpenSSH_9.2p1\r\n".into(), &["not HTTP/1.1: \"SSH-2.0-OpenSSH_9.2p1\\r\\n\""]),
+        ("\x15\x03\x01\0\x02\x02\x46".into(), &["this port speaks TLS"]),
     ] {
         let failed = "ok resolve, ok connect, FAILED upgrade";
         Peer::answering(response).assert(&LONG, 5, failed, expected);
@@ -428,7 +432,7 @@ fn an_endless_response_body_is_truncated() {
             .unwrap();
     });
     let (code, report) = peer.check(&LONG);
-    assert!(code == 5 && report.contains("x\n       | … (the rest is cut)\n"), "{report}");
+    assert!(code == 5 && report.contains("x\n       | … (truncated)\n"), "{report}");
     assert!(report.len() < 4096, "{} bytes", report.len());
     assert!(receiver.recv().unwrap() < MIB_MAX, "the whole body was read");
 }
@@ -444,7 +448,7 @@ fn a_missing_or_partial_response_exits_with_5() {
     });
     torn.assert(&LONG, 5, failed, &["the connection was closed after \"HTTP/1.1 101 Switch\""]);
     Peer::answering("").assert(&SHORT, 5, failed, &["no response in time"]);
-    Peer::answering("HT").assert(&SHORT, 5, failed, &["nothing more came in time after \"HT\""]);
+    Peer::answering("HT").assert(&SHORT, 5, failed, &["the response timed out after \"HT\""]);
 }
 
 #[test]
@@ -460,7 +464,7 @@ fn an_interim_response_is_skipped() {
 #[test]
 fn a_missing_echo_exits_with_6_after_ping_and_close_were_tried() {
     let steps = "ok resolve, ok connect, ok upgrade, FAILED echo, ok ping, ok close";
-    let silent = "no echo of message 1 within 2s; no other message came";
+    let silent = "no echo of message 1 within 2s; no other message received";
     Peer::ignoring(FIN_TEXT).assert(&SOME, 6, steps, &[silent]);
     let talking = Peer::accepting(|raw| {
         receive(raw);
@@ -468,7 +472,7 @@ fn a_missing_echo_exits_with_6_after_ping_and_close_were_tried() {
         send(raw, frame(FIN_BINARY, b"\xff"));
         serve_but(raw, 0);
     });
-    let talk = r#"within 2s; 2 other messages came: "{\"error\":\"\u{1b}[2J\"}", "#;
+    let talk = r#"within 2s; 2 other messages received: "{\"error\":\"\u{1b}[2J\"}", "#;
     talking.assert(&SOME, 6, steps, &[talk]);
 }
 
@@ -479,7 +483,7 @@ fn a_greeting_before_the_echo_is_tolerated() {
         send(raw, frame(FIN_PING, b""));
         serve_but(raw, FIN_PONG);
     });
-    let expected = "\"wsecho check 1\" (another message came: \"welcome\")";
+    let expected = "\"wsecho check 1\" (1 other message received: \"welcome\")";
     peer.assert(&LONG, 0, ALL_WELL, &[expected]);
 }
 
@@ -487,12 +491,12 @@ fn a_greeting_before_the_echo_is_tolerated() {
 fn a_session_that_ends_before_the_echo_exits_with_6() {
     let large = [&[FIN_BINARY, 127][..], &(2_u64 << 20).to_be_bytes()].concat();
     for (final_bytes, expected) in [
-        (close(1008, "no \x1b"), r#"but a Close: 1008 Policy Violation "no \u{1b}";"#),
-        (frame(FIN_CLOSE, b""), "but a Close: without a code;"),
-        (vec![], "but the end: the connection was closed without a Close;"),
-        (vec![0xc1, 0], "the server breaks the protocol: Reserved bits are non-zero;"),
-        (frame(FIN_TEXT, b"\xff"), "the server breaks the protocol: text that is not UTF-8;"),
-        (large, "a message of 2097152 bytes came, and 1048576 are read at most;"),
+        (close(1008, "no \x1b"), r#"1, but Close 1008 Policy Violation "no \u{1b}";"#),
+        (frame(FIN_CLOSE, b""), "1, but Close without a code;"),
+        (vec![], "no echo of message 1: the connection was closed without a Close;"),
+        (vec![0xc1, 0], "the server violated the protocol: Reserved bits are non-zero;"),
+        (frame(FIN_TEXT, b"\xff"), "the server violated the protocol: text that is not UTF-8;"),
+        (large, "a message of 2097152 bytes exceeds the limit of 1048576;"),
     ] {
         let is_close = final_bytes.first() == Some(&FIN_CLOSE);
         let peer = Peer::accepting(move |raw| {
@@ -509,7 +513,7 @@ fn a_session_that_ends_before_the_echo_exits_with_6() {
         SockRef::from(raw.0.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
     });
     let failed = "ok resolve, ok connect, ok upgrade, FAILED echo";
-    reset.assert(&LONG, 6, failed, &["but the end: the connection was reset;"]);
+    reset.assert(&LONG, 6, failed, &["no echo of message 1: the connection was reset;"]);
 }
 
 #[test]
@@ -532,7 +536,7 @@ fn an_unanswered_close_exits_with_8() {
         serve_but(raw, FIN_CLOSE);
         raw.assert_ended();
     });
-    silent.assert(&SOME, 8, steps, &["no Close within 2s; no other message came"]);
+    silent.assert(&SOME, 8, steps, &["no Close within 2s; no other message received"]);
     let lingering = Peer::accepting(|raw| {
         serve_but(raw, 0);
         raw.assert_ended();
@@ -546,6 +550,6 @@ fn an_unanswered_close_exits_with_8() {
         }
         receive(raw);
     });
-    let gone = "no Close but the end: the connection was closed without a Close";
+    let gone = "no Close: the connection was closed without a Close";
     leaving.assert(&LONG, 8, steps, &[gone]);
 }

@@ -73,9 +73,9 @@ fn status_refuses_the_handshake_and_says_why() {
 fn invalid_parameters_get_400_with_a_correct_example() {
     let server = TestServer::start();
     for (query, words) in [
-        ("delay=soon", "A right one is delay=250ms (wait before each reply, 60s at most)."),
-        ("token=%3Cb%3E%1b", "There is no parameter \"token\"."),
-        ("close=4001&abort=rst", "choose one"),
+        ("delay=soon", "A valid example is delay=250ms (wait before each reply, 60s at most)."),
+        ("token=%3Cb%3E%1b", "There is no query parameter \"token\"."),
+        ("close=4001&abort=rst", "exclude each other"),
     ] {
         let path = format!("/echo?{query}");
         let (status, body) = refused(&server, &path);

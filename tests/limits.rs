@@ -86,7 +86,7 @@ fn pages_are_served_when_every_session_slot_is_taken() {
     assert_eq!(server.raw().get("/healthz").status, 200);
     let ready = server.raw().get("/readyz");
     assert_eq!((ready.status, ready.get("Retry-After")), (503, Some("5")));
-    assert!(ready.body.starts_with("Unavailable: every session is taken"), "{}", ready.body);
+    assert!(ready.body.starts_with("Unavailable: all session slots are in use"), "{}", ready.body);
 
     sessions[0].0.close(None).unwrap();
     sessions[0].assert_closed();

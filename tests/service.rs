@@ -174,9 +174,9 @@ fn the_watchdog_is_not_notified_while_the_echo_to_itself_fails() {
     assert!(manager.notification().starts_with("READY=1\n"));
     manager.expect_watchdog(2);
     SockRef::from(&listener).shutdown(std::net::Shutdown::Both).unwrap();
-    program.log_line("no answer to an echo of our own: Connection refused");
+    program.log_line("the watchdog's echo failed: Connection refused");
     manager.drain();
-    program.log_line("no answer to an echo of our own: Connection refused");
+    program.log_line("the watchdog's echo failed: Connection refused");
     assert_eq!(manager.drain(), "");
 }
 

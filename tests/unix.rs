@@ -148,9 +148,12 @@ fn a_socket_in_use_fails_the_start() {
 fn files_other_than_stream_sockets_are_not_replaced() {
     type Make = fn(&Path);
     let foreign: [(Make, &str); 4] = [
-        (|path| fs::write(path, "mine").unwrap(), "is no socket, and was left alone"),
-        (|path| fs::create_dir(path).unwrap(), "is no socket, and was left alone"),
-        (|path| symlink("elsewhere", path).unwrap(), "is no socket, and was left alone"),
+        (|path| fs::write(path, "mine").unwrap(), "is not a socket is there, and was left alone"),
+        (|path| fs::create_dir(path).unwrap(), "is not a socket is there, and was left alone"),
+        (
+            |path| symlink("elsewhere", path).unwrap(),
+            "is not a socket is there, and was left alone",
+        ),
         (|path| forget(UnixDatagram::bind(path).unwrap()), "cannot listen on unix:"),
     ];
     for (make, expected) in foreign {

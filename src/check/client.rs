@@ -1,23 +1,23 @@
-//! The client: one connection, step by step, each one timed.
+//! Runs and times the steps of a check, over one connection.
 
 use std::time::{Duration, Instant};
 
+use super::connect::{connect, resolve};
 use super::options::CheckOptions;
-use super::reach::{connect, resolve};
 use super::report::{CheckReport, CheckStep, Finding, StepResult};
 use super::session::CheckSession;
 use super::upgrade::upgrade;
 
-/// Takes every step that can be taken.
+/// Runs all steps, as far as the server lets them succeed.
 pub(crate) fn check(options: &CheckOptions) -> CheckReport {
     let mut run = CheckRun { timeout: options.timeout(), steps: Vec::new() };
-    if let Some(session) = run.open(options) {
-        run.converse(session);
+    if let Some(session) = run.open_session(options) {
+        run.check_session(session);
     }
     CheckReport { url: options.target.url.clone(), steps: run.steps }
 }
 
-/// A step of an open session.
+/// A step in an open session.
 type StepFn<'a> = fn(&mut CheckSession<'a>) -> Result<Finding, Finding>;
 
 struct CheckRun {
@@ -26,14 +26,14 @@ struct CheckRun {
 }
 
 impl CheckRun {
-    /// Takes one step, and notes how it went.
-    fn take<T>(
+    /// Runs one step with its deadline, and records its result. `None` if it failed.
+    fn run_step<T>(
         &mut self,
         step: CheckStep,
-        go: impl FnOnce(Instant) -> Result<(Finding, T), Finding>,
+        action: impl FnOnce(Instant) -> Result<(Finding, T), Finding>,
     ) -> Option<T> {
         let started = Instant::now();
-        let result = go(started + self.timeout);
+        let result = action(started + self.timeout);
         let time = started.elapsed();
         let (ok, finding, value) = match result {
             Ok((finding, value)) => (true, finding, Some(value)),
@@ -43,41 +43,42 @@ impl CheckRun {
         value
     }
 
-    /// From the URL to a session.
-    fn open<'a>(&mut self, options: &'a CheckOptions) -> Option<CheckSession<'a>> {
-        let addresses = self.take(CheckStep::Resolve, |deadline| {
+    /// Runs the steps up to the upgrade. `None` if one of them failed.
+    fn open_session<'a>(&mut self, options: &'a CheckOptions) -> Option<CheckSession<'a>> {
+        let addresses = self.run_step(CheckStep::Resolve, |deadline| {
             let addresses = resolve(&options.target, deadline)?;
             let ips: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
             Ok((ips.join(", ").into(), addresses))
         })?;
-        let mut line = self.take(CheckStep::Connect, |deadline| {
-            let (address, line, failures) = connect(&addresses, deadline)?;
+        let mut stream = self.run_step(CheckStep::Connect, |deadline| {
+            let (address, stream, failures) = connect(&addresses, deadline)?;
             let after = if failures.is_empty() { "" } else { ", after " };
-            Ok((format!("{address}{after}{}", failures.join("; ")).into(), line))
+            Ok((format!("{address}{after}{}", failures.join("; ")).into(), stream))
         })?;
         if options.target.is_tls {
-            self.take(CheckStep::Tls, |deadline| {
-                line.set_deadline(deadline);
-                Ok((line.secure(options)?.into(), ()))
+            self.run_step(CheckStep::Tls, |deadline| {
+                stream.set_deadline(deadline);
+                Ok((stream.start_tls(options)?.into(), ()))
             })?;
         }
-        let early = self.take(CheckStep::Upgrade, |deadline| {
-            line.set_deadline(deadline);
-            upgrade(&mut line, options)
+        let early = self.run_step(CheckStep::Upgrade, |deadline| {
+            stream.set_deadline(deadline);
+            upgrade(&mut stream, options)
         })?;
-        Some(CheckSession::new(line, early, options))
+        Some(CheckSession::new(stream, early, options))
     }
 
-    /// A server without an echo may still answer a Ping, which says something about it.
-    fn converse<'a>(&mut self, mut session: CheckSession<'a>) {
+    /// Runs the steps of the open session. A failed echo does not skip the Ping: a server that has
+    /// no echo may still answer it.
+    fn check_session<'a>(&mut self, mut session: CheckSession<'a>) {
         let steps: [(CheckStep, StepFn<'a>); 3] = [
             (CheckStep::Echo, CheckSession::echo),
             (CheckStep::Ping, CheckSession::ping),
             (CheckStep::Close, CheckSession::close),
         ];
-        for (step, go) in steps {
-            if !session.is_over() {
-                self.take(step, |_| go(&mut session).map(|finding| (finding, ())));
+        for (step, action) in steps {
+            if !session.is_closed() {
+                self.run_step(step, |_| action(&mut session).map(|finding| (finding, ())));
             }
         }
     }

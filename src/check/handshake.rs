@@ -1,8 +1,8 @@
-//! The client's half of the opening handshake: the request, and what is wrong with a response.
+//! The client side of the opening handshake (RFC 6455, section 4.1), without I/O: builds the
+//! request, parses and validates the response.
 //!
-//! What it is: pure. What it is not: tungstenite's client handshake, whose error has neither the
-//! bytes that were no HTTP, nor the field that is wrong, nor all of a refusal's body: the very
-//! things that a check is to show.
+//! tungstenite's client handshake is not used because its errors lack what a check has to show: the
+//! bytes of a response that is not HTTP, the field that is wrong, the body of a refusal.
 
 use tungstenite::handshake::derive_accept_key;
 
@@ -10,7 +10,7 @@ use super::limits::{BODY_MAX, FIELDS_MAX};
 use super::options::CheckOptions;
 use super::report::{quoted, shortened};
 
-/// The request.
+/// Builds the request. Fields of the user replace `Host` and `User-Agent`.
 pub(crate) fn request(options: &CheckOptions, key: &str) -> String {
     let mut fields = vec![
         ("Host", options.target.authority.as_str()),
@@ -31,7 +31,7 @@ pub(crate) fn request(options: &CheckOptions, key: &str) -> String {
     format!("GET {} HTTP/1.1\r\n{lines}\r\n", options.target.resource)
 }
 
-/// Status line and header section of a response.
+/// The status line and header section of a response.
 #[derive(Debug)]
 pub(crate) struct ServerResponse {
     pub(crate) status: u16,
@@ -40,10 +40,11 @@ pub(crate) struct ServerResponse {
 }
 
 impl ServerResponse {
-    /// A response and its length in bytes; none while it is not complete.
+    /// Parses a response head. Returns it with its length in bytes; `None` if it is not complete
+    /// yet.
     ///
     /// # Errors
-    /// What is wrong with these bytes, in words.
+    /// Describes why the bytes are not a valid HTTP/1.1 response.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(ServerResponse, usize)>, String> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let mut response = httparse::Response::new(&mut fields);
@@ -53,18 +54,18 @@ impl ServerResponse {
                 Ok(Some((ServerResponse::from(&response), length)))
             }
             Err(error) if bytes.starts_with(b"HTTP/1.") => {
-                Err(format!("the response's header section is broken: {error}"))
+                Err(format!("the response's header section is malformed: {error}"))
             }
             Err(_) => Err(not_http(bytes)),
         }
     }
 
-    /// The first value of a field.
+    /// Returns the first value of a field.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 
-    /// Whether a comma-separated field, repeated or not, lists `token`.
+    /// Whether a comma-separated field, in one line or several, contains `token`.
     fn lists(&self, name: &str, token: &str) -> bool {
         self.fields
             .iter()
@@ -73,7 +74,7 @@ impl ServerResponse {
             .any(|listed| listed.trim().eq_ignore_ascii_case(token))
     }
 
-    /// Whether another response follows this one: 100 or 103, say.
+    /// Whether this is an interim response (1xx other than 101; RFC 9110, section 15.2).
     pub(crate) fn is_interim(&self) -> bool {
         matches!(self.status, 100..=199) && self.status != 101
     }
@@ -82,8 +83,9 @@ impl ServerResponse {
         self.lists("Transfer-Encoding", "chunked")
     }
 
-    /// Whether `body` is all of it, as far as the header section tells.
-    pub(crate) fn is_whole(&self, body: &[u8]) -> bool {
+    /// Whether `body` is complete according to the header section (RFC 9112, section 6.3). Always
+    /// false if the end of the connection delimits the body.
+    pub(crate) fn is_complete(&self, body: &[u8]) -> bool {
         match self.get("Content-Length").map(str::parse::<usize>) {
             _ if matches!(self.status, 204 | 304) => true,
             _ if self.is_chunked() => body.ends_with(b"0\r\n\r\n"),
@@ -92,20 +94,20 @@ impl ServerResponse {
         }
     }
 
-    /// What a person reads of `body`: chunks joined, and cut.
+    /// Returns `body` as text to print: without its chunked coding, and truncated.
     pub(crate) fn explanation(&self, body: &[u8]) -> String {
         let mut body = if self.is_chunked() { unchunked(body) } else { body.to_vec() };
         let is_cut = body.len() > BODY_MAX;
         body.truncate(BODY_MAX);
         let text = String::from_utf8_lossy(&body);
         if is_cut {
-            format!("{}\n… (the rest is cut)", text.trim_end())
+            format!("{}\n… (truncated)", text.trim_end())
         } else {
             text.trim_end().to_owned()
         }
     }
 
-    /// Status, reason and server in one line.
+    /// Returns the status, the reason phrase and the `Server` field in one line.
     pub(crate) fn title(&self) -> String {
         let ServerResponse { status, reason, .. } = self;
         let title = format!("{status} {}", shortened(reason));
@@ -115,18 +117,20 @@ impl ServerResponse {
         }
     }
 
-    /// What a refusal with this status usually means.
+    /// Explains what a refusal with this status usually means.
     pub(crate) fn meaning(&self) -> String {
         match (self.status, self.get("Location")) {
             (300..=399, Some(location)) => {
-                format!("it redirects to {}; check that one", quoted(location))
+                format!("redirects to {}; check that URL", quoted(location))
             }
-            (200..=299, _) => "a page and no WebSocket, or a proxy that dropped the upgrade".into(),
-            (401 | 407, _) => "it wants credentials (--header 'Authorization: …')".into(),
-            (403, _) => "it wants another Origin (--origin), or credentials (--header)".into(),
-            (404, _) => "there is nothing at this path, or at this Host".into(),
-            (502 | 504, _) => "a proxy answered, and does not reach the server behind it".into(),
-            _ => "the server refuses the upgrade".into(),
+            (200..=299, _) => "no WebSocket endpoint, or a proxy dropped the Upgrade field".into(),
+            (401 | 407, _) => "credentials are required (--header 'Authorization: …')".into(),
+            (403, _) => {
+                "another Origin (--origin) or credentials (--header) may be required".into()
+            }
+            (404, _) => "the server has nothing at this path, or for this Host".into(),
+            (502 | 504, _) => "a proxy answered, but cannot reach the server behind it".into(),
+            _ => "the server refused the upgrade".into(),
         }
     }
 }
@@ -142,21 +146,21 @@ impl From<&httparse::Response<'_, '_>> for ServerResponse {
     }
 }
 
-/// Bytes that are no HTTP/1.x.
+/// Describes bytes that are not an HTTP/1.x response.
 fn not_http(bytes: &[u8]) -> String {
     match bytes {
-        // A record of TLS: change of cipher, alert, handshake or data, of version 3.x.
+        // A TLS record (RFC 8446, section 5.1): any content type, legacy version 3.x.
         [0x14..=0x17, 3, ..] if cfg!(feature = "tls") => {
-            "TLS is spoken on this port; try wss://".to_owned()
+            "this port speaks TLS; try wss://".to_owned()
         }
-        [0x14..=0x17, 3, ..] => "TLS is spoken on this port, and not in this build; \
+        [0x14..=0x17, 3, ..] => "this port speaks TLS, and this build has no TLS; \
              check the plain port behind it"
             .to_owned(),
-        _ => format!("this is no HTTP/1.1: {}", quoted(&String::from_utf8_lossy(bytes))),
+        _ => format!("the response is not HTTP/1.1: {}", quoted(&String::from_utf8_lossy(bytes))),
     }
 }
 
-/// The chunks in `body`, as far as it is chunked.
+/// Joins the chunks of `body`, up to the first malformed or incomplete one.
 fn unchunked(mut body: &[u8]) -> Vec<u8> {
     let mut joined = Vec::new();
     while let Ok(httparse::Status::Complete((start, length))) = httparse::parse_chunk_size(body) {
@@ -171,11 +175,12 @@ fn unchunked(mut body: &[u8]) -> Vec<u8> {
     joined
 }
 
-/// The subprotocol that a 101 has chosen.
+/// Validates a 101 as RFC 6455, section 4.1, requires of a client. Returns the selected
+/// subprotocol.
 ///
 /// # Errors
-/// Why a client must not accept it, in words.
-pub(crate) fn judge<'r>(
+/// Describes why a client must fail the connection.
+pub(crate) fn validate<'r>(
     response: &'r ServerResponse,
     key: &str,
     offered: &[String],
@@ -190,21 +195,21 @@ pub(crate) fn judge<'r>(
     if accept != Some(&expected) {
         let accept = accept.map_or("missing".to_owned(), quoted);
         return Err(format!(
-            "Sec-WebSocket-Accept is {accept} where {key} makes {expected:?}; \
-             the answer is not to this handshake, or from no WebSocket server"
+            "Sec-WebSocket-Accept is {accept}, but the key {key} requires {expected:?}; \
+             the response is to another handshake, or not from a WebSocket server"
         ));
     }
     if let Some(extensions) = response.get("Sec-WebSocket-Extensions") {
-        return Err(format!("it chose the extension {}; none was offered", quoted(extensions)));
+        return Err(format!("the server selected extension {}, not offered", quoted(extensions)));
     }
     match response.get("Sec-WebSocket-Protocol") {
         None if !offered.is_empty() => {
-            Err("it chose none of the offered subprotocols; browsers give up then".to_owned())
+            Err("the server selected no subprotocol; browsers then fail the connection".to_owned())
         }
-        Some(chosen) if !offered.iter().any(|offer| offer == chosen) => {
-            Err(format!("it chose the subprotocol {}, which was not offered", quoted(chosen)))
+        Some(selected) if !offered.iter().any(|offer| offer == selected) => {
+            Err(format!("the server selected subprotocol {}, not offered", quoted(selected)))
         }
-        chosen => Ok(chosen),
+        selected => Ok(selected),
     }
 }
 
@@ -225,66 +230,66 @@ mod tests {
         ServerResponse::parse(text.as_bytes()).unwrap().unwrap().0
     }
 
-    fn judged(fields: &str, offered: &[&str]) -> Result<Option<String>, String> {
+    fn validated(fields: &str, offered: &[&str]) -> Result<Option<String>, String> {
         let offered: Vec<_> = offered.iter().map(|&name| name.to_owned()).collect();
         let response = response(&format!("HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n"));
-        judge(&response, KEY, &offered).map(|chosen| chosen.map(str::to_owned))
+        validate(&response, KEY, &offered).map(|selected| selected.map(str::to_owned))
     }
 
     #[test]
-    fn the_request() {
-        let own = format!("User-Agent: wsecho/{}\r\n", env!("CARGO_PKG_VERSION"));
+    fn request_has_the_required_fields_and_the_users() {
+        let user_agent = format!("User-Agent: wsecho/{}\r\n", env!("CARGO_PKG_VERSION"));
         let handshake = format!(
             "Connection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"
         );
         assert_eq!(
             request(&options(&["ws://[::1]:8080/a?b"]), KEY),
-            format!("GET /a?b HTTP/1.1\r\nHost: [::1]:8080\r\n{own}{handshake}\r\n")
+            format!("GET /a?b HTTP/1.1\r\nHost: [::1]:8080\r\n{user_agent}{handshake}\r\n")
         );
-        let every =
+        let all =
             "ws://h --origin http://o --subprotocol a --subprotocol b --header host:x --header X:y";
-        let every: Vec<_> = every.split(' ').collect();
+        let all: Vec<_> = all.split(' ').collect();
         assert_eq!(
-            request(&options(&every), KEY),
+            request(&options(&all), KEY),
             format!(
-                "GET / HTTP/1.1\r\n{own}{handshake}Origin: http://o\r\n\
+                "GET / HTTP/1.1\r\n{user_agent}{handshake}Origin: http://o\r\n\
                  Sec-WebSocket-Protocol: a, b\r\nhost: x\r\nX: y\r\n\r\n"
             )
         );
     }
 
     #[test]
-    fn what_a_client_accepts() {
+    fn a_101_is_validated_as_rfc_6455_requires() {
         const GOOD: &str = "Upgrade: WebSocket\r\nConnection: keep-alive, upgrade\r\n\
             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
         let chat = format!("{GOOD}Sec-WebSocket-Protocol: chat\r\n");
-        assert_eq!(judged(GOOD, &[]), Ok(None));
-        assert_eq!(judged(&chat, &["x", "chat"]), Ok(Some("chat".to_owned())));
+        assert_eq!(validated(GOOD, &[]), Ok(None));
+        assert_eq!(validated(&chat, &["x", "chat"]), Ok(Some("chat".to_owned())));
         for (fields, offered, expected) in [
             (GOOD.replace("Upgrade: WebSocket", "Upgrade: h2c"), &[][..], "`Upgrade: websocket`"),
             (GOOD.replace(", upgrade", ""), &[], "`Connection: Upgrade`"),
             (GOOD.replace("s3pP", "S3pP"), &[], "is \"S3pPLM"),
             (GOOD.replace("Sec-WebSocket-Accept", "X"), &[], "Accept is missing"),
             (format!("{GOOD}Sec-WebSocket-Extensions: permessage-deflate\r\n"), &[], "extension"),
-            (GOOD.to_owned(), &["chat"], "none of the offered"),
+            (GOOD.to_owned(), &["chat"], "selected no subprotocol"),
             (chat.clone(), &["Chat"], "not offered"),
             (chat, &[], "not offered"),
         ] {
-            let error = judged(&fields, offered).unwrap_err();
+            let error = validated(&fields, offered).unwrap_err();
             assert!(error.contains(expected), "{fields}: {error}");
         }
     }
 
     #[test]
-    fn what_is_no_response() {
+    fn invalid_responses_are_described() {
         for (bytes, expected) in [
             (&b"\x15\x03\x01\x00\x02\x02\x46"[..], "TLS"),
-            (b"SSH-2.0-OpenSSH\x1b\r\n", "no HTTP/1.1: \"SSH-2.0-OpenSSH\\u{1b}\\r\\n\""),
-            (b"\0\0\x12\x04\0", "no HTTP/1.1"),
-            (b"HTTP/2 200\r\n\r\n", "no HTTP/1.1"),
-            (b"HTTP/1.1 200 OK\r\nA b: c\r\n\r\n", "header section is broken"),
-            (&[b"HTTP/1.1 200 OK\r\n".as_slice(), &b"A: b\r\n".repeat(101)].concat(), "broken"),
+            (b"SSH-2.0-OpenSSH\x1b\r\n", "not HTTP/1.1: \"SSH-2.0-OpenSSH\\u{1b}\\r\\n\""),
+            (b"\0\0\x12\x04\0", "not HTTP/1.1"),
+            (b"HTTP/2 200\r\n\r\n", "not HTTP/1.1"),
+            (b"HTTP/1.1 200 OK\r\nA b: c\r\n\r\n", "header section is malformed"),
+            (&[b"HTTP/1.1 200 OK\r\n".as_slice(), &b"A: b\r\n".repeat(101)].concat(), "malformed"),
         ] {
             let error = ServerResponse::parse(bytes).unwrap_err();
             assert!(error.contains(expected), "{error}");
@@ -293,27 +298,27 @@ mod tests {
     }
 
     #[test]
-    fn bodies() {
+    fn bodies_are_complete_by_length_or_last_chunk_and_truncated() {
         let plain = response("HTTP/1.1 403 F\r\nContent-Length: 4\r\n\r\n");
-        assert!(!plain.is_whole(b"not") && plain.is_whole(b"not "));
+        assert!(!plain.is_complete(b"not") && plain.is_complete(b"not "));
         assert_eq!(plain.explanation(b"not "), "not");
         let long = plain.explanation(&b"x".repeat(BODY_MAX + 1));
-        assert_eq!(long, "x".repeat(BODY_MAX) + "\n… (the rest is cut)");
+        assert_eq!(long, "x".repeat(BODY_MAX) + "\n… (truncated)");
         let chunked = response("HTTP/1.1 403 F\r\nTransfer-Encoding: chunked\r\n\r\n");
         let body = b"3;x=y\r\nnot\r\nA\r\n welcome\r\n\r\n0\r\n\r\n";
-        assert!(chunked.is_whole(body) && !chunked.is_whole(&body[..20]));
+        assert!(chunked.is_complete(body) && !chunked.is_complete(&body[..20]));
         assert_eq!(chunked.explanation(body), "not welcome");
         assert_eq!(chunked.explanation(&body[..20]), "not welc");
         assert_eq!(chunked.explanation(b"zzz"), "");
         let open = response("HTTP/1.0 403 F\r\n\r\n");
-        assert!(!open.is_whole(b"anything"));
-        assert!(response("HTTP/1.1 304 N\r\nContent-Length: 4\r\n\r\n").is_whole(b""));
+        assert!(!open.is_complete(b"anything"));
+        assert!(response("HTTP/1.1 304 N\r\nContent-Length: 4\r\n\r\n").is_complete(b""));
     }
 
     #[test]
-    fn refusals_have_a_meaning() {
+    fn refusals_are_explained_by_their_status() {
         let moved = response("HTTP/1.1 301 Moved\r\nLocation: /ws/\r\n\r\n");
-        assert_eq!(moved.meaning(), "it redirects to \"/ws/\"; check that one");
+        assert_eq!(moved.meaning(), "redirects to \"/ws/\"; check that URL");
         assert!(response("HTTP/1.1 200 OK\r\n\r\n").meaning().contains("no WebSocket"));
         assert!(response("HTTP/1.1 502 B\r\n\r\n").meaning().contains("proxy"));
         assert_eq!(response("HTTP/1.1 418 T\r\nServer: a b\r\n\r\n").title(), "418 T from a b");

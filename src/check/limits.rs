@@ -1,28 +1,29 @@
-//! Every number of a check, named once.
+//! The limits of a check.
 
 use std::time::Duration;
 
-/// For each step. Long enough for a server at the other end of the world, short enough that six
-/// steps are over before a container runtime's 30 s.
+/// The default timeout of each step: long enough for a server on another continent, short enough
+/// that six steps end before the 30 s that a container runtime allows.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest [`TIMEOUT`] that can be asked for.
+/// The largest timeout that can be configured.
 pub(crate) const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
-/// Round trips in one check; each one's time is kept, 16 bytes.
+/// The largest number of round trips; the time of each one is kept, in 16 bytes.
 pub(crate) const COUNT_MAX: u32 = 1_000_000;
-/// Addresses of one name that are tried; the rest would have no time left.
+/// The number of addresses of one name that are tried. There would be no time for more.
 pub(crate) const ADDRESSES_MAX: usize = 8;
-/// What is read of a response's header section, and then of its body, in bytes: what the server
-/// takes of a request, and more than [`BODY_MAX`] even in chunks of one byte, which take six.
+/// The most bytes to read of a response's header section, and then of its body: as many as the
+/// server accepts in a request head, and more than [`BODY_MAX`] even in chunks of one byte, which
+/// take six.
 pub(crate) const PART_MAX: usize = 16 * 1024;
-/// Fields in that header section, as the server's own limit.
+/// The most fields in that header section; the same limit as the server's.
 pub(crate) const FIELDS_MAX: usize = 100;
-/// What is kept of a refusal's body, in bytes: an explanation, not the whole page around it.
+/// The most bytes to print of a refusal's body: enough for an explanation, not for a whole page.
 pub(crate) const BODY_MAX: usize = 2 * 1024;
-/// What a reply may have beside the message, and any other message, in bytes.
-pub(crate) const REPLY_ROOM: usize = 1024 * 1024;
-/// One read of the session; tungstenite fills it with zeros each time.
+/// The number of bytes by which a received message may be larger than the one sent.
+pub(crate) const REPLY_OVERHEAD: usize = 1024 * 1024;
+/// The session's read buffer; tungstenite fills it with zeros before each read.
 pub(crate) const READ_BUFFER: usize = 16 * 1024;
-/// Characters of a message or a field that are shown.
+/// The most characters of a message or a field to print.
 pub(crate) const QUOTE_MAX: usize = 80;
-/// Messages that are shown when none of them is the echo.
+/// The most messages to print that are not the expected one.
 pub(crate) const OTHERS_SHOWN: usize = 3;

@@ -1,7 +1,7 @@
-//! What a check found: its steps, as text, as JSON, and as an exit code.
+//! The report of a check: the results of its steps as text, as JSON, and as an exit code.
 //!
-//! What it is: pure. What it is not: the words about one step, which are its own.
-//! Invariant: text that came from a server is shown without control characters, and cut.
+//! **Invariant:** text from the server is printed truncated, and with its control characters
+//! escaped.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use super::limits::QUOTE_MAX;
 
-/// The steps of a check, in their order.
+/// The steps of a check, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum CheckStep {
@@ -24,7 +24,8 @@ pub(crate) enum CheckStep {
 }
 
 impl CheckStep {
-    /// What the program ends with when this step fails; 1 and 2 have their meaning already.
+    /// Returns the program's exit code if this step fails. Codes 1 and 2 already mean a runtime
+    /// error and bad usage.
     fn exit_code(self) -> u8 {
         match self {
             CheckStep::Resolve => 3,
@@ -50,15 +51,15 @@ impl CheckStep {
     }
 }
 
-/// What a step found, good or bad.
+/// The details of a step that succeeded or failed.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Finding {
-    /// One line, fit to be shown.
+    /// One line of text, already escaped.
     pub(crate) detail: String,
-    /// The status of an HTTP response.
+    /// The status code of the HTTP response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<u16>,
-    /// The explanation that came with a refusal, as it came.
+    /// The body of a refusal, not escaped.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) body: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,7 +72,7 @@ impl From<String> for Finding {
     }
 }
 
-/// A step that was taken.
+/// The result of a step that was run.
 #[derive(Debug, Serialize)]
 pub(crate) struct StepResult {
     pub(crate) step: CheckStep,
@@ -82,7 +83,7 @@ pub(crate) struct StepResult {
     pub(crate) finding: Finding,
 }
 
-/// A check as a whole. Steps that were not reached are not in it.
+/// The report of a whole check. It omits steps that were not reached.
 #[derive(Debug)]
 pub(crate) struct CheckReport {
     pub(crate) url: String,
@@ -90,24 +91,24 @@ pub(crate) struct CheckReport {
 }
 
 impl CheckReport {
-    /// 0, or that of the first step that failed.
+    /// Returns the exit code of the first step that failed; 0 if none did.
     pub(crate) fn exit_code(&self) -> u8 {
-        self.steps.iter().find(|taken| !taken.ok).map_or(0, |taken| taken.step.exit_code())
+        self.steps.iter().find(|result| !result.ok).map_or(0, |result| result.step.exit_code())
     }
 
-    /// One line of JSON.
+    /// Formats the report as one line of JSON.
     pub(crate) fn json(&self) -> String {
         #[derive(Serialize)]
-        struct CheckStream<'a> {
+        struct JsonReport<'a> {
             url: &'a str,
             ok: bool,
             exit_code: u8,
             steps: &'a [StepResult],
         }
         let exit_code = self.exit_code();
-        let line =
-            CheckStream { url: &self.url, ok: exit_code == 0, exit_code, steps: &self.steps };
-        serde_json::to_string(&line).expect("text and numbers") + "\n"
+        let report =
+            JsonReport { url: &self.url, ok: exit_code == 0, exit_code, steps: &self.steps };
+        serde_json::to_string(&report).expect("text and numbers") + "\n"
     }
 }
 
@@ -128,11 +129,11 @@ impl fmt::Display for CheckReport {
     }
 }
 
-/// How long the round trips took; each value is one that was measured.
+/// Statistics of the round trips. Percentiles are measured values, not interpolated ones.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct RoundTrips {
     count: usize,
-    /// Bytes in each message.
+    /// The size of each message in bytes.
     size: usize,
     #[serde(rename = "min_us", serialize_with = "microseconds")]
     min: Duration,
@@ -147,11 +148,11 @@ pub(crate) struct RoundTrips {
 }
 
 impl RoundTrips {
-    /// None of none.
+    /// Computes the statistics of `times`; `None` if it is empty.
     pub(crate) fn of(mut times: Vec<Duration>, size: usize) -> Option<RoundTrips> {
         times.sort_unstable();
         let count = times.len();
-        // The nearest rank: the smallest value that so many percent do not exceed.
+        // Nearest rank: the smallest value that at least `percent` percent do not exceed.
         let percentile = |percent: usize| times[(count * percent).div_ceil(100) - 1];
         Some(RoundTrips {
             count,
@@ -182,12 +183,12 @@ fn in_milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// In JSON: whole microseconds.
+/// Serializes a duration as whole microseconds.
 fn microseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// A line with its control characters, and all else that a terminal would not show, escaped.
+/// Escapes control characters, and all others that a terminal would not display.
 pub(crate) fn visible(line: &str) -> String {
     let mut shown = String::with_capacity(line.len());
     for c in line.chars() {
@@ -199,14 +200,14 @@ pub(crate) fn visible(line: &str) -> String {
     shown
 }
 
-/// The start of a text, escaped and in quotation marks.
+/// Truncates a text, escapes it, and puts it in quotation marks.
 pub(crate) fn quoted(text: &str) -> String {
     let start = start(text);
     let more = if start.len() < text.len() { "…" } else { "" };
     format!("{start:?}{more}")
 }
 
-/// The start of a line, as [`visible`] shows it.
+/// Truncates a line, and escapes it as [`visible`] does.
 pub(crate) fn shortened(line: &str) -> String {
     visible(start(line))
 }
@@ -219,7 +220,7 @@ fn start(text: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn taken(step: CheckStep, ok: bool, finding: Finding) -> StepResult {
+    fn result(step: CheckStep, ok: bool, finding: Finding) -> StepResult {
         StepResult { step, ok, time: Duration::from_micros(1234), finding }
     }
 
@@ -228,15 +229,15 @@ mod tests {
     }
 
     #[test]
-    fn text_json_and_exit_code() {
+    fn reports_are_formatted_as_text_and_json() {
         let refusal = Finding {
             detail: "503 Service Unavailable".to_owned(),
             status: Some(503),
             body: "Not now:\n\nfull\u{1b}[2J".to_owned(),
             round_trips: None,
         };
-        let connected = taken(CheckStep::Connect, true, "127.0.0.1:80".to_owned().into());
-        let report = report(vec![connected, taken(CheckStep::Upgrade, false, refusal)]);
+        let connected = result(CheckStep::Connect, true, "127.0.0.1:80".to_owned().into());
+        let report = report(vec![connected, result(CheckStep::Upgrade, false, refusal)]);
         assert_eq!(report.exit_code(), 5);
         assert_eq!(
             report.to_string(),
@@ -253,19 +254,19 @@ mod tests {
     }
 
     #[test]
-    fn the_first_failure_is_the_exit_code() {
+    fn the_exit_code_is_that_of_the_first_failed_step() {
         let finding = Finding::default;
         assert_eq!(report(vec![]).exit_code(), 0);
-        assert_eq!(report(vec![taken(CheckStep::Echo, true, finding())]).exit_code(), 0);
+        assert_eq!(report(vec![result(CheckStep::Echo, true, finding())]).exit_code(), 0);
         let both = vec![
-            taken(CheckStep::Echo, false, finding()),
-            taken(CheckStep::Ping, false, finding()),
+            result(CheckStep::Echo, false, finding()),
+            result(CheckStep::Ping, false, finding()),
         ];
         assert_eq!(report(both).exit_code(), 6);
     }
 
     #[test]
-    fn percentiles_are_values_that_were_measured() {
+    fn percentiles_are_measured_values() {
         let ms = Duration::from_millis;
         let of = |times: Vec<u64>| RoundTrips::of(times.into_iter().map(ms).collect(), 7);
         let expected = |count, [min, median, p90, p99, max]: [u64; 5]| {
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_escaped() {
+    fn control_characters_are_escaped() {
         assert_eq!(visible("a \"b\" c:\\d\té"), "a \"b\" c:\\d\té");
         assert_eq!(visible("\u{1b}[2J\r\u{9b}\u{202e}\u{7f}"), r"\u{1b}[2J\r\u{9b}\u{202e}\u{7f}");
         assert_eq!(shortened(&"\u{7}".repeat(81)), r"\u{7}".repeat(80));

@@ -1,7 +1,6 @@
-//! The open WebSocket: echo, Ping, Close.
+//! The steps in the open WebSocket session: echo, Ping, Close.
 //!
-//! What it is: one wait for each answer, and the words for what came instead.
-//! What it is not: a judge of messages that nobody asked for; those are passed over.
+//! Each step sends one message and waits for its answer. Other messages are skipped, and reported.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,33 +12,32 @@ use tungstenite::error::{CapacityError, ProtocolError};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Bytes, Error, Message, WebSocket};
-use wsecho::close_code_meaning;
+use wsecho::{close_code_meaning, close_code_name};
 
-use super::limits::{OTHERS_SHOWN, READ_BUFFER, REPLY_ROOM};
+use super::connect::CheckStream;
+use super::limits::{OTHERS_SHOWN, READ_BUFFER, REPLY_OVERHEAD};
 use super::options::CheckOptions;
-use super::reach::CheckStream;
 use super::report::{Finding, RoundTrips, quoted};
 
-/// The payload by which our Pong is known.
+/// The payload of the Ping, which its Pong repeats.
 const PING: Bytes = Bytes::from_static(b"wsecho check");
 
-/// A WebSocket that the server has accepted.
+/// An open WebSocket session.
 pub(crate) struct CheckSession<'a> {
     ws: WebSocket<CheckStream>,
     options: &'a CheckOptions,
-    /// Whether nothing more can be asked.
-    over: bool,
+    is_closed: bool,
 }
 
-/// How a wait ended without its answer.
-enum CheckEnd {
+/// Why an expected answer was not received.
+enum NoAnswer {
     Timeout,
     Closed(Option<CloseFrame>),
-    /// The connection is of no more use; why, in words.
-    Broken(String),
+    /// The connection failed, as described.
+    Failed(String),
 }
 
-/// Data messages that answer nothing: how many, and the first ones.
+/// Data messages that were not the expected answer: their number, and the first few.
 #[derive(Default)]
 struct OtherMessages {
     count: usize,
@@ -47,30 +45,30 @@ struct OtherMessages {
 }
 
 impl<'a> CheckSession<'a> {
-    /// `early` arrived together with the handshake.
+    /// Starts the session. `early` is data that was received together with the response head.
     pub(crate) fn new(
-        line: CheckStream,
+        stream: CheckStream,
         early: Vec<u8>,
         options: &'a CheckOptions,
     ) -> CheckSession<'a> {
-        let max_size = Some(options.size.unwrap_or_default() + REPLY_ROOM);
+        let max_size = Some(options.size.unwrap_or_default() + REPLY_OVERHEAD);
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .max_message_size(max_size)
             .max_frame_size(max_size);
-        let ws = WebSocket::from_partially_read(line, early, Role::Client, Some(config));
-        CheckSession { ws, options, over: false }
+        let ws = WebSocket::from_partially_read(stream, early, Role::Client, Some(config));
+        CheckSession { ws, options, is_closed: false }
     }
 
-    /// Whether nothing more can be asked.
-    pub(crate) fn is_over(&self) -> bool {
-        self.over
+    /// Whether the session is closed, or its connection has failed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
-    /// Sends the messages, each one after the echo of the one before it.
+    /// Sends the messages, each one after the echo of the previous one.
     ///
     /// # Errors
-    /// What came instead of an echo.
+    /// Describes what was received in place of an echo.
     pub(crate) fn echo(&mut self) -> Result<Finding, Finding> {
         let CheckOptions { count, size, .. } = *self.options;
         let mut others = OtherMessages::default();
@@ -80,7 +78,7 @@ impl<'a> CheckSession<'a> {
             let started = Instant::now();
             let reply = self
                 .ask(Message::text(&message), &mut others, |reply| echo_of(&message, reply))
-                .map_err(|end| self.give_up(&format!("echo of message {number}"), &end, &others))?;
+                .map_err(|why| self.failure(&format!("echo of message {number}"), &why, &others))?;
             times.push(started.elapsed());
             first.get_or_insert_with(|| format!("{}{}", quoted(&reply), others.before()));
         }
@@ -92,20 +90,21 @@ impl<'a> CheckSession<'a> {
     /// Sends a Ping, and waits for its Pong.
     ///
     /// # Errors
-    /// What came instead.
+    /// Describes what was received in place of the Pong.
     pub(crate) fn ping(&mut self) -> Result<Finding, Finding> {
         let mut others = OtherMessages::default();
-        let is_ours = |message: &Message| (*message == Message::Pong(PING)).then_some(());
-        match self.ask(Message::Ping(PING), &mut others, is_ours) {
+        let pong = |message: &Message| (*message == Message::Pong(PING)).then_some(());
+        match self.ask(Message::Ping(PING), &mut others, pong) {
             Ok(()) => Ok(format!("Pong{}", others.before()).into()),
-            Err(end) => Err(self.give_up("Pong", &end, &others)),
+            Err(why) => Err(self.failure("Pong", &why, &others)),
         }
     }
 
-    /// Sends a Close, and waits for the server's, and then for the end of the connection.
+    /// Makes the closing handshake: sends a Close, waits for the server's Close, and then for the
+    /// end of the connection.
     ///
     /// # Errors
-    /// What came instead.
+    /// Describes what was received in place of the Close.
     pub(crate) fn close(&mut self) -> Result<Finding, Finding> {
         let mut others = OtherMessages::default();
         let close = Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }));
@@ -115,59 +114,60 @@ impl<'a> CheckSession<'a> {
         };
         let frame = self
             .ask(close, &mut others, close_frame)
-            .map_err(|end| self.give_up("Close", &end, &others))?;
-        let answer = format!("{}{}", in_words(frame.as_ref()), others.before());
-        // RFC 6455, section 7.1.1: it is the server that ends the connection.
-        match self.ws.read().map_err(CheckEnd::from) {
-            Err(CheckEnd::Timeout) => {
+            .map_err(|why| self.failure("Close", &why, &others))?;
+        let answer = format!("{}{}", describe_close(frame.as_ref()), others.before());
+        // RFC 6455, section 7.1.1: the server closes the TCP connection first.
+        match self.ws.read().map_err(NoAnswer::from) {
+            Err(NoAnswer::Timeout) => {
                 Err(format!("{answer}, but the connection stays open").into())
             }
             _ => Ok(answer.into()),
         }
     }
 
-    /// Sends `question`, and reads until the answer.
+    /// Sends `message`, and reads until `answer` returns `Some` for a message.
     fn ask<T>(
         &mut self,
-        question: Message,
+        message: Message,
         others: &mut OtherMessages,
         answer: impl Fn(&Message) -> Option<T>,
-    ) -> Result<T, CheckEnd> {
+    ) -> Result<T, NoAnswer> {
         self.ws.get_mut().set_deadline(Instant::now() + self.options.timeout());
-        self.ws.send(question)?;
+        self.ws.send(message)?;
         loop {
             let message = self.ws.read()?;
             match (answer(&message), message) {
                 (Some(answer), _) => return Ok(answer),
-                (None, Message::Close(frame)) => return Err(CheckEnd::Closed(frame)),
-                (None, message) => others.note(&message),
+                (None, Message::Close(frame)) => return Err(NoAnswer::Closed(frame)),
+                (None, message) => others.add(&message),
             }
         }
     }
 
-    /// What to say of an answer that has not come.
-    fn give_up(&mut self, what: &str, end: &CheckEnd, others: &OtherMessages) -> Finding {
-        self.over = !matches!(end, CheckEnd::Timeout);
-        let why = match end {
-            CheckEnd::Timeout => {
-                format!("within {}", humantime::format_duration(self.options.timeout()))
+    /// Describes why `expected` was not received. Answers a Close of the server.
+    fn failure(&mut self, expected: &str, why: &NoAnswer, others: &OtherMessages) -> Finding {
+        self.is_closed = !matches!(why, NoAnswer::Timeout);
+        let why = match why {
+            NoAnswer::Timeout => {
+                format!(" within {}", humantime::format_duration(self.options.timeout()))
             }
-            CheckEnd::Closed(frame) => {
-                // Our half of the closing handshake; the server may be gone already.
+            NoAnswer::Closed(frame) => {
+                // tungstenite has queued our Close. The server may have closed the connection
+                // already.
                 let _ = self.ws.flush();
-                format!("but a Close: {}", in_words(frame.as_ref()))
+                format!(", but Close {}", describe_close(frame.as_ref()))
             }
-            CheckEnd::Broken(why) => format!("but the end: {why}"),
+            NoAnswer::Failed(why) => format!(": {why}"),
         };
-        format!("no {what} {why}; {others}").into()
+        format!("no {expected}{why}; {others}").into()
     }
 }
 
-impl From<Error> for CheckEnd {
-    fn from(error: Error) -> CheckEnd {
-        CheckEnd::Broken(match error {
+impl From<Error> for NoAnswer {
+    fn from(error: Error) -> NoAnswer {
+        NoAnswer::Failed(match error {
             Error::Io(error) => match error.kind() {
-                ErrorKind::TimedOut => return CheckEnd::Timeout,
+                ErrorKind::TimedOut => return NoAnswer::Timeout,
                 ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
                     "the connection was reset".to_owned()
                 }
@@ -176,10 +176,10 @@ impl From<Error> for CheckEnd {
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
             | Error::ConnectionClosed
             | Error::AlreadyClosed => "the connection was closed without a Close".to_owned(),
-            Error::Protocol(error) => format!("the server breaks the protocol: {error}"),
-            Error::Utf8(_) => "the server breaks the protocol: text that is not UTF-8".to_owned(),
+            Error::Protocol(error) => format!("the server violated the protocol: {error}"),
+            Error::Utf8(_) => "the server violated the protocol: text that is not UTF-8".to_owned(),
             Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
-                format!("a message of {size} bytes came, and {max_size} are read at most")
+                format!("a message of {size} bytes exceeds the limit of {max_size}")
             }
             other => other.to_string(),
         })
@@ -187,8 +187,8 @@ impl From<Error> for CheckEnd {
 }
 
 impl OtherMessages {
-    /// Control messages are no news.
-    fn note(&mut self, message: &Message) {
+    /// Counts a data message. Ignores control messages.
+    fn add(&mut self, message: &Message) {
         if !message.is_text() && !message.is_binary() {
             return;
         }
@@ -198,7 +198,7 @@ impl OtherMessages {
         }
     }
 
-    /// What came before the answer, as the end of a line.
+    /// Formats the messages received before the answer, to append to a line; empty if none was.
     fn before(&self) -> String {
         if self.count == 0 { String::new() } else { format!(" ({self})") }
     }
@@ -209,14 +209,14 @@ impl fmt::Display for OtherMessages {
         let shown = self.shown.join(", ");
         let more = if self.count > self.shown.len() { ", …" } else { "" };
         match self.count {
-            0 => f.write_str("no other message came"),
-            1 => write!(f, "another message came: {shown}"),
-            count => write!(f, "{count} other messages came: {shown}{more}"),
+            0 => f.write_str("no other message received"),
+            1 => write!(f, "1 other message received: {shown}"),
+            count => write!(f, "{count} other messages received: {shown}{more}"),
         }
     }
 }
 
-/// A message that its echo is known by, the same in length for every number.
+/// Builds the text of a message. It has the same length for every number.
 fn numbered(number: u32, count: u32, size: Option<usize>) -> String {
     let width = count.to_string().len();
     let mut text = format!("wsecho check {number:0width$}");
@@ -227,7 +227,8 @@ fn numbered(number: u32, count: u32, size: Option<usize>) -> String {
     text
 }
 
-/// The text of a reply that holds the message: many a server adds its own.
+/// Returns the text of a reply that contains the message (many servers add text of their own);
+/// `None` if it does not.
 fn echo_of(message: &str, reply: &Message) -> Option<String> {
     let is_data = reply.is_text() || reply.is_binary();
     let text = is_data.then(|| lossy(reply))?;
@@ -242,15 +243,16 @@ fn lossy(message: &Message) -> Cow<'_, str> {
     }
 }
 
-/// Code, meaning and reason of a Close.
-fn in_words(frame: Option<&CloseFrame>) -> String {
+/// Formats the code of a Close, its name in IANA's registry, and the reason; without a reason, what
+/// the code means.
+fn describe_close(frame: Option<&CloseFrame>) -> String {
     let Some(CloseFrame { code, reason }) = frame else { return "without a code".to_owned() };
     let number = u16::from(*code);
-    let meaning = close_code_meaning(number);
-    if reason.is_empty() {
-        format!("{number} ({meaning})")
-    } else {
-        format!("{number} ({meaning}) {}", quoted(reason))
+    let name = close_code_name(number);
+    match (number, reason.is_empty()) {
+        (1000, true) => format!("{number} {name}"),
+        (_, true) => format!("{number} {name}: {}", close_code_meaning(number)),
+        (_, false) => format!("{number} {name} {}", quoted(reason)),
     }
 }
 
@@ -259,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_have_the_size_that_was_asked_for() {
+    fn messages_have_the_configured_size() {
         assert_eq!(numbered(7, 100, None), "wsecho check 007");
         assert_eq!(numbered(1, 1, Some(20)), "wsecho check 1......");
         assert_eq!(numbered(1, 1, Some(4)), "wsec");
@@ -267,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_holds_the_message() {
+    fn an_echo_contains_the_message() {
         let echo = |reply: Message| echo_of("abc", &reply);
         assert_eq!(echo(Message::text("abc")), Some("abc".to_owned()));
         assert_eq!(echo(Message::text("You sent: abc at")), Some("You sent: abc at".to_owned()));
@@ -280,27 +282,27 @@ mod tests {
     fn other_messages_are_counted_and_the_first_ones_shown() {
         let mut others = OtherMessages::default();
         assert_eq!(others.before(), "");
-        others.note(&Message::Ping("x".into()));
-        assert_eq!(others.to_string(), "no other message came");
-        others.note(&Message::text("a\u{7}"));
-        assert_eq!(others.before(), r#" (another message came: "a\u{7}")"#);
+        others.add(&Message::Ping("x".into()));
+        assert_eq!(others.to_string(), "no other message received");
+        others.add(&Message::text("a\u{7}"));
+        assert_eq!(others.before(), r#" (1 other message received: "a\u{7}")"#);
         for text in ["b", "c", "d"] {
-            others.note(&Message::text(text));
+            others.add(&Message::text(text));
         }
-        assert_eq!(others.to_string(), r#"4 other messages came: "a\u{7}", "b", "c", …"#);
+        assert_eq!(others.to_string(), r#"4 other messages received: "a\u{7}", "b", "c", …"#);
     }
 
     #[test]
-    fn a_close_in_words() {
+    fn a_close_is_described_with_code_meaning_and_reason() {
         let frame = |code: u16, reason: &'static str| CloseFrame {
             code: code.into(),
             reason: reason.into(),
         };
-        assert_eq!(in_words(None), "without a code");
-        assert_eq!(in_words(Some(&frame(1001, ""))), "1001 (going away)");
+        assert_eq!(describe_close(None), "without a code");
         assert_eq!(
-            in_words(Some(&frame(4001, "by\ne"))),
-            r#"4001 (private to the application) "by\ne""#
+            describe_close(Some(&frame(1001, ""))),
+            "1001 Going Away: one end is leaving, such as a server that stops or a page that was left"
         );
+        assert_eq!(describe_close(Some(&frame(4001, "by\ne"))), r#"4001 Private Use "by\ne""#);
     }
 }

@@ -1,48 +1,51 @@
-//! The upgrade: the request goes out, the response is read and judged.
+//! The upgrade step: sends the request, reads and validates the response.
 //!
-//! Invariant: no more of a response is kept than the limits name, whatever the server sends.
+//! **Invariant:** no more of a response is buffered than the limits allow, whatever the server
+//! sends.
 
 use std::io::{self, ErrorKind, Read, Write};
 
 use tungstenite::handshake::client::generate_key;
 
-use super::handshake::{ServerResponse, judge, request};
+use super::connect::CheckStream;
+use super::handshake::{ServerResponse, request, validate};
 use super::limits::PART_MAX;
 use super::options::CheckOptions;
-use super::reach::CheckStream;
 use super::report::{Finding, quoted};
 
-/// Makes the handshake. Returns what came after it already, for the session.
+/// Makes the opening handshake. Also returns the data received after the response head, which
+/// belongs to the session.
 ///
 /// # Errors
-/// The refusal, or what came instead of a response.
+/// Describes the refusal, or why there is no response.
 pub(crate) fn upgrade(
-    line: &mut CheckStream,
+    stream: &mut CheckStream,
     options: &CheckOptions,
 ) -> Result<(Finding, Vec<u8>), Finding> {
     let key = generate_key();
-    // A server may refuse before it has read; its word counts then, and not the failed write.
-    let _ = line.write_all(request(options, &key).as_bytes());
+    // A server may send a refusal before it has read the request. The response then matters more
+    // than the failed write.
+    let _ = stream.write_all(request(options, &key).as_bytes());
     let mut bytes = Vec::new();
-    let response = read_response(line, &mut bytes)?;
+    let response = read_response(stream, &mut bytes)?;
     let title = response.title();
     let status = Some(response.status);
     if response.status != 101 {
-        read_body(line, &response, &mut bytes);
+        read_body(stream, &response, &mut bytes);
         let detail = format!("{title}: {}", response.meaning());
         let body = response.explanation(&bytes);
         return Err(Finding { detail, status, body, ..Finding::default() });
     }
     let finding = |detail| Finding { detail, status, ..Finding::default() };
-    match judge(&response, &key, &options.subprotocols) {
+    match validate(&response, &key, &options.subprotocols) {
         Ok(None) => Ok((finding(title), bytes)),
-        Ok(Some(chosen)) => Ok((finding(format!("{title}, subprotocol {chosen}")), bytes)),
+        Ok(Some(selected)) => Ok((finding(format!("{title}, subprotocol {selected}")), bytes)),
         Err(why) => Err(finding(why)),
     }
 }
 
-/// Reads a response; what follows it stays in `bytes`.
-fn read_response(line: &mut CheckStream, bytes: &mut Vec<u8>) -> Result<ServerResponse, String> {
+/// Reads a response head, and skips interim ones. The data after it stays in `bytes`.
+fn read_response(stream: &mut CheckStream, bytes: &mut Vec<u8>) -> Result<ServerResponse, String> {
     loop {
         while !bytes.is_empty()
             && let Some((response, length)) = ServerResponse::parse(bytes)?
@@ -53,29 +56,30 @@ fn read_response(line: &mut CheckStream, bytes: &mut Vec<u8>) -> Result<ServerRe
             }
         }
         if bytes.len() >= PART_MAX {
-            return Err(format!("the response's header section has no end in {PART_MAX} bytes"));
+            return Err(format!("the response's header section exceeds {PART_MAX} bytes"));
         }
-        match fill(line, bytes) {
-            Ok(0) => return Err(broke_off(bytes, &ErrorKind::UnexpectedEof.into())),
+        match fill(stream, bytes) {
+            Ok(0) => return Err(no_response(bytes, &ErrorKind::UnexpectedEof.into())),
             Ok(_) => {}
-            Err(error) => return Err(broke_off(bytes, &error)),
+            Err(error) => return Err(no_response(bytes, &error)),
         }
     }
 }
 
-/// One read to the end of `bytes`, which grow to [`PART_MAX`]; there, nothing is read.
-fn fill(line: &mut CheckStream, bytes: &mut Vec<u8>) -> io::Result<usize> {
+/// Appends the data of one read to `bytes`, up to [`PART_MAX`] in total. Returns its length, which
+/// is 0 at that limit.
+fn fill(stream: &mut CheckStream, bytes: &mut Vec<u8>) -> io::Result<usize> {
     let filled = bytes.len();
     bytes.resize(PART_MAX, 0);
-    let read = line.read(&mut bytes[filled..]);
+    let read = stream.read(&mut bytes[filled..]);
     bytes.truncate(filled + read.as_ref().unwrap_or(&0));
     read
 }
 
-/// Why there is no response, in words.
-fn broke_off(bytes: &[u8], error: &io::Error) -> String {
+/// Describes why there is no complete response; `bytes` are the beginning of one.
+fn no_response(bytes: &[u8], error: &io::Error) -> String {
     let end = match error.kind() {
-        ErrorKind::TimedOut => "nothing more came in time".to_owned(),
+        ErrorKind::TimedOut => "the response timed out".to_owned(),
         ErrorKind::UnexpectedEof => "the connection was closed".to_owned(),
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => "the connection was reset".to_owned(),
         _ => error.to_string(),
@@ -84,14 +88,15 @@ fn broke_off(bytes: &[u8], error: &io::Error) -> String {
         return format!("{end} after {}", quoted(&String::from_utf8_lossy(bytes)));
     }
     match error.kind() {
-        ErrorKind::TimedOut => "connected, but no response in time; overloaded, or a protocol \
-             in which the client does not speak first"
+        ErrorKind::TimedOut => "connected, but no response in time; the server is overloaded, or \
+             in its protocol the server speaks first"
             .to_owned(),
-        _ => format!("{end} without a response; TLS servers do so, and proxies without a backend"),
+        _ => format!("{end} without a response, as by a TLS server or a proxy without a backend"),
     }
 }
 
-/// Reads what comes of the body. However that ends, what came is worth reading.
-fn read_body(line: &mut CheckStream, response: &ServerResponse, bytes: &mut Vec<u8>) {
-    while !response.is_whole(bytes) && matches!(fill(line, bytes), Ok(1..)) {}
+/// Reads the body until it is complete. Errors are ignored, as a part of the body is worth
+/// printing.
+fn read_body(stream: &mut CheckStream, response: &ServerResponse, bytes: &mut Vec<u8>) {
+    while !response.is_complete(bytes) && matches!(fill(stream, bytes), Ok(1..)) {}
 }

@@ -1,7 +1,4 @@
-//! The URL that is checked.
-//!
-//! What it is: `ws://` or `wss://` in its parts, and what is wrong with any other in words.
-//! What it is not: a look-up.
+//! Parses the `ws://` or `wss://` URL to check, and explains what is wrong with any other.
 
 use std::net::Ipv6Addr;
 use std::str::FromStr;
@@ -9,23 +6,23 @@ use std::str::FromStr;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use tungstenite::http::Uri;
 
-const FORM: &str = "a WebSocket URL is ws://HOST[:PORT][/PATH][?QUERY]: ws://127.0.0.1:8080/echo";
+const FORM: &str = "expected ws://HOST[:PORT][/PATH][?QUERY], for example ws://127.0.0.1:8080/echo";
 
-/// Ports of `ws://` and `wss://` by default; RFC 6455, section 3.
+/// The default ports of `ws://` and `wss://` (RFC 6455, section 3).
 const DEFAULT_PORTS: [u16; 2] = [80, 443];
 
 /// A `ws://` or `wss://` URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// As it was typed.
+    /// As given by the user.
     pub(crate) url: String,
     pub(crate) is_tls: bool,
     /// A name or an IP address, without brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// Host and port as the Host field has them.
+    /// The value of the `Host` field.
     pub(crate) authority: String,
-    /// Path and query.
+    /// Path and query, the request target.
     pub(crate) resource: String,
 }
 
@@ -35,13 +32,13 @@ impl FromStr for Target {
     fn from_str(url: &str) -> Result<Target, String> {
         let is_tls = is_tls(url)?;
         if url.contains('#') {
-            return Err("a WebSocket URL has no #fragment; a # in it is written %23".to_owned());
+            return Err("a WebSocket URL has no #fragment; write a # as %23".to_owned());
         }
         let uri: Uri = url.parse().map_err(|error| format!("{error}; {FORM}"))?;
         let authority = uri.authority().ok_or(FORM)?.as_str();
         if authority.contains('@') {
             return Err("a WebSocket URL has no user and password; \
-                 send --header 'Authorization: Basic …' instead"
+                 use --header 'Authorization: Basic …' instead"
                 .to_owned());
         }
         let host = uri.host().unwrap_or_default();
@@ -58,41 +55,46 @@ impl FromStr for Target {
     }
 }
 
-/// What the scheme says.
+/// Whether the scheme is `wss`. `Err` for other schemes than `ws` and `wss`, and for `wss` in a
+/// build without TLS.
 fn is_tls(url: &str) -> Result<bool, String> {
     let (scheme, rest) = url.split_once("://").ok_or(FORM)?;
     match scheme.to_ascii_lowercase().as_str() {
         "ws" => Ok(false),
         tls @ ("wss" | "https") if cfg!(not(feature = "tls")) => Err(format!(
-            "TLS is not in this build, so {tls}:// cannot be checked; \
-             cargo build --release --features tls makes one that can, \
-             or check the ws:// port behind whatever ends the TLS"
+            "this build has no TLS and cannot check {tls}:// URLs; \
+             build one with: cargo build --release --features tls, \
+             or check the ws:// port behind the TLS proxy"
         )),
         "wss" => Ok(true),
-        "http" => Err(format!("a WebSocket URL starts with ws://, so try ws://{rest}")),
-        "https" => Err(format!("a WebSocket URL starts with wss://, so try wss://{rest}")),
-        other => Err(format!("{other}:// cannot be checked; {FORM}")),
+        "http" => Err(format!("a WebSocket URL starts with ws://; try ws://{rest}")),
+        "https" => Err(format!("a WebSocket URL starts with wss://; try wss://{rest}")),
+        other => Err(format!("{other}:// URLs cannot be checked; {FORM}")),
     }
 }
 
 fn without_brackets(host: &str) -> Result<&str, String> {
     let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) else {
-        return if host.is_empty() { Err(format!("it has no host; {FORM}")) } else { Ok(host) };
+        return if host.is_empty() {
+            Err(format!("the URL has no host; {FORM}"))
+        } else {
+            Ok(host)
+        };
     };
     match inner.parse::<Ipv6Addr>() {
         Ok(_) => Ok(inner),
-        Err(_) => Err(format!("[{inner}] is no IPv6 address, as [::1] is one")),
+        Err(_) => Err(format!("[{inner}] is not an IPv6 address, such as [::1]")),
     }
 }
 
-/// The port in what follows the host: nothing, `:`, or `:8080`.
+/// Parses the rest of the authority after the host: empty, `:`, or a port such as `:8080`.
 fn port(after_host: &str, default: u16) -> Result<u16, String> {
     if matches!(after_host, "" | ":") {
         return Ok(default);
     }
     let port = after_host.strip_prefix(':').and_then(|port| port.parse().ok());
     port.filter(|port| *port > 0)
-        .ok_or_else(|| format!("`{after_host}` is no port, from :1 to :65535"))
+        .ok_or_else(|| format!("`{after_host}` is not a port, from :1 to :65535"))
 }
 
 #[cfg(test)]
@@ -100,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_and_their_parts() {
+    fn urls_are_split_into_their_components() {
         for (url, host, port, authority, resource) in [
             ("ws://example.com", "example.com", 80, "example.com", "/"),
             ("ws://example.com/", "example.com", 80, "example.com", "/"),
@@ -126,7 +128,7 @@ mod tests {
 
     #[test]
     #[cfg(feature = "tls")]
-    fn tls_has_a_port_of_its_own() {
+    fn wss_has_its_own_default_port() {
         for (url, expected) in [("wss://h/", 443), ("WSS://h:80", 80), ("wss://[::1]", 443)] {
             let target: Target = url.parse().unwrap();
             assert_eq!((target.is_tls, target.port), (true, expected), "{url}");
@@ -137,16 +139,16 @@ mod tests {
 
     #[test]
     #[cfg(not(feature = "tls"))]
-    fn a_build_without_tls_says_so() {
+    fn a_build_without_tls_rejects_wss_urls() {
         for scheme in ["wss", "https"] {
             let error = format!("{scheme}://h/").parse::<Target>().unwrap_err();
-            let expected = format!("TLS is not in this build, so {scheme}:// cannot be checked");
+            let expected = format!("this build has no TLS and cannot check {scheme}:// URLs");
             assert!(error.contains(&expected) && error.contains("--features tls"), "{error}");
         }
     }
 
     #[test]
-    fn what_is_wrong_with_a_url() {
+    fn invalid_urls_are_rejected_with_the_reason() {
         for (url, expected) in [
             ("http://h:80/x", "try ws://h:80/x"),
             ("ftp://h/", FORM),
@@ -159,10 +161,10 @@ mod tests {
             ("ws://::1:80/", FORM),
             ("ws://[::g]/", "IPv6"),
             ("ws://[127.0.0.1]/", "IPv6"),
-            ("ws://[::1]80/", "`80` is no port"),
-            ("ws://h:65536/", "`:65536` is no port"),
-            ("ws://h:0/", "`:0` is no port"),
-            ("ws://h:x/", "`:x` is no port"),
+            ("ws://[::1]80/", "`80` is not a port"),
+            ("ws://h:65536/", "`:65536` is not a port"),
+            ("ws://h:0/", "`:0` is not a port"),
+            ("ws://h:x/", "`:x` is not a port"),
             ("ws://h/#top", "%23"),
             ("ws://h/a b", FORM),
             ("ws://b\u{fc}cher.example/", FORM),

@@ -1,7 +1,7 @@
-//! The log on stderr: one line an event, with the time in UTC, as text or as JSON.
+//! The log on stderr: one line per event, with the time in UTC, as text or as JSON.
 //!
-//! Invariants: an event is one line, whatever a client put into it. In the long run there are no more
-//! lines than [`LINES_PER_SECOND`], so that a flood of clients does not become a full disk.
+//! Invariants: an event is always one line, whatever a client has put into it. In the long run at
+//! most [`LINES_PER_SECOND`] lines are written, so that a flood of clients does not fill the disk.
 
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
@@ -12,22 +12,22 @@ use log::{LevelFilter, Log, Metadata, Record};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use wsecho::timestamp;
 
-/// Lines in a row that are never held back: a burst that somebody may want to read.
+/// The lines of a burst that are never suppressed: as many as a person would still read.
 const BURST: u32 = 1000;
-/// Lines a second in the long run: under 200 MB a day.
+/// The sustained rate: less than 200 MB per day.
 const LINES_PER_SECOND: u32 = 10;
 
-/// How a line looks.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// For people.
+    /// Readable text.
     Text,
-    /// For programs: an object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Starts the log. `level` is that of wsecho itself; its libraries only warn. Who asks for more than
-/// the usual gets all of it.
+/// Starts the log. `level` applies to wsecho itself; libraries log warnings and errors only. Levels
+/// more verbose than `Info` have no rate limit.
 pub(crate) fn start(level: LevelFilter, format: Format) {
     let write: fn(&mut env_logger::fmt::Formatter, &Record) -> io::Result<()> = match format {
         Format::Text => write_text,
@@ -40,7 +40,7 @@ pub(crate) fn start(level: LevelFilter, format: Format) {
         .build();
     log::set_max_level(logger.filter());
     let bucket = (level <= LevelFilter::Info).then(|| Mutex::new(LineBucket::full(Instant::now())));
-    // It fails where there is a log already, which main does not have.
+    // This fails only if a logger is set already.
     let _ = log::set_boxed_logger(Box::new(RateLimitedLog { logger, bucket }));
 }
 
@@ -57,7 +57,7 @@ fn write_json(out: &mut impl Write, record: &Record) -> io::Result<()> {
     writeln!(out)
 }
 
-/// A record as an object: time, level, message, and the record's own parts.
+/// Serializes a record as an object: time, level, message, and the record's key-value pairs.
 struct JsonLine<'a>(&'a Record<'a>);
 
 impl Serialize for JsonLine<'_> {
@@ -66,22 +66,22 @@ impl Serialize for JsonLine<'_> {
         map.serialize_entry("time", &now())?;
         map.serialize_entry("level", self.0.level().as_str())?;
         map.serialize_entry("message", &self.0.args().to_string())?;
-        let mut parts = JsonParts { map, error: None };
-        // An error stays in `parts`.
-        let _ = self.0.key_values().visit(&mut parts);
-        match parts.error {
-            None => parts.map.end(),
+        let mut pairs = JsonPairs { map, error: None };
+        // `visit_pair` has stored a serializer's error in `pairs`.
+        let _ = self.0.key_values().visit(&mut pairs);
+        match pairs.error {
+            None => pairs.map.end(),
             Some(error) => Err(error),
         }
     }
 }
 
-struct JsonParts<M: SerializeMap> {
+struct JsonPairs<M: SerializeMap> {
     map: M,
     error: Option<M::Error>,
 }
 
-impl<'v, M: SerializeMap> VisitSource<'v> for JsonParts<M> {
+impl<'v, M: SerializeMap> VisitSource<'v> for JsonPairs<M> {
     fn visit_pair(&mut self, key: Key<'v>, value: Value<'v>) -> Result<(), log::kv::Error> {
         let key = key.as_str();
         let entry = if let Some(number) = value.to_u64() {
@@ -89,21 +89,21 @@ impl<'v, M: SerializeMap> VisitSource<'v> for JsonParts<M> {
         } else if let Some(number) = value.to_f64() {
             self.map.serialize_entry(key, &number)
         } else {
-            // What is not there is shown so by the `log` crate.
+            // The `log` crate formats an absent optional value as "None"; it becomes `null`.
             let text = Some(value.to_string()).filter(|text| text != "None");
             self.map.serialize_entry(key, &text)
         };
         entry.map_err(|error| {
             self.error = Some(error);
-            log::kv::Error::msg("not written")
+            log::kv::Error::msg("serialization failed")
         })
     }
 }
 
-/// A log that a flood cannot multiply.
+/// A logger with a rate limit.
 struct RateLimitedLog {
     logger: env_logger::Logger,
-    /// None where every line was asked for.
+    /// `None` for no rate limit.
     bucket: Option<Mutex<LineBucket>>,
 }
 
@@ -121,9 +121,9 @@ impl Log for RateLimitedLog {
             match pass {
                 None => return,
                 Some(0) => {}
-                Some(left_out) => self.logger.log(
+                Some(suppressed) => self.logger.log(
                     &Record::builder()
-                        .args(format_args!("{left_out} lines were left out here, of a flood"))
+                        .args(format_args!("{suppressed} log lines were suppressed (rate limit)"))
                         .level(log::Level::Warn)
                         .target(record.target())
                         .build(),
@@ -138,30 +138,31 @@ impl Log for RateLimitedLog {
     }
 }
 
-/// A token bucket: a line takes a token, and time brings them back.
+/// A token bucket: each line takes a token, and [`LINES_PER_SECOND`] tokens are added per second.
 #[derive(Debug)]
 struct LineBucket {
     tokens: f64,
-    seen: Instant,
-    left_out: u64,
+    refilled: Instant,
+    suppressed: u64,
 }
 
 impl LineBucket {
     fn full(now: Instant) -> LineBucket {
-        LineBucket { tokens: f64::from(BURST), seen: now, left_out: 0 }
+        LineBucket { tokens: f64::from(BURST), refilled: now, suppressed: 0 }
     }
 
-    /// Whether a line may pass at `now`; if so, how many were left out since the last one.
+    /// Takes a token. Returns how many lines were suppressed since the last one that passed; `None`
+    /// if the line at `now` is to be suppressed, too.
     fn pass(&mut self, now: Instant) -> Option<u64> {
-        let passed = now.saturating_duration_since(self.seen).as_secs_f64();
-        self.seen = now;
-        self.tokens = (self.tokens + passed * f64::from(LINES_PER_SECOND)).min(f64::from(BURST));
+        let elapsed = now.saturating_duration_since(self.refilled).as_secs_f64();
+        self.refilled = now;
+        self.tokens = (self.tokens + elapsed * f64::from(LINES_PER_SECOND)).min(f64::from(BURST));
         if self.tokens < 1.0 {
-            self.left_out += 1;
+            self.suppressed += 1;
             return None;
         }
         self.tokens -= 1.0;
-        Some(std::mem::take(&mut self.left_out))
+        Some(std::mem::take(&mut self.suppressed))
     }
 }
 
@@ -188,9 +189,9 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_json_has_its_parts_and_stays_one_line() {
+    fn a_json_line_has_all_pairs_and_is_one_line() {
         let (missing, ping): (Option<u16>, Option<f64>) = (None, Some(0.5));
-        let parts: [(&str, Value); 5] = [
+        let pairs: [(&str, Value); 5] = [
             ("session", Value::from(7_u64)),
             ("seconds", Value::from(1.25)),
             ("reason", Value::from("a\nb")),
@@ -198,7 +199,7 @@ mod tests {
             ("ping_ms", log::kv::ToValue::to_value(&ping)),
         ];
         let mut out = Vec::new();
-        let source = &parts[..];
+        let source = &pairs[..];
         let args = format_args!("said \"x\"\n");
         write_json(&mut out, &Record::builder().args(args).key_values(&source).build()).unwrap();
         let line = String::from_utf8(out).unwrap();

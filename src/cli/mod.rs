@@ -1,6 +1,6 @@
-//! The command line: options as typed, turned into a [`Config`].
+//! The command line: parses options and turns them into a [`Config`].
 //!
-//! What it is not: a default or a limit; those are the library's.
+//! Defaults and limits are defined in the library.
 
 pub(crate) mod logging;
 #[cfg(test)]
@@ -26,46 +26,46 @@ use wsecho::{
 use self::logging::Format;
 use crate::check;
 
-/// Whether this build has no TLS. Its options are known even so, to say that.
+/// Whether this build has no TLS. It still parses the TLS options, hidden, for a better error.
 const NO_TLS: bool = cfg!(not(feature = "tls"));
 
-/// A WebSocket echo server and its browser page.
+/// A WebSocket echo server with a browser page.
 ///
-/// Open the printed address in a browser, or connect a client to /ws (answers `You sent: … at …`)
-/// or /echo (answers with the same message). Every option can be given as a variable too.
+/// Open the printed address in a browser, or connect a client to /ws (replies `You sent: … at …`)
+/// or /echo (replies with the same message). Environment variables can set every option, too.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, next_line_help = false, after_help = fault_parameters())]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct Options {
-    /// What to do instead of serving.
+    /// The subcommand; `None` to serve.
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
-    /// Address and port to listen on, or unix:PATH[,mode=0660]; repeat it for more. Port 0 takes
-    /// any free one. Without it, 127.0.0.1:8080, or 0.0.0.0:$PORT where the environment has PORT.
-    /// Sockets that systemd passes come before both.
+    /// Address and port to listen on, or unix:PATH[,mode=0660]; can be repeated. Port 0 means any
+    /// free port. Default: 127.0.0.1:8080, or 0.0.0.0:$PORT if PORT is set. Sockets passed by
+    /// systemd take precedence.
     #[arg(long, value_name = "ADDR", env = "WSECHO_LISTEN")]
     listen: Vec<Addresses>,
 
-    /// Address and port, or unix:PATH, for the operator: /metrics (Prometheus), /sessions (JSON),
-    /// /readyz, /healthz. It tells who is connected: bind it to loopback or to a Unix socket.
+    /// Address and port, or unix:PATH, of the admin listener: /metrics (Prometheus), /sessions
+    /// (JSON), /readyz, /healthz. It shows client addresses: use loopback or a Unix socket.
     #[arg(long, value_name = "ADDR", env = "WSECHO_ADMIN")]
     admin: Option<Listen>,
 
-    /// Certificate (PEM, with those up to its authority) with which every TCP listener speaks TLS;
-    /// Unix sockets stay as they are. SIGHUP reads it and its key again.
+    /// Certificate chain (PEM) for TLS on all TCP listeners; Unix sockets stay without TLS. SIGHUP
+    /// reloads it and its key.
     #[arg(long, value_name = "FILE", env = "WSECHO_TLS_CERT", requires = "tls_key", hide = NO_TLS)]
     tls_cert: Option<PathBuf>,
 
-    /// Its private key (PEM, not encrypted).
+    /// Private key of the certificate (PEM, not encrypted).
     #[arg(long, value_name = "FILE", env = "WSECHO_TLS_KEY", requires = "tls_cert", hide = NO_TLS)]
     tls_key: Option<PathBuf>,
 
-    /// What /ws answers; {message} and {time} are filled in, a brace is written {{ or }}.
+    /// Reply of /ws, with the placeholders {message} and {time}; write a brace as {{ or }}.
     #[arg(long, value_name = "TEMPLATE", env = "WSECHO_REPLY", default_value = TUTORIAL_REPLY)]
     reply: Template,
 
-    /// The time in that answer, as a format description of the `time` crate.
+    /// Format of {time}, as a format description of the `time` crate.
     #[arg(long, value_name = "FORMAT", env = "WSECHO_TIME_FORMAT", default_value = LONG_TIME)]
     time_format: String,
 
@@ -73,26 +73,25 @@ pub(crate) struct Options {
     #[arg(long, env = "WSECHO_UTC")]
     utc: bool,
 
-    /// A folder of your own to serve instead of the page.
+    /// Directory to serve instead of the built-in page.
     #[arg(long, value_name = "DIR", env = "WSECHO_WWW")]
     www: Option<PathBuf>,
 
-    /// An origin whose pages may connect, beside the page's own: https://example.com, null, or *
-    /// for all; repeat it for more.
+    /// Origin whose pages may connect, in addition to the server's own: https://example.com, null,
+    /// or * for all; can be repeated.
     #[arg(long, value_name = "ORIGIN", env = "WSECHO_ALLOW_ORIGIN", value_delimiter = ',')]
     allow_origin: Vec<String>,
 
-    /// A proxy, by IP or CIDR (or unix, for whoever connects on a Unix socket), whose `Forwarded` or
-    /// `X-Forwarded-For` says who the client is, in the log and for --max-connections-per-ip; repeat
-    /// it for more.
+    /// Proxy (IP, CIDR, or unix for Unix sockets) whose `Forwarded` or `X-Forwarded-For` names the
+    /// client, for the log and --max-connections-per-ip; can be repeated.
     #[arg(long, value_name = "CIDR", env = "WSECHO_TRUSTED_PROXY", value_delimiter = ',')]
     trusted_proxy: Vec<Network>,
 
-    /// Read the query of /ws and /echo as no orders; see the end.
+    /// Ignore the query parameters of /ws and /echo (listed below).
     #[arg(long, alias = "no-control", env = "WSECHO_NO_FAULTS")]
     no_faults: bool,
 
-    /// Whether to compress messages where a client offers it (permessage-deflate).
+    /// Compress messages if the client offers permessage-deflate.
     #[arg(
         long,
         value_name = "SWITCH",
@@ -102,7 +101,7 @@ pub(crate) struct Options {
     )]
     compression: Switch,
 
-    /// How log lines look.
+    /// Format of the log lines.
     #[arg(
         long,
         value_name = "FORMAT",
@@ -112,15 +111,15 @@ pub(crate) struct Options {
     )]
     log_format: Format,
 
-    /// Log each message, with so many of its characters or bytes.
+    /// Log each message, with at most N characters (text) or bytes (binary) of it.
     #[arg(long, value_name = "N", env = "WSECHO_LOG_PAYLOAD")]
     log_payload: Option<usize>,
 
-    /// Say more: each request; twice, each message's type and size.
+    /// Also log each request; if repeated, the type and size of each message.
     #[arg(short, long, action = clap::ArgAction::Count, env = "WSECHO_VERBOSE")]
     verbose: u8,
 
-    /// Say less: only what goes wrong.
+    /// Log only warnings and errors.
     #[arg(short, long, conflicts_with = "verbose", env = "WSECHO_QUIET")]
     quiet: bool,
 
@@ -128,77 +127,77 @@ pub(crate) struct Options {
     limits: LimitOptions,
 }
 
-/// What is done, or not.
+/// The values of an option that is on by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Switch {
     On,
     Off,
 }
 
-/// What the program does beside serving.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Check a WebSocket server: connect, upgrade, echo, ping, close
     ///
-    /// Checks any WebSocket server, and the proxies before it: each step with its time, and what
-    /// the server says where one fails. A reply that holds the message is an echo.
+    /// Check any WebSocket server, and the proxies in front of it: print each step with its time,
+    /// and the server's response if one fails. A reply that contains the message is an echo.
     #[command(after_help = CHECK_EXIT_CODES)]
     Check(check::CheckOptions),
 }
 
-const CHECK_EXIT_CODES: &str = "Exit code: 0 when every step went well, 2 for bad usage, else \
-    that of the first step that failed:\n  \
+const CHECK_EXIT_CODES: &str = "Exit code: 0 if all steps succeed, 2 for bad usage, else that of \
+    the first step that failed:\n  \
     3 resolve, 4 connect, 5 upgrade, 6 echo, 7 ping, 8 close, 9 TLS";
 
-/// Every duration takes a unit (250ms, 5s, 2m, 1h); the optional ones are off at 0.
+/// Every duration takes a unit (250ms, 5s, 2m, 1h). 0 disables an optional limit.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Limits (a duration takes a unit: 250ms, 5s, 2m, 1h)")]
 struct LimitOptions {
-    /// Largest message [at the limit: Close 1009].
+    /// Largest message [beyond the limit: Close 1009].
     #[arg(long, value_name = "SIZE", env = "WSECHO_MAX_MESSAGE_SIZE", default_value_t = size(Limits::default().max_message_size))]
     max_message_size: ByteSize,
 
-    /// WebSocket sessions at one time [503].
+    /// Concurrent WebSocket sessions [503].
     #[arg(long, value_name = "N", env = "WSECHO_MAX_CONNECTIONS", default_value_t = Limits::default().max_connections)]
     max_connections: usize,
 
-    /// Connections of any kind from one address, 0 for no limit [503].
+    /// Concurrent connections of an IP address, 0 for no limit [503].
     #[arg(long, value_name = "N", env = "WSECHO_MAX_CONNECTIONS_PER_IP", default_value_t = 0)]
     max_connections_per_ip: usize,
 
-    /// For a whole request head [408].
+    /// Time to receive a request head [408].
     #[arg(long, value_name = "TIME", env = "WSECHO_HANDSHAKE_TIMEOUT", default_value_t = Timeouts::default().handshake.into())]
     handshake_timeout: humantime::Duration,
 
-    /// Between two requests on a connection [closed].
+    /// Idle time between two requests [closed].
     #[arg(long, value_name = "TIME", env = "WSECHO_KEEP_ALIVE_TIMEOUT", default_value_t = Timeouts::default().keep_alive.into())]
     keep_alive_timeout: humantime::Duration,
 
-    /// Silence before the server sends a Ping, 0 for none.
+    /// Silence after which to send a Ping, 0 for never.
     #[arg(long, value_name = "TIME", env = "WSECHO_PING_INTERVAL", default_value_t = optional(Timeouts::default().ping_interval))]
     ping_interval: humantime::Duration,
 
-    /// Silence after a Ping [dropped].
+    /// Silence after a Ping was sent [dropped].
     #[arg(long, value_name = "TIME", env = "WSECHO_PING_TIMEOUT", default_value_t = Timeouts::default().ping.into())]
     ping_timeout: humantime::Duration,
 
-    /// While the peer takes no byte of a write [dropped].
+    /// Time without progress of a write [dropped].
     #[arg(long, value_name = "TIME", env = "WSECHO_WRITE_TIMEOUT", default_value_t = Timeouts::default().write.into())]
     write_timeout: humantime::Duration,
 
-    /// From the server's Close to the peer's [dropped].
+    /// Time to answer the server's Close [dropped].
     #[arg(long, value_name = "TIME", env = "WSECHO_CLOSE_TIMEOUT", default_value_t = Timeouts::default().close.into())]
     close_timeout: humantime::Duration,
 
-    /// For a session without a data message, 0 for no limit [Close 1001].
+    /// Time without a data message, 0 for no limit [Close 1001].
     #[arg(long, value_name = "TIME", env = "WSECHO_IDLE_TIMEOUT", default_value_t = optional(Timeouts::default().idle))]
     idle_timeout: humantime::Duration,
 
-    /// For a session as a whole, 0 for no limit [Close 1001].
+    /// Duration of a session, 0 for no limit [Close 1001].
     #[arg(long, value_name = "TIME", env = "WSECHO_MAX_DURATION", default_value_t = optional(Timeouts::default().max_duration))]
     max_duration: humantime::Duration,
 
-    /// Rooms of /chat at one time [Close 1013].
+    /// Concurrent rooms of /chat [Close 1013].
     #[arg(long, value_name = "N", env = "WSECHO_CHAT_ROOMS", default_value_t = ChatLimits::default().rooms)]
     chat_rooms: usize,
 
@@ -206,28 +205,29 @@ struct LimitOptions {
     #[arg(long, value_name = "N", env = "WSECHO_CHAT_MEMBERS", default_value_t = ChatLimits::default().members)]
     chat_members: usize,
 
-    /// Largest message of a chat [Close 1009].
+    /// Largest chat message [Close 1009].
     #[arg(long, value_name = "SIZE", env = "WSECHO_CHAT_MESSAGE_SIZE", default_value_t = size(ChatLimits::default().message_size))]
     chat_message_size: ByteSize,
 
-    /// Messages of a member in a second [Close 1008].
+    /// Messages per member and second [Close 1008].
     #[arg(long, value_name = "N", env = "WSECHO_CHAT_RATE", default_value_t = ChatLimits::default().rate)]
     chat_rate: u32,
 
-    /// Messages that may wait for a member who reads slowly [Close 1013].
+    /// Messages queued for a slow member [Close 1013].
     #[arg(long, value_name = "N", env = "WSECHO_CHAT_OUTBOX", default_value_t = ChatLimits::default().outbox)]
     chat_outbox: usize,
 
-    /// From SIGTERM to the end [what is left is dropped].
+    /// Time from SIGTERM to exit [remaining connections are dropped].
     #[arg(long, value_name = "TIME", env = "WSECHO_GRACE_PERIOD", default_value_t = Timeouts::default().grace.into())]
     grace_period: humantime::Duration,
 }
 
 impl Options {
-    /// What was typed; bad usage ends the program.
+    /// Parses the command line and the environment. Exits the program on bad usage.
     pub(crate) fn typed() -> Options {
         let mut command = Options::command();
-        // The variables are the server's. clap would read them before a subcommand, too.
+        // The environment variables are for the server only, but clap reads them with a subcommand,
+        // too.
         if std::env::args_os().nth(1).is_some_and(|first| first == "check") {
             command = command.mut_args(|option| option.env(None::<&str>));
         }
@@ -235,12 +235,12 @@ impl Options {
         Options::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
     }
 
-    /// How to log.
+    /// Returns the format of log lines.
     pub(crate) fn format(&self) -> Format {
         self.log_format
     }
 
-    /// How much to log.
+    /// Returns the log level.
     pub(crate) fn level(&self) -> LevelFilter {
         match (self.quiet, self.verbose) {
             (true, _) => LevelFilter::Warn,
@@ -250,10 +250,10 @@ impl Options {
         }
     }
 
-    /// The validated configuration.
+    /// Validates the options and converts them.
     ///
     /// # Errors
-    /// Bad usage, in words.
+    /// An invalid value, as an error of bad usage.
     pub(crate) fn into_config(self) -> Result<Config, clap::Error> {
         let clock = if self.utc { Clock::utc } else { Clock::local };
         let clock = clock(&self.time_format)
@@ -309,7 +309,7 @@ impl LimitOptions {
         let chat = ChatLimits {
             rooms: self.chat_rooms,
             members: self.chat_members,
-            // No message is larger than the other limit allows.
+            // `max_message_size` applies anyway.
             message_size: usize::try_from(self.chat_message_size.as_u64())
                 .unwrap_or(limits.max_message_size),
             rate: self.chat_rate,
@@ -319,20 +319,21 @@ impl LimitOptions {
     }
 }
 
-/// The end of `--help`.
+/// Formats the last section of `--help`.
 fn fault_parameters() -> String {
     format!(
-        "Orders in the query of /ws and /echo, as in ws://127.0.0.1:8080/echo?delay=250ms:\n{}",
+        "Fault injection: query parameters of /ws and /echo, \
+         as in ws://127.0.0.1:8080/echo?delay=250ms:\n{}",
         wsecho::fault_help()
     )
 }
 
-/// A default size, as it is typed.
+/// Converts a default for clap.
 fn size(bytes: usize) -> ByteSize {
     ByteSize::b(bytes as u64)
 }
 
-/// A default that may be off.
+/// Converts an optional default for clap; 0 if it is off.
 fn optional(timeout: Option<Duration>) -> humantime::Duration {
     timeout.unwrap_or_default().into()
 }
@@ -345,12 +346,12 @@ fn positive(option: &str, timeout: humantime::Duration) -> Result<Duration, clap
     unless_zero(timeout).ok_or_else(|| usage(format!("{option} must be more than 0")))
 }
 
-/// Bad usage: exit code 2.
-fn usage(what: String) -> clap::Error {
-    Options::command().error(ErrorKind::ValueValidation, what)
+/// Builds an error of bad usage, which has exit code 2.
+fn usage(message: String) -> clap::Error {
+    Options::command().error(ErrorKind::ValueValidation, message)
 }
 
-/// What `--listen` says, else what PORT says, else the library's default.
+/// Returns the addresses of `--listen`, else that of PORT, else the library's default.
 fn listen_addresses(listen: Vec<Addresses>, port: Option<&str>) -> Result<Vec<Listen>, String> {
     match port.filter(|port| !port.is_empty()) {
         _ if !listen.is_empty() => Ok(listen.into_iter().flat_map(|Addresses(all)| all).collect()),
@@ -364,7 +365,8 @@ fn listen_addresses(listen: Vec<Addresses>, port: Option<&str>) -> Result<Vec<Li
     }
 }
 
-/// What one `--listen` says. A comma stands before the next address, or before the mode of a path.
+/// The addresses of one `--listen` option. A comma precedes the next address, or the mode of a
+/// path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Addresses(Vec<Listen>);
 
@@ -388,11 +390,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_to_listen() {
+    fn listen_precedes_port_and_port_the_default() {
         let address = |text: &str| text.parse::<Listen>().unwrap();
         let default = vec![address("127.0.0.1:8080")];
         assert_eq!(listen_addresses(vec![], None), Ok(default.clone()));
-        assert_eq!(listen_addresses(vec![], Some("")), Ok(default), "an empty variable is none");
+        assert_eq!(listen_addresses(vec![], Some("")), Ok(default), "an empty PORT is ignored");
         assert_eq!(listen_addresses(vec![], Some("80")), Ok(vec![address("0.0.0.0:80")]));
         assert!(listen_addresses(vec![], Some("65536")).is_err());
         let given = ["localhost:1,unix:/a,mode=0660,[::1]:2", "unix:/b"];

@@ -1,7 +1,7 @@
-//! What a package holds beside the binary: its man pages, and completions for shells.
+//! Generates the man pages and shell completions of the packages.
 //!
-//! What it is not: a part of the released binary, which would grow by 230 KiB. `scripts/package`
-//! runs the test below, which writes them into the folder that WSECHO_PACKAGE names.
+//! This is a test, which `scripts/package` runs to write the files into the folder
+//! `WSECHO_PACKAGE`: in the program itself, the generators would take 230 KiB.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ use clap_complete::Shell;
 
 use crate::cli::Options;
 
-/// The shells that Debian has folders for.
+/// The shells for which Debian has completion folders.
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Fish, Shell::Zsh];
 
 fn write(folder: &Path) {
@@ -21,7 +21,7 @@ fn write(folder: &Path) {
     clap_mangen::generate_to(Options::command(), folder).unwrap();
 }
 
-/// What bash offers for the last of `words`.
+/// Returns the completions that bash offers for the last of `words`.
 fn completions(folder: &Path, words: [&str; 2]) -> String {
     let script = format!(
         "source wsecho.bash; COMP_WORDS=({}); COMP_CWORD=1; _wsecho {}; echo ${{COMPREPLY[@]}}",
@@ -35,9 +35,9 @@ fn completions(folder: &Path, words: [&str; 2]) -> String {
 
 #[test]
 fn man_pages_and_completions_know_the_options() {
-    let vanishing = tempfile::tempdir().unwrap();
+    let temporary = tempfile::tempdir().unwrap();
     let folder =
-        std::env::var_os("WSECHO_PACKAGE").map_or(vanishing.path().to_owned(), PathBuf::from);
+        std::env::var_os("WSECHO_PACKAGE").map_or(temporary.path().to_owned(), PathBuf::from);
     write(&folder);
 
     let page = std::fs::read_to_string(folder.join("wsecho.1")).unwrap().replace("\\-", "-");

@@ -1,8 +1,10 @@
-//! SIGHUP: the certificate is read again.
+//! Reloads the certificate on SIGHUP.
 //!
-//! What it is: a thread that waits for that signal. Each thread inherits that the signal is blocked, so
-//! that it is nobody else's; without unsafe code or another crate, which a handler of its own would take.
-//! Invariant: where no TLS is spoken, SIGHUP stops the server as other signals do.
+//! SIGHUP is blocked in the main thread before any other thread starts, and so, by inheritance, in
+//! all of them. One thread waits for it with sigwait(3). A signal handler would need unsafe code or
+//! another crate.
+//!
+//! **Invariant:** without TLS, SIGHUP stops the server as other signals do.
 
 use std::io;
 use std::thread;
@@ -11,20 +13,20 @@ use log::{error, info};
 use nix::sys::signal::{SigSet, Signal};
 use wsecho::Server;
 
-/// To be called before there is another thread.
+/// Starts the thread that waits for SIGHUP. To be called before any other thread is started.
 ///
 /// # Errors
-/// No thread can be made.
+/// The thread could not be started.
 pub(crate) fn on_hangup(server: &Server) -> io::Result<()> {
     let Some(reloader) = server.certificate_reloader() else { return Ok(()) };
     let hangup = SigSet::from(Signal::SIGHUP);
     hangup.thread_block()?;
-    let thread = thread::Builder::new().name("wsecho-renewal".to_owned());
+    let thread = thread::Builder::new().name("wsecho-reload".to_owned());
     let wait = move || {
         while hangup.wait().is_ok() {
             match reloader.reload() {
-                Ok(()) => info!("the certificate was read again; new connections have it"),
-                Err(why) => error!("the certificate in use stays: {why}"),
+                Ok(()) => info!("certificate reloaded; new connections use it"),
+                Err(why) => error!("cannot reload the certificate, keeping the current one: {why}"),
             }
         }
     };

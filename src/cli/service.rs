@@ -1,9 +1,9 @@
-//! The service manager: what it is told, and the sockets that it hands over.
+//! Integration with a service manager: readiness, watchdog and socket activation.
 //!
-//! What it is: the protocols of systemd (sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3)), for
-//! whoever speaks them. Where nobody does, nothing happens.
-//! What it is not: a way into the background; a service stays where it was started.
-//! Invariant: a manager that does not listen is no reason not to serve.
+//! This implements the protocols of systemd: sd_notify(3), sd_listen_fds(3),
+//! sd_watchdog_enabled(3). Without their environment variables, all of it does nothing.
+//!
+//! **Invariant:** an unreachable service manager does not keep the server from serving.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,10 +15,10 @@ use log::warn;
 use sd_notify::NotifyState;
 use wsecho::Probe;
 
-/// The sockets that are passed to this process; they come in place of `--listen`.
+/// Takes the sockets passed to this process, which replace those of `--listen`.
 ///
 /// # Errors
-/// A descriptor that is no socket to listen on.
+/// A descriptor is not a socket to listen on.
 pub(crate) fn listeners() -> io::Result<Vec<OwnedFd>> {
     let mut passed = ListenFd::from_env();
     (0..passed.len()).filter_map(|index| take(&mut passed, index).transpose()).collect()
@@ -31,42 +31,42 @@ fn take(passed: &mut ListenFd, index: usize) -> io::Result<Option<OwnedFd>> {
     passed.take_tcp_listener(index).map(|tcp| tcp.map(Into::into))
 }
 
-/// Clients may come; `status` is for people.
+/// Notifies that the server accepts connections. `status` is shown to people.
 pub(crate) fn ready(status: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+    notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// The stop has begun.
+/// Notifies that shutdown has begun.
 pub(crate) fn stopping() {
-    tell(&[NotifyState::Stopping, NotifyState::Status("stopping: sessions are told to part")]);
+    notify(&[NotifyState::Stopping, NotifyState::Status("stopping: closing sessions")]);
 }
 
-/// Where a watchdog waits, tells it twice in its time that the server lives, each time after an echo;
-/// a server that does not answer itself is one to restart.
+/// If a watchdog is configured, starts a thread that notifies it twice per watchdog interval, each
+/// time after a successful echo. The service manager thus restarts a server that does not answer.
 ///
 /// # Errors
-/// No thread can be made.
+/// The thread could not be started.
 pub(crate) fn keep_watchdog(probe: Probe) -> io::Result<()> {
     let Some(time) = sd_notify::watchdog_enabled().filter(|time| !time.is_zero()) else {
         return Ok(());
     };
     let interval = time / 2;
     let thread = thread::Builder::new().name("wsecho-watchdog".to_owned());
-    let watch = move || {
+    let probe_periodically = move || {
         loop {
             let started = Instant::now();
             match probe.echo(interval) {
-                Ok(()) => tell(&[NotifyState::Watchdog]),
-                Err(error) => warn!("no answer to an echo of our own: {error}"),
+                Ok(()) => notify(&[NotifyState::Watchdog]),
+                Err(error) => warn!("the watchdog's echo failed: {error}"),
             }
             thread::sleep(interval.saturating_sub(started.elapsed()));
         }
     };
-    thread.spawn(watch).map(drop)
+    thread.spawn(probe_periodically).map(drop)
 }
 
-fn tell(state: &[NotifyState]) {
+fn notify(state: &[NotifyState]) {
     if let Err(error) = sd_notify::notify(state) {
-        warn!("the service manager cannot be told (NOTIFY_SOCKET): {error}");
+        warn!("cannot notify the service manager (NOTIFY_SOCKET): {error}");
     }
 }

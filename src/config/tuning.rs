@@ -98,7 +98,5 @@ pub(crate) const STACK: usize = if cfg!(debug_assertions) { 1024 * 1024 } else {
 pub(crate) const MAPPINGS_PER_THREAD: u64 = 4;
 /// Memory mappings of the process without its threads: program, libraries, heap.
 pub(crate) const MAPPINGS_BESIDE: u64 = 256;
-/// Descriptors of a connection: its socket, and a waker if it is a member of a chat.
-pub(crate) const DESCRIPTORS_PER_CONNECTION: u64 = 2;
 /// Descriptors of the process without its connections: listeners, standard streams, files of `--www`.
 pub(crate) const DESCRIPTORS_BESIDE: u64 = 32;

@@ -20,7 +20,7 @@ use crate::http::forwarded::Client;
 use crate::metrics::registry::{Registration, SessionIdentity};
 use crate::net::socket::Socket;
 use crate::net::tls::TlsSession;
-use crate::session::deflate::{Deflate, DeflateSetup, TakeoverSlot};
+use crate::session::deflate::{DeflateSetup, TakeoverSlot};
 use crate::session::faults::Faults;
 use crate::session::reply::Reply;
 use crate::session::{DescribeHandshake, Session, SessionSetup};
@@ -33,8 +33,9 @@ pub(super) fn set_up<'a>(
     takeover: Option<TakeoverSlot>,
     server: &'a Context,
 ) -> (Session<'a, Socket>, SessionLog) {
-    let HttpConnection { mut socket, buffer: early, client, local, permit, client_permit, .. } =
-        http;
+    let HttpConnection {
+        mut socket, buffer: mut early, client, local, permit, client_permit, ..
+    } = http;
     let UpgradeRequest { head, endpoint, faults, join, permit: session_permit } = request;
     let number = server.sessions.fetch_add(1, Ordering::Relaxed) + 1;
     debug!("session {number} {client} {}: open", head.path);
@@ -66,6 +67,8 @@ pub(super) fn set_up<'a>(
         info::text(&info::describe(&head, &client, local, tls.as_ref(), opened))
     });
     let stats = log.stats();
+    // It has the capacity for a request head; most clients send nothing before the 101.
+    early.shrink_to_fit();
     let setup =
         SessionSetup { number, early, reply, faults: faults.session, deflate, describe, stats };
     (Session::new(socket, setup, &server.config), log)
@@ -93,14 +96,14 @@ fn deflate(
     faults: &Faults,
     takeover: Option<TakeoverSlot>,
     server: &Context,
-) -> Option<Deflate> {
+) -> Option<DeflateSetup> {
     let compression = negotiated.compression.as_ref()?;
-    Some(Deflate::new(DeflateSetup {
+    Some(DeflateSetup {
         parameters: compression.parameters,
         always: faults.handshake.compression.is_some(),
         pool: Arc::clone(&server.deflate),
         takeover,
-    }))
+    })
 }
 
 /// The session's entry in `/sessions`. A closure, so that the admin thread pays for the formatting.

@@ -8,7 +8,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 use super::frames::{self, Frame};
 use super::peer::{Peer, PeerBehavior, PeerOutput};
 use crate::config::{Config, Limits, Timeouts};
-use crate::session::deflate::{Deflate, DeflateParameters, DeflatePool, DeflateSetup};
+use crate::session::deflate::{DeflateParameters, DeflatePool, DeflateSetup};
 use crate::session::reply::Reply;
 use crate::session::{Session, SessionSetup};
 
@@ -88,7 +88,7 @@ impl<'a> DeflateScene<'a> {
             early: Vec::new(),
             reply: Ok(Reply::Echo),
             faults: None,
-            deflate: Some(Deflate::new(self.setup())),
+            deflate: Some(self.setup()),
             describe: Box::new(|_| "?info".to_owned()),
             stats: None,
         };

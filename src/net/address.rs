@@ -1,6 +1,7 @@
-//! The ends of a connection.
+//! The addresses of a connection's two ends.
 //!
-//! Invariant: an IPv4 host is never mapped into IPv6, so that it is the same on every socket.
+//! **Invariant:** a [`Host`] is never an IPv4-mapped IPv6 address, so that the same host compares
+//! equal on every socket.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -14,28 +15,30 @@ use super::Stream;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Address {
     Ip(SocketAddr),
-    /// Of a Unix socket. Its clients have no name, and its server's path is no secret worth a copy
-    /// for each connection.
+    /// A Unix socket. Its clients have no address, and a copy of the server's path for each
+    /// connection would be of no use.
     Unix,
 }
 
-/// Who is at one end: an address without its port.
+/// An address without its port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Host {
     Ip(IpAddr),
-    /// Somebody on this machine.
+    /// A process on this machine.
     Unix,
 }
 
 impl Address {
-    /// Our end of `stream`. Not in the frame below a session, which would grow by what the kernel
-    /// may answer.
+    /// Returns the local address of `stream`; `None` if the system call fails.
+    ///
+    /// `inline(never)`: else the buffer for the address would stay in the stack frame below each
+    /// session.
     #[inline(never)]
     pub(crate) fn of_our_end(stream: &Stream) -> Option<Address> {
         stream.local_addr().ok().map(|address| Address::of(&address))
     }
 
-    /// An address as the kernel gives it.
+    /// Converts an address from the kernel.
     pub(crate) fn of(address: &SockAddr) -> Address {
         address.as_socket().map_or(Address::Unix, Address::Ip)
     }
@@ -56,7 +59,7 @@ impl Address {
 }
 
 impl Host {
-    /// Whether only this machine has it.
+    /// Whether the host is this machine: a loopback address or a Unix socket.
     pub(crate) fn is_local(self) -> bool {
         match self {
             Host::Ip(ip) => ip.is_loopback(),

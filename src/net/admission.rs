@@ -1,8 +1,9 @@
-//! Who gets in: counted slots, handed out as permits.
+//! Admission control: a slot for each connection and session, held through a permit.
 //!
-//! What it is: the count of connections, of sessions, and of what each address has.
-//! What it is not: the refusal itself; whoever is told [`LimitReached`] gives it.
-//! Invariant: a permit gives its slot back when it is dropped, however its connection ends.
+//! Slots are counted per server and, if `max_connections_per_ip` is set, per address. The caller
+//! that gets [`LimitReached`] sends the refusal.
+//!
+//! **Invariant:** dropping a permit frees its slot, however the connection ends.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,6 +15,8 @@ use super::address::Host;
 use crate::config::Limits;
 
 /// The slots of one server.
+///
+/// `freed` is notified whenever a connection or session slot becomes free.
 #[derive(Debug)]
 pub(crate) struct Admission {
     max_connections: usize,
@@ -27,14 +30,14 @@ pub(crate) struct Admission {
 struct SlotCounts {
     connections: usize,
     sessions: usize,
-    /// Kept only where there is a limit by address.
+    /// Stays empty without a limit per address.
     by_ip: HashMap<IpAddr, usize>,
 }
 
-/// Which slots are all taken.
+/// The limit that left no slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LimitReached {
-    /// `max_connections` and the reserve.
+    /// `max_connections` plus the reserve.
     Connections,
     /// `max_connections`.
     Sessions,
@@ -45,11 +48,9 @@ pub(crate) enum LimitReached {
 impl fmt::Display for LimitReached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            LimitReached::Connections => "every connection is taken (--max-connections)",
-            LimitReached::Sessions => "every session is taken (--max-connections)",
-            LimitReached::Address => {
-                "this address has no connection left (--max-connections-per-ip)"
-            }
+            LimitReached::Connections => "all connection slots are in use (--max-connections)",
+            LimitReached::Sessions => "all session slots are in use (--max-connections)",
+            LimitReached::Address => "this address is at its limit (--max-connections-per-ip)",
         })
     }
 }
@@ -65,23 +66,23 @@ impl Admission {
         })
     }
 
-    /// Whether there is a slot for another session; it is not taken.
+    /// Checks whether a session slot is free, without taking it.
     pub(crate) fn has_session_left(&self) -> Result<(), LimitReached> {
         if self.lock().sessions < self.max_sessions { Ok(()) } else { Err(LimitReached::Sessions) }
     }
 
-    /// The connections that there are.
+    /// Returns the number of open connections.
     pub(crate) fn connections(&self) -> usize {
         self.lock().connections
     }
 
-    /// The connections that there can be at one time.
+    /// Returns the largest number of connections at one time.
     pub(crate) fn max_connections(&self) -> usize {
         self.max_connections
     }
 
-    /// A slot for a connection from `host`; none is a proxy, whose clients have
-    /// [`client`](ConnectionPermit::client) slots instead.
+    /// Takes a connection slot for `host`. `host` is `None` for a trusted proxy: the limit per
+    /// address then applies to each of its clients, see [`ConnectionPermit::client`].
     pub(crate) fn connect(
         self: &Arc<Self>,
         host: Option<Host>,
@@ -89,15 +90,15 @@ impl Admission {
         let address = host.map_or(Ok(None), |host| self.address(host))?;
         let mut counts = self.lock();
         if counts.connections >= self.max_connections {
-            drop(counts); // the address gives its slot back
+            drop(counts); // Dropping `address` takes the lock, too.
             return Err(LimitReached::Connections);
         }
         counts.connections += 1;
         Ok(ConnectionPermit { admission: Arc::clone(self), _address: address })
     }
 
-    /// One of the slots that `host` has, where there is a limit to them. For a Unix socket there is
-    /// none: its peers cannot be told from each other, and its mode says who they may be.
+    /// Takes one of the slots of `host`. `Ok(None)` if there is no limit per address, or for a Unix
+    /// socket: its peers are indistinguishable, and the mode of its path restricts them.
     fn address(self: &Arc<Self>, host: Host) -> Result<Option<AddressPermit>, LimitReached> {
         let (Some(max), Host::Ip(ip)) = (self.max_per_ip, host) else { return Ok(None) };
         let mut counts = self.lock();
@@ -109,12 +110,13 @@ impl Admission {
         Ok(Some(AddressPermit { admission: Arc::clone(self), ip }))
     }
 
-    /// Waits until no session is left, or until `deadline`. Returns the sessions left.
+    /// Waits until no session is left, or until `deadline`. Returns the number of sessions left.
     pub(crate) fn wait_for_sessions(&self, deadline: Instant) -> usize {
         self.wait_until_none(deadline, |counts| counts.sessions)
     }
 
-    /// Waits until no connection is left, or until `deadline`. Returns the connections left.
+    /// Waits until no connection is left, or until `deadline`. Returns the number of connections
+    /// left.
     pub(crate) fn wait_for_connections(&self, deadline: Instant) -> usize {
         self.wait_until_none(deadline, |counts| counts.connections)
     }
@@ -140,7 +142,7 @@ impl Admission {
     }
 }
 
-/// A connection's slot.
+/// Holds a connection slot, and the slot of the peer's address if there is one.
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     admission: Arc<Admission>,
@@ -148,12 +150,13 @@ pub(crate) struct ConnectionPermit {
 }
 
 impl ConnectionPermit {
-    /// A slot for the client `host`, for whom this connection's proxy speaks.
+    /// Takes an address slot for `host`, a client of the trusted proxy that this connection comes
+    /// from. `Ok(None)` if there is no limit per address.
     pub(crate) fn client(&self, host: Host) -> Result<Option<AddressPermit>, LimitReached> {
         self.admission.address(host)
     }
 
-    /// A slot for this connection's session.
+    /// Takes a session slot for this connection.
     pub(crate) fn session(&self) -> Result<SessionPermit, LimitReached> {
         let mut counts = self.admission.lock();
         if counts.sessions >= self.admission.max_sessions {
@@ -171,7 +174,7 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// An address's slot.
+/// Holds a slot of an address.
 #[derive(Debug)]
 pub(crate) struct AddressPermit {
     admission: Arc<Admission>,
@@ -190,7 +193,7 @@ impl Drop for AddressPermit {
     }
 }
 
-/// A session's slot.
+/// Holds a session slot.
 #[derive(Debug)]
 pub(crate) struct SessionPermit(Arc<Admission>);
 
@@ -220,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reserve_is_for_connections_and_not_for_sessions() {
+    fn the_reserve_holds_connections_but_no_sessions() {
         let admission = admission(1, 1, None);
         let [first, second] = [HERE, HERE].map(|ip| admission.connect(Some(ip)).unwrap());
         assert_eq!(admission.connect(Some(HERE)).unwrap_err(), LimitReached::Connections);
@@ -233,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_its_own_limit_and_gets_its_places_back() {
+    fn an_address_has_its_own_limit_and_a_dropped_permit_frees_its_slot() {
         let admission = admission(8, 0, Some(1));
         let here = admission.connect(Some(HERE)).unwrap();
         assert_eq!(admission.connect(Some(HERE)).unwrap_err(), LimitReached::Address);
@@ -243,14 +246,14 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_left_are_forgotten() {
+    fn addresses_without_connections_are_removed() {
         let admission = admission(8, 0, Some(8));
         drop(admission.connect(Some(HERE)).unwrap());
         assert!(admission.lock().by_ip.is_empty());
     }
 
     #[test]
-    fn a_proxy_has_no_places_of_its_own_and_its_clients_have() {
+    fn address_slots_of_a_proxy_belong_to_its_clients() {
         let admission = admission(8, 0, Some(1));
         let [first, second] = [(); 2].map(|()| admission.connect(None).unwrap());
         let here = first.client(HERE).unwrap();
@@ -260,21 +263,21 @@ mod tests {
         drop(here);
         let here = second.client(HERE).unwrap();
         assert_eq!(first.client(HERE).unwrap_err(), LimitReached::Address);
-        drop((first, second)); // a client's slot is its own, too
+        drop((first, second)); // The client's permit outlives the connection's.
         assert_eq!(admission.connect(Some(HERE)).unwrap_err(), LimitReached::Address);
         drop((here, there));
         assert!(admission.lock().by_ip.is_empty());
     }
 
     #[test]
-    fn a_unix_socket_is_no_address() {
+    fn unix_sockets_have_no_limit_per_address() {
         let admission = admission(8, 0, Some(1));
-        let _places = [(); 2].map(|()| admission.connect(Some(Host::Unix)).unwrap());
+        let _permits = [(); 2].map(|()| admission.connect(Some(Host::Unix)).unwrap());
         assert!(admission.lock().by_ip.is_empty());
     }
 
     #[test]
-    fn who_is_refused_a_connection_keeps_no_place_of_its_address() {
+    fn a_refused_connection_takes_no_slot_of_its_address() {
         let admission = admission(1, 0, Some(8));
         let _here = admission.connect(Some(HERE)).unwrap();
         assert_eq!(admission.connect(Some(THERE)).unwrap_err(), LimitReached::Connections);
@@ -282,14 +285,14 @@ mod tests {
     }
 
     #[test]
-    fn waiting_ends_with_the_last_session_or_with_the_deadline() {
+    fn waiting_ends_with_the_last_session_or_at_the_deadline() {
         let admission = admission(8, 0, None);
         let connection = admission.connect(Some(HERE)).unwrap();
         let session = connection.session().unwrap();
         assert_eq!(admission.wait_for_sessions(Instant::now()), 1);
-        let leaving = std::thread::spawn(move || drop(session));
+        let dropping = std::thread::spawn(move || drop(session));
         assert_eq!(admission.wait_for_sessions(Instant::now() + Duration::from_secs(60)), 0);
-        leaving.join().unwrap();
+        dropping.join().unwrap();
         assert_eq!(admission.wait_for_connections(Instant::now()), 1);
     }
 }

@@ -1,22 +1,25 @@
-//! The end of a connection whose peer may still be sending.
+//! The lingering close of a connection whose peer may still be sending (RFC 9112, section 9.6).
 //!
-//! What it is: the half-close after a refusal. Closing a socket with unread input resets the
-//! connection, and the reset can overtake the refusal that the peer was to read.
-//! Invariant: bounded in time and in bytes.
+//! Closing a socket with unread input makes the kernel send a RST, which can reach the peer before
+//! it has read the response. Hence the write side is closed first, and input is discarded for a
+//! while.
+//!
+//! **Invariant:** it is bounded in time and in bytes.
 
 use std::time::{Duration, Instant};
 
 use super::transport::{ReadTimeout, Transport};
 use crate::config::tuning::LINGER_BYTES;
 
-/// Ends the sending side, and discards what the peer sends until it closes, `time` at most.
+/// Closes the write side, and discards input until the peer closes the connection, for at most
+/// `time` and [`LINGER_BYTES`].
 pub(crate) fn linger<T: Transport>(transport: &mut T, time: Duration) {
     if transport.finish().is_err() {
         return;
     }
     transport.set_read_timeout(ReadTimeout::deadline(Instant::now() + time));
     let mut discarded = 0;
-    // Not on the stack: its page would stay with every session that this function is inlined into.
+    // On the heap: a page of stack, once touched, stays resident for the rest of a session.
     let mut buffer = vec![0; 4096];
     while discarded < LINGER_BYTES {
         match transport.read(&mut buffer) {

@@ -1,6 +1,6 @@
-//! Listeners: our own, with a backlog that holds a burst, and those that somebody hands over.
+//! Listening sockets, for TCP and on Unix paths: bound here, or inherited from the service manager.
 //!
-//! Invariant: the path of a listener of our own lasts as long as the listener.
+//! **Invariant:** the path of a bound Unix listener exists as long as the listener.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -19,20 +19,21 @@ use super::waker::{Readiness, Waker, wait_readable};
 use crate::config::Listen;
 use crate::config::tuning::LISTEN_BACKLOG;
 
-/// A socket that listens, for TCP or on a path.
+/// A listening socket, TCP or Unix.
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: Socket,
     address: SockAddr,
-    /// Of our own, and not somebody else's.
+    /// The path to remove; `None` for TCP, and for an inherited Unix socket, whose path belongs to its
+    /// owner.
     _path: Option<BoundPath>,
 }
 
 impl Listener {
-    /// Binds and listens.
+    /// Binds a socket and listens.
     ///
     /// # Errors
-    /// The operating system's: address in use, no permission, no such address; and those of
+    /// Those of the operating system (address in use, no permission, no such address), and those of
     /// [`unix_path::free`].
     pub(crate) fn bind(listen: &Listen) -> io::Result<Listener> {
         match listen {
@@ -43,11 +44,10 @@ impl Listener {
 
     fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        // A restart must not wait for the connections of the last run to leave TIME_WAIT.
+        // A restart must not wait until the connections of the last run have left TIME_WAIT.
         socket.set_reuse_address(true)?;
         if address.is_ipv6() {
-            // So that `[::]` and `0.0.0.0` can be listened on side by side, whatever the system's
-            // default.
+            // `[::]` and `0.0.0.0` can then be bound side by side, whatever the system's default.
             socket.set_only_v6(true)?;
         }
         socket.bind(&address.into())?;
@@ -59,7 +59,7 @@ impl Listener {
         unix_path::free(path)?;
         socket.bind(&SockAddr::unix(path)?)?;
         let bound = BoundPath::new(path)?;
-        // Nobody can connect before it listens, and so nobody before the mode is right.
+        // No client can connect before `listen`, and so none before the mode is set.
         if let Some(mode) = mode {
             fs::set_permissions(path, Permissions::from_mode(mode))?;
         }
@@ -71,10 +71,10 @@ impl Listener {
         Listener::new(socket, path)
     }
 
-    /// Takes a listener over as it is, with what waits in its backlog.
+    /// Takes over an inherited listening socket, with the connections in its backlog.
     ///
     /// # Errors
-    /// It does not listen, or not for streams.
+    /// `InvalidInput` if the socket does not listen, or is not a stream socket.
     pub(crate) fn adopt(fd: OwnedFd) -> io::Result<Listener> {
         let socket = Socket::from(fd);
         if !socket.is_listener()? || socket.r#type()? != Type::STREAM {
@@ -86,7 +86,7 @@ impl Listener {
     fn new(socket: Socket, path: Option<BoundPath>) -> io::Result<Listener> {
         let address = socket.local_addr()?;
         if !address.is_unix() {
-            // What it accepts inherits this, which saves a system call for each connection.
+            // Accepted sockets inherit the option, which saves a system call for each connection.
             socket.set_tcp_nodelay(true)?;
         }
         // An accept loop waits in poll(2); the accept that follows must not wait as well.
@@ -117,19 +117,20 @@ impl Listener {
         self.address.is_unix()
     }
 
-    /// Where it listens, with the real port.
+    /// Returns the address that it listens on, with the actual port.
     pub(crate) fn address(&self) -> Listen {
         self.address
             .as_socket()
             .map_or_else(|| Listen::Unix { path: self.path(), mode: None }, Listen::Tcp)
     }
 
-    /// Where it can be reached from its own machine.
+    /// Returns an address by which this machine can connect to it: loopback in place of an
+    /// unspecified address.
     pub(crate) fn reachable(&self) -> SockAddr {
         self.address.as_socket().map_or_else(|| self.address.clone(), |at| reachable(at).into())
     }
 
-    /// An abstract one is shown as systemd writes it.
+    /// Returns the path of a Unix listener; an abstract name in systemd's notation, `@name`.
     fn path(&self) -> PathBuf {
         let name = |name| format!("@{}", String::from_utf8_lossy(name)).into();
         let path = self.address.as_pathname().map(Path::to_owned);
@@ -137,7 +138,7 @@ impl Listener {
     }
 }
 
-/// Connects, in `timeout` at most.
+/// Connects to `address`, within `timeout`.
 pub(crate) fn connect(address: &SockAddr, timeout: Duration) -> io::Result<Stream> {
     let socket = Socket::new(address.domain(), Type::STREAM, None)?;
     socket.connect_timeout(address, timeout).map(|()| socket)
@@ -157,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_accepted_does_not_delay_small_writes() {
+    fn accepted_sockets_inherit_tcp_nodelay() {
         let listener = Listener::bind(&([127, 0, 0, 1], 0).into()).unwrap();
         let _peer = connect(&listener.reachable(), Duration::from_secs(20)).unwrap();
         let accepted = listener.accept(&Waker::new().unwrap()).unwrap().unwrap();

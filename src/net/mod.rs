@@ -1,4 +1,4 @@
-//! Sockets and threads: who gets in, who serves, and how all of it ends.
+//! Sockets: listeners, admission, reads and writes with deadlines, TLS, shutdown.
 
 pub(crate) mod address;
 pub(crate) mod admission;
@@ -13,5 +13,6 @@ pub(crate) mod transport;
 mod unix_path;
 pub(crate) mod waker;
 
-/// A connected socket, TCP or Unix: one type, so that nothing after `accept` has to ask which.
+/// A connected socket, TCP or Unix. One type for both, so that no code after `accept` has to
+/// distinguish them.
 pub(crate) type Stream = socket2::Socket;

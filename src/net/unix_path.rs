@@ -1,6 +1,7 @@
-//! The path of a Unix socket that listens.
+//! The path of a listening Unix socket: made free before the bind, removed at the end.
 //!
-//! Invariant: nothing is removed but a socket on which nobody listens, and at the end our own.
+//! **Invariant:** the only files removed are a stale socket, which no process listens on, and the
+//! socket that this process has bound.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -9,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-/// A path that this process has bound; removed when it is dropped, if it is still ours by then.
+/// A path that this process has bound. Dropping it removes the socket, unless the path holds
+/// another file by then.
 #[derive(Debug)]
 pub(crate) struct BoundPath {
     path: PathBuf,
@@ -17,7 +19,7 @@ pub(crate) struct BoundPath {
 }
 
 impl BoundPath {
-    /// `path`, right after it was bound.
+    /// Remembers the inode at `path`; to be called right after the bind.
     pub(crate) fn new(path: &Path) -> io::Result<BoundPath> {
         Ok(BoundPath { path: path.to_owned(), inode: inode(&fs::symlink_metadata(path)?) })
     }
@@ -26,7 +28,7 @@ impl BoundPath {
 impl Drop for BoundPath {
     fn drop(&mut self) {
         if fs::symlink_metadata(&self.path).is_ok_and(|found| inode(&found) == self.inode) {
-            // Where it fails, the next start finds that nobody listens there.
+            // If this fails, the next start removes the stale socket.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -36,10 +38,10 @@ fn inode(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-/// Makes `path` free: removes the socket that a dead process has left there.
+/// Makes `path` free to be bound: removes a stale socket that an earlier process left there.
 ///
 /// # Errors
-/// `AddrInUse` where somebody listens, `AlreadyExists` where there is no socket but something else.
+/// `AddrInUse` if a process listens there, `AlreadyExists` if the file is not a socket.
 pub(crate) fn free(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -49,10 +51,10 @@ pub(crate) fn free(path: &Path) -> io::Result<()> {
         }
         Ok(_) => {}
     }
-    let caller = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // Who does not accept now has a full backlog, and lives.
-    caller.set_nonblocking(true)?;
-    match caller.connect(&SockAddr::unix(path)?) {
+    let client = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // `WouldBlock` then means a full backlog, and so a listening process.
+    client.set_nonblocking(true)?;
+    match client.connect(&SockAddr::unix(path)?) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
         Ok(()) | Err(_) => Err(io::ErrorKind::AddrInUse.into()),

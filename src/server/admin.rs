@@ -1,8 +1,10 @@
-//! The operator's state: metrics, the sessions that are on, and how the server is.
+//! The admin listener: metrics, open sessions, readiness and health.
 //!
-//! What it is: a listener of its own, and a few threads that answer one request a connection.
-//! What it is not: a way to change anything. Nor a state for everybody, as it names the clients.
-//! Invariants: it answers while all other places are taken, and until the last session has parted.
+//! It has a socket and a few threads of its own, each of which answers one request per connection.
+//! All of it is read-only. It is separate from the public listeners because `/sessions` shows the
+//! clients' addresses.
+//!
+//! Invariants: it answers while all other slots are in use, and until the last session has ended.
 //! When an [`AdminServer`] has been dropped, its threads and connections are gone.
 
 use std::io;
@@ -31,36 +33,38 @@ use crate::net::shutdown::Stop;
 use crate::net::socket::Socket;
 use crate::net::transport::{ReadTimeout, Transport};
 
-/// What whoever asked for something else is shown.
-const PLACES: &str = "\
-/metrics   counters, gauges and latencies, as Prometheus reads them
-/sessions  the WebSocket sessions that are on, in JSON
-/readyz    200 while there is a place for another session
-/healthz   200 while serving
+/// The paths that are served, for the body of a 404.
+const ROUTES: &str = "\
+/metrics   counters, gauges and latencies in Prometheus's text format
+/sessions  the open WebSocket sessions in JSON
+/readyz    200 while another session can be accepted
+/healthz   200 until shutdown begins
 ";
 
-/// A state that is open; when it is dropped, it is shut.
+/// A running admin listener. Dropping it stops its threads and closes its connections.
 pub(crate) struct AdminServer {
     state: Arc<AdminState>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What the threads share.
+/// State that the admin threads share.
 struct AdminState {
     listener: Listener,
     context: Arc<Context>,
     metrics: Arc<Metrics>,
-    /// How many threads serve the others.
+    /// Counts the threads of the public server's pool.
     count_threads: Box<dyn Fn() -> usize + Send + Sync>,
-    /// Whether the server accepts connections.
+    /// Whether the public listeners accept connections.
     is_serving: AtomicBool,
-    /// This state's own: it is shut after the server has stopped.
+    /// Separate from the server's, because the admin listener stops after the server.
     stop: Arc<Stop>,
 }
 
 impl AdminServer {
+    /// Starts to serve `listener`. `/readyz` is 503 until [`set_serving`](Self::set_serving).
+    ///
     /// # Errors
-    /// No thread could be made.
+    /// A thread could not be started.
     pub(crate) fn start(
         listener: Listener,
         context: &Arc<Context>,
@@ -79,12 +83,12 @@ impl AdminServer {
         for _ in 0..ADMIN_THREADS {
             let state = Arc::clone(&admin.state);
             let thread = thread::Builder::new().name("wsecho-admin".to_owned()).stack_size(STACK);
-            admin.threads.push(thread.spawn(move || state.attend())?);
+            admin.threads.push(thread.spawn(move || state.accept_loop())?);
         }
         Ok(admin)
     }
 
-    /// From now on the server accepts connections, and may be ready.
+    /// Records that the public listeners accept connections, so that `/readyz` may return 200.
     pub(crate) fn set_serving(&self) {
         self.state.is_serving.store(true, Ordering::SeqCst);
     }
@@ -92,27 +96,27 @@ impl AdminServer {
 
 impl Drop for AdminServer {
     fn drop(&mut self) {
-        // In this order: who accepts a connection after the cut sees that the stop was requested.
+        // The order matters: a thread that accepts a connection after the cut must see the request.
         self.state.stop.request();
         self.state.stop.cut();
         for thread in self.threads.drain(..) {
-            // Its panics were caught where they happened.
+            // `accept_loop` has caught all panics.
             let _ = thread.join();
         }
     }
 }
 
 impl AdminState {
-    /// A thread's life: one connection after another.
-    fn attend(&self) {
+    /// The main function of each thread: serves one connection after the other.
+    fn accept_loop(&self) {
         loop {
             match self.listener.accept(self.stop.waker()) {
                 Ok(None) => return,
                 Ok(Some((stream, peer))) => {
-                    // A panic was reported by the panic hook; it ends this connection alone.
+                    // The panic hook has reported a panic; it ends only this connection.
                     let served = catch_unwind(AssertUnwindSafe(|| self.serve(stream, peer)));
                     if let Ok(Err(error)) = served {
-                        debug!("{peer}: the admin connection was lost: {error}");
+                        debug!("{peer}: admin connection failed: {error}");
                     }
                 }
                 Err(error) => {
@@ -123,7 +127,7 @@ impl AdminState {
         }
     }
 
-    /// One request, one response.
+    /// Reads one request, sends the response, and closes the connection.
     fn serve(&self, stream: Stream, peer: Address) -> io::Result<()> {
         let Config { limits, timeouts, .. } = &self.context.config;
         let local = Address::of_our_end(&stream);
@@ -140,7 +144,7 @@ impl AdminState {
                 None => return Ok(()),
             },
         };
-        debug!("{peer}: to the operator: {}", response.status);
+        debug!("{peer}: admin request: {}", response.status);
         response.write(&mut socket, head_only, false)?;
         linger(&mut socket, LINGER_TIME);
         Ok(())
@@ -151,12 +155,12 @@ impl AdminState {
             return why.answer(head);
         }
         if !matches!(head.method.as_str(), "GET" | "HEAD") {
-            return Response::text(405, "Ask by GET or HEAD.\n").with("Allow", "GET, HEAD");
+            return Response::text(405, "Use GET or HEAD.\n").with("Allow", "GET, HEAD");
         }
-        if is_misled(head, local) {
+        if may_be_rebound(head, local) {
             return Response::text(
                 421,
-                "This state answers to localhost and 127.0.0.1 alone; by another name a web page could have sent you.\n",
+                "The admin listener accepts only `Host: localhost` or a loopback address (protection against DNS rebinding).\n",
             );
         }
         match head.path.as_str() {
@@ -164,7 +168,7 @@ impl AdminState {
             "/sessions" => self.sessions(),
             "/readyz" => state("ready\n", self.readiness(), head),
             "/healthz" => state("ok\n", self.context.health(), head),
-            _ => Response::text(404, format!("The operator finds here:\n{PLACES}")),
+            _ => Response::text(404, format!("The admin listener serves:\n{ROUTES}")),
         }
     }
 
@@ -178,9 +182,9 @@ impl AdminState {
     }
 
     fn sessions(&self) -> Response {
-        let (live, now) = (self.metrics.sessions.open(), Instant::now());
-        let lines: Vec<_> = live.iter().map(|session| session.row(now)).collect();
-        Response::json(200, &lines, true)
+        let (open, now) = (self.metrics.sessions.open(), Instant::now());
+        let rows: Vec<_> = open.iter().map(|session| session.row(now)).collect();
+        Response::json(200, &rows, true)
     }
 
     fn readiness(&self) -> Result<(), Unavailable> {
@@ -192,9 +196,9 @@ impl AdminState {
     }
 }
 
-/// Whether a name that is not this machine's led to its loopback address. So does a page that has a
-/// browser here read for it (DNS rebinding).
-fn is_misled(head: &Head, local: Option<Address>) -> bool {
+/// Whether a connection to a loopback address has a `Host` that does not name one. A web page that
+/// resolves its own name to 127.0.0.1 (DNS rebinding) makes a local browser send such requests.
+fn may_be_rebound(head: &Head, local: Option<Address>) -> bool {
     let on_loopback = matches!(local, Some(Address::Ip(at)) if at.ip().is_loopback());
     on_loopback && head.get("Host").is_some_and(|host| !origin::is_loopback(host))
 }
@@ -206,10 +210,10 @@ mod tests {
     use std::io::{Read, Write};
 
     #[test]
-    fn before_the_server_accepts_it_is_not_ready() {
-        let here = ([127, 0, 0, 1], 0);
-        let config =
-            Config { listen: vec![here.into()], admin: Some(here.into()), ..Config::default() };
+    fn readyz_is_503_until_the_server_accepts() {
+        let loopback = ([127, 0, 0, 1], 0);
+        let (listen, admin) = (vec![loopback.into()], Some(loopback.into()));
+        let config = Config { listen, admin, ..Config::default() };
         let Server { admin, context, .. } = Server::bind(config).unwrap();
         let listener = admin.unwrap();
         let address = listener.reachable().as_socket().unwrap();

@@ -1,10 +1,10 @@
-//! Log lines that a flood cannot multiply.
+//! Rate limiting of a recurring log line.
 
 use std::time::Instant;
 
 use crate::config::tuning::LOG_EVERY;
 
-/// Lets one line pass in a while, and counts the others.
+/// Passes one line per [`LOG_EVERY`], and counts the suppressed ones.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle {
     last: Option<Instant>,
@@ -12,7 +12,8 @@ pub(crate) struct Throttle {
 }
 
 impl Throttle {
-    /// Whether to log at `now`; if so, how many lines were suppressed since the last one.
+    /// Returns how many lines were suppressed since the last one that passed; `None` if the line at
+    /// `now` is to be suppressed, too.
     pub(crate) fn pass(&mut self, now: Instant) -> Option<u64> {
         if self.last.is_some_and(|last| now.saturating_duration_since(last) < LOG_EVERY) {
             self.suppressed += 1;
@@ -28,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_in_a_while_and_the_others_are_counted() {
+    fn one_line_passes_per_interval_and_the_others_are_counted() {
         let (mut throttle, start) = (Throttle::default(), Instant::now());
         assert_eq!(throttle.pass(start), Some(0));
         assert_eq!(throttle.pass(start), None);

@@ -4,10 +4,9 @@
 
 mod acceptor;
 pub(crate) mod admin;
-pub(crate) mod descriptors;
 mod error;
 mod log_throttle;
-pub(crate) mod mappings;
+pub(crate) mod machine_limits;
 mod pool;
 pub(crate) mod probe;
 mod rejector;

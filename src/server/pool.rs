@@ -1,10 +1,10 @@
-//! Threads that serve connections.
+//! The thread pool that serves connections.
 //!
-//! What it is: a pool that grows with the work and shrinks when it is over; a finished thread
-//! waits a while for another connection, which is cheaper than a new thread.
-//! What it is not: a queue. A job is taken at once or given back: whoever waits behind a
-//! connection that lasts a day is never served.
-//! Invariants: there are no more threads than there may be jobs (admission counts those). After
+//! The pool grows with the load and shrinks again: an idle thread waits for another connection for
+//! [`POOL_IDLE`], which is cheaper than starting a thread. It does not queue: a job is taken at
+//! once or given back, because a job behind a connection that lasts a day would never be served.
+//!
+//! Invariants: there are never more threads than there may be jobs (admission limits those). After
 //! [`ThreadPool::join`] no thread of the pool exists.
 
 use std::collections::{HashMap, VecDeque};
@@ -14,140 +14,141 @@ use std::thread::{self, JoinHandle, ThreadId};
 
 use crate::config::tuning::{POOL_IDLE, STACK};
 
-/// Runs `serve` on each job, a job a thread.
+/// Runs `serve` for each job, one thread per job.
 pub(crate) struct ThreadPool<J>(Arc<PoolInner<J>>);
 
 struct PoolInner<J> {
     serve: Box<dyn Fn(J) + Send + Sync>,
     max_threads: usize,
     state: Mutex<PoolState<J>>,
-    /// A job was handed over, or the pool was closed.
-    work: Condvar,
-    /// A thread has retired.
-    retired: Condvar,
+    /// Notified when a job is pending or the pool is closed.
+    job_pending: Condvar,
+    /// Notified when a thread has left the pool.
+    thread_retired: Condvar,
 }
 
 struct PoolState<J> {
-    /// Jobs handed to a thread that has not woken yet, or that is about to finish its last one.
-    handed: VecDeque<J>,
-    /// Threads without a job.
-    free: usize,
+    /// Jobs whose thread has not woken up yet, or is about to finish its previous job.
+    pending: VecDeque<J>,
+    /// The number of threads without a job.
+    idle: usize,
     closed: bool,
     threads: HashMap<ThreadId, JoinHandle<()>>,
-    /// The thread that retired last; the next one to retire joins it.
-    retired: Option<JoinHandle<()>>,
+    /// The thread that retired last. The next one to retire joins it.
+    last_retired: Option<JoinHandle<()>>,
 }
 
 impl<J: Send + 'static> ThreadPool<J> {
-    /// `max_threads` is the most jobs that the caller ever has at one time. A job counts as over
-    /// when it is dropped, so a thread that has reached the limit is about to be free.
+    /// Creates an empty pool. `max_threads` is the largest number of jobs that the caller ever has
+    /// at one time. A job ends when it is dropped, so at the limit some thread is about to be idle.
     pub(crate) fn new(
         max_threads: usize,
         serve: impl Fn(J) + Send + Sync + 'static,
     ) -> ThreadPool<J> {
         let state = PoolState {
-            handed: VecDeque::new(),
-            free: 0,
+            pending: VecDeque::new(),
+            idle: 0,
             closed: false,
             threads: HashMap::new(),
-            retired: None,
+            last_retired: None,
         };
         ThreadPool(Arc::new(PoolInner {
             serve: Box::new(serve),
             max_threads,
             state: Mutex::new(state),
-            work: Condvar::new(),
-            retired: Condvar::new(),
+            job_pending: Condvar::new(),
+            thread_retired: Condvar::new(),
         }))
     }
 
-    /// Hands `job` to a free thread, or to a new one.
+    /// Hands `job` to an idle thread, or to a new one.
     ///
     /// # Errors
-    /// The job, when no thread could be made.
+    /// Returns the job if no thread could be started.
     pub(crate) fn run(&self, job: J) -> Result<(), J> {
         let mut state = self.0.lock();
-        state.handed.push_back(job);
-        if state.free >= state.handed.len() || state.threads.len() >= self.0.max_threads {
-            self.0.work.notify_one();
+        state.pending.push_back(job);
+        if state.idle >= state.pending.len() || state.threads.len() >= self.0.max_threads {
+            self.0.job_pending.notify_one();
             return Ok(());
         }
         let inner = Arc::clone(&self.0);
         let thread = thread::Builder::new().name("wsecho".to_owned()).stack_size(STACK);
-        match thread.spawn(move || inner.work()) {
+        match thread.spawn(move || inner.run_jobs()) {
             Ok(handle) => {
-                state.free += 1;
+                state.idle += 1;
                 state.threads.insert(handle.thread().id(), handle);
                 Ok(())
             }
-            Err(_) => match state.handed.pop_back() {
+            Err(_) => match state.pending.pop_back() {
                 Some(job) => Err(job),
                 None => Ok(()),
             },
         }
     }
 
-    /// Counts its threads, those without a job included; it keeps nothing of the pool.
+    /// Returns a function that counts the threads, idle ones included. It does not keep the pool
+    /// alive.
     pub(crate) fn counter(&self) -> impl Fn() -> usize + Send + Sync + 'static {
         let inner = Arc::downgrade(&self.0);
         move || inner.upgrade().map_or(0, |inner| inner.lock().threads.len())
     }
 
-    /// Waits until every job is done and every thread is gone.
+    /// Closes the pool, and waits until every job is done and every thread has ended.
     pub(crate) fn join(self) {
         let mut state = self.0.lock();
         state.closed = true;
-        self.0.work.notify_all();
+        self.0.job_pending.notify_all();
         while !state.threads.is_empty() {
-            state = self.0.retired.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.0.thread_retired.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        let last = state.retired.take();
+        let last = state.last_retired.take();
         drop(state);
         join(last);
     }
 }
 
 impl<J> PoolInner<J> {
-    /// A thread's life. A new thread counts as free from the moment that it is made.
-    fn work(&self) {
-        while let Some(job) = self.next() {
-            // A panic has been reported by the panic hook; it ends this connection alone.
+    /// The main function of each thread. [`ThreadPool::run`] has counted the new thread as idle.
+    fn run_jobs(&self) {
+        while let Some(job) = self.next_job() {
+            // The panic hook has reported a panic; it ends only this connection.
             let _ = catch_unwind(AssertUnwindSafe(|| (self.serve)(job)));
-            self.lock().free += 1;
+            self.lock().idle += 1;
         }
     }
 
-    /// The next job; none when the pool is closed or nothing came for a while, and then the
-    /// calling thread is no longer one of the pool's.
-    fn next(&self) -> Option<J> {
-        let is_idle = |state: &mut PoolState<J>| state.handed.is_empty() && !state.closed;
+    /// Waits for a job. `None` if the pool is closed, or if no job came for [`POOL_IDLE`]; the
+    /// calling thread then no longer belongs to the pool.
+    fn next_job(&self) -> Option<J> {
+        let is_idle = |state: &mut PoolState<J>| state.pending.is_empty() && !state.closed;
         let mut state = self
-            .work
+            .job_pending
             .wait_timeout_while(self.lock(), POOL_IDLE, is_idle)
             .unwrap_or_else(PoisonError::into_inner)
             .0;
-        if let Some(job) = state.handed.pop_front() {
-            state.free -= 1;
+        if let Some(job) = state.pending.pop_front() {
+            state.idle -= 1;
             return Some(job);
         }
-        state.free -= 1;
+        state.idle -= 1;
         let own = state.threads.remove(&thread::current().id());
-        let predecessor = std::mem::replace(&mut state.retired, own);
-        self.retired.notify_all();
+        let predecessor = std::mem::replace(&mut state.last_retired, own);
+        self.thread_retired.notify_all();
         drop(state);
         join(predecessor);
         None
     }
 
     fn lock(&self) -> MutexGuard<'_, PoolState<J>> {
-        // Nothing panics while it holds the lock; a poisoned one would still be consistent.
+        // No code panics while holding the lock, and a poisoned state would still be consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn join(thread: Option<JoinHandle<()>>) {
     if let Some(thread) = thread {
-        // Its panics were caught where they happened.
+        // `run_jobs` has caught all panics.
         let _ = thread.join();
     }
 }
@@ -163,7 +164,7 @@ mod tests {
         let pool = ThreadPool::new(8, move |()| done.send(thread::current().id()).unwrap());
         pool.run(()).unwrap();
         let first = ids.recv().unwrap();
-        while pool.0.lock().free == 0 {
+        while pool.0.lock().idle == 0 {
             thread::yield_now();
         }
         pool.run(()).unwrap();
@@ -172,20 +173,19 @@ mod tests {
     }
 
     #[test]
-    fn jobs_run_side_by_side() {
-        let meet = Arc::new(std::sync::Barrier::new(8));
-        let at = Arc::clone(&meet);
+    fn jobs_run_concurrently() {
+        let barrier = std::sync::Barrier::new(8);
         let pool = ThreadPool::new(8, move |()| {
-            at.wait();
+            barrier.wait();
         });
         for _ in 0..8 {
             pool.run(()).unwrap();
         }
-        pool.join(); // would wait for ever if one of the eight waited behind another
+        pool.join(); // This would deadlock if one job were queued behind another.
     }
 
     #[test]
-    fn a_panic_ends_its_job_alone() {
+    fn a_panic_ends_only_its_own_job() {
         let (done, results) = mpsc::channel();
         let pool = ThreadPool::new(8, move |job: u8| {
             assert_ne!(job, 0, "this panic is part of the test");

@@ -1,11 +1,11 @@
-//! Proof of life: an echo to itself.
+//! A health check: the server connects to itself and exchanges an echo.
 //!
-//! What it is: a client that goes the way of every other one, through the listener, a place, a thread
-//! and a handshake, so that what it proves is what clients get.
-//! What it is not: a measure of load. A server that is full says so, and lives. Nor a client of
-//! tungstenite's: a second caller would cost every echo 50 instructions, as its frame parser is then
-//! not inlined; and the few frames here are always the same.
-//! Invariant: an echo ends at its deadline.
+//! The probe takes the same path as every client: listener, slot, thread, handshake, session. It
+//! tests that the server answers and not that it has capacity, so a 503 counts as success. The
+//! probe encodes its frames itself, as they are always the same, and because a second caller of
+//! tungstenite's frame parser would keep that from being inlined, at 50 instructions per echo.
+//!
+//! **Invariant:** an echo ends at its deadline.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::sync::Arc;
@@ -21,13 +21,14 @@ use crate::net::socket::Socket;
 use crate::net::tls;
 use crate::net::transport::{ReadTimeout, Transport};
 
-/// A client that proves that its server lives. See [`Server::probe`](crate::Server::probe).
+/// A client that checks whether its server answers. See [`Server::probe`](crate::Server::probe).
 #[derive(Debug)]
 pub struct Probe {
     address: SockAddr,
-    /// By its key the server knows a session of ours, and keeps it out of the log.
+    /// The `Sec-WebSocket-Key` by which the server recognizes its own probe, and keeps the session
+    /// out of log and metrics.
     key: String,
-    /// Whether the server speaks TLS there.
+    /// Whether the listener uses TLS.
     is_tls: bool,
 }
 
@@ -36,36 +37,32 @@ impl Probe {
         Probe { address, key, is_tls }
     }
 
-    /// Connects, says something, hears it, and leaves, all in `timeout`. A 503 is as good: only a
-    /// server that lives says that it is full.
+    /// Connects, makes the handshake, exchanges an empty text message and a Close, all within
+    /// `timeout`. A 503 counts as success, because a server that is full still answers.
     ///
     /// # Errors
-    /// What went wrong, or that time ran out.
+    /// The I/O error of the failed step; `TimedOut` if the deadline passed.
     pub fn echo(&self, timeout: Duration) -> io::Result<()> {
-        self.converse(timeout).map_err(|error| match error.kind() {
+        self.run(timeout).map_err(|error| match error.kind() {
             ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
             _ => error,
         })
     }
 
-    fn converse(&self, timeout: Duration) -> io::Result<()> {
+    fn run(&self, timeout: Duration) -> io::Result<()> {
         let deadline = Instant::now() + timeout;
         let stream = connect(&self.address, timeout)?;
         let stop = Arc::new(Stop::new()?);
         let mut socket = Socket::new(stream, Address::of(&self.address), None, &stop, timeout)?;
         socket.set_read_timeout(ReadTimeout::deadline(deadline));
-        if self.is_tls {
-            self.converse_over(tls::probe_client(socket)?)
-        } else {
-            self.converse_over(socket)
-        }
+        if self.is_tls { self.run_over(tls::probe_client(socket)?) } else { self.run_over(socket) }
     }
 
-    fn converse_over(&self, mut stream: impl Read + Write) -> io::Result<()> {
+    fn run_over(&self, mut stream: impl Read + Write) -> io::Result<()> {
         stream.write_all(self.request().as_bytes())?;
         let mut server = BufReader::new(stream);
         let status = match status(&mut server) {
-            // The 503 of a full server, which had no thread for a TLS handshake.
+            // A TLS server sends this alert in place of a 503 when it has no thread to spare.
             Err(error) if tls::is_refusal(&error) => return Ok(()),
             status => status?,
         };
@@ -74,7 +71,7 @@ impl Probe {
                 .into_iter()
                 .try_for_each(|kind| exchange(&mut server, kind)),
             "503" => Ok(()),
-            other => Err(io::Error::other(format!("the handshake's status is {other}"))),
+            other => Err(io::Error::other(format!("the handshake was answered with {other}"))),
         }
     }
 
@@ -88,7 +85,7 @@ impl Probe {
     }
 }
 
-/// Reads a response's head, and returns its status.
+/// Reads the head of a response, and returns its status code.
 fn status(server: &mut BufReader<impl Read + Write>) -> io::Result<String> {
     let (mut head, mut start) = (String::new(), 0);
     while head[start..] != *"\r\n" {
@@ -100,15 +97,16 @@ fn status(server: &mut BufReader<impl Read + Write>) -> io::Result<String> {
     Ok(head.split(' ').nth(1).unwrap_or_default().to_owned())
 }
 
-/// Sends a frame without a payload, for which no limit is too small, and waits for one of its kind.
+/// Sends a frame with an empty payload, which no size limit rejects, and waits for a frame with the
+/// same first byte.
 fn exchange(server: &mut BufReader<impl Read + Write>, kind: u8) -> io::Result<()> {
-    /// No payload, and a mask of zeros.
-    const EMPTY: [u8; 5] = [0x80, 0, 0, 0, 0];
-    server.get_mut().write_all(&[&[kind][..], &EMPTY].concat())?;
+    /// The MASK bit, length 0, and a masking key of zeros.
+    const MASKED_EMPTY: [u8; 5] = [0x80, 0, 0, 0, 0];
+    server.get_mut().write_all(&[&[kind][..], &MASKED_EMPTY].concat())?;
     loop {
         let mut header = [0; 2];
         server.read_exact(&mut header)?;
-        // A Ping may come between, which is as short as this.
+        // The server may send a Ping in between; its length also fits the 7-bit field.
         let [first, length] = header;
         server.read_exact(&mut vec![0; length.into()])?;
         if first == kind {

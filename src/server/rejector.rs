@@ -1,10 +1,10 @@
-//! Refusals for which there is no thread: the server is full, or a thread could not be made.
+//! Rejects connections that get no thread: the server is full, or a thread could not be started.
 //!
-//! What it is: one thread that writes a short response to each rejected connection, and holds it
-//! open until the peer has read it.
-//! What it is not: the accept thread; that one never waits for a peer.
-//! Invariant: at most [`REFUSED_HELD`] connections are held, and a further few are queued; a flood
-//! beyond that is closed without a word.
+//! One thread writes a short response to each rejected connection, and keeps the connection open
+//! until the peer has read it. The accept thread itself never waits for a peer.
+//!
+//! **Invariant:** at most [`REFUSED_HELD`] connections are kept open, and as many are queued.
+//! Beyond that, connections are closed without a response.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -16,33 +16,36 @@ use std::time::Instant;
 use crate::config::tuning::{LINGER_TIME, REFUSED_HELD, REFUSED_POLL};
 use crate::net::Stream;
 
-/// A rejected connection, and what it is told.
+/// A rejected connection, and the response to send.
 struct Rejected {
     stream: Stream,
     response: Vec<u8>,
 }
 
-/// The thread's handle. Dropped, it ends the thread and waits for it.
+/// A handle of the thread. Dropping it ends the thread and waits for it.
 pub(crate) struct Rejector {
     queue: Option<SyncSender<Rejected>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Rejector {
+    /// Starts the thread.
+    ///
     /// # Errors
-    /// No thread could be made.
+    /// The thread could not be started.
     pub(crate) fn start() -> io::Result<Rejector> {
         let (queue, rejected) = sync_channel(REFUSED_HELD);
         let thread = thread::Builder::new()
-            .name("wsecho-refuser".to_owned())
-            .spawn(move || work(&rejected))?;
+            .name("wsecho-rejector".to_owned())
+            .spawn(move || run(&rejected))?;
         Ok(Rejector { queue: Some(queue), thread: Some(thread) })
     }
 
-    /// Sends `response` to `stream` and closes it, without waiting. Under a flood it only closes.
+    /// Queues `response` to be sent to `stream`, which is then closed. Does not block: if the queue
+    /// is full, the stream is closed at once.
     pub(crate) fn reject(&self, stream: Stream, response: Vec<u8>) {
         if let Some(queue) = &self.queue {
-            // Not taken, it is dropped here, which closes it.
+            // If the queue is full, the error holds the stream, and dropping it closes the stream.
             drop(queue.try_send(Rejected { stream, response }));
         }
     }
@@ -57,8 +60,9 @@ impl Drop for Rejector {
     }
 }
 
-/// Refuses until the queue is closed; asleep while there is nobody to reject.
-fn work(rejected: &Receiver<Rejected>) {
+/// The thread's main function: rejects connections until the queue is closed. It sleeps while no
+/// rejected connection is open.
+fn run(rejected: &Receiver<Rejected>) {
     let mut held: VecDeque<(Stream, Instant)> = VecDeque::new();
     loop {
         let next = if held.is_empty() {
@@ -71,7 +75,7 @@ fn work(rejected: &Receiver<Rejected>) {
                 if held.len() == REFUSED_HELD {
                     held.pop_front();
                 }
-                if let Ok(stream) = answer(rejected) {
+                if let Ok(stream) = send_response(rejected) {
                     held.push_back((stream, Instant::now() + LINGER_TIME));
                 }
             }
@@ -82,8 +86,9 @@ fn work(rejected: &Receiver<Rejected>) {
     }
 }
 
-/// The response is far smaller than an empty send buffer, so it is written whole or not at all.
-fn answer(rejected: Rejected) -> io::Result<Stream> {
+/// Sends the response and half-closes the connection. A response is far smaller than an empty send
+/// buffer, so a single non-blocking write takes all of it.
+fn send_response(rejected: Rejected) -> io::Result<Stream> {
     let Rejected { mut stream, response } = rejected;
     stream.set_nonblocking(true)?;
     stream.write_all(&response)?;
@@ -91,7 +96,7 @@ fn answer(rejected: Rejected) -> io::Result<Stream> {
     Ok(stream)
 }
 
-/// Discards what has arrived. False when the peer has closed.
+/// Discards received data. Returns false once the peer has closed the connection.
 fn still_sending(stream: &mut Stream) -> bool {
     let mut buffer = [0; 4096];
     match stream.read(&mut buffer) {

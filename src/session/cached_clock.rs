@@ -1,14 +1,15 @@
-//! A clock as one session reads it.
+//! A session's clock, which caches the formatted time for the current second.
 //!
-//! What it is: the text of the current second, kept while that second lasts, because glibc looks
-//! up the offset of local time under a lock of the whole process.
-//! Invariant: what is shown is what the clock would show.
+//! glibc computes the offset of local time under a lock of the whole process, so formatting each
+//! reply's time would make sessions wait for each other.
+//!
+//! **Invariant:** the cached text equals what the clock would return.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::config::Clock;
 
-/// See the module.
+/// A [`Clock`] with a cache of one second.
 #[derive(Debug)]
 pub(crate) struct CachedClock {
     clock: Clock,
@@ -21,7 +22,7 @@ impl CachedClock {
         CachedClock { clock, second: None, text: String::new() }
     }
 
-    /// `now` as the clock shows it.
+    /// Formats `now`.
     pub(crate) fn text_at(&mut self, now: SystemTime) -> &str {
         let second = now.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs());
         if second.is_none() || second != self.second || !self.clock.is_steady() {
@@ -38,18 +39,18 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_text_is_kept_for_its_second_and_no_longer() {
+    fn text_is_cached_for_its_second() {
         let mut clock = CachedClock::new(Clock::utc("[second]").unwrap());
         let at = UNIX_EPOCH + Duration::from_secs(59);
         assert_eq!(clock.text_at(at), "59");
-        let kept = clock.text_at(at + Duration::from_millis(999)).as_ptr();
-        assert_eq!(clock.text_at(at).as_ptr(), kept);
+        let cached = clock.text_at(at + Duration::from_millis(999)).as_ptr();
+        assert_eq!(clock.text_at(at).as_ptr(), cached);
         assert_eq!(clock.text_at(at + Duration::from_secs(1)), "00");
-        assert_eq!(clock.text_at(at), "59", "a clock that is set back is believed");
+        assert_eq!(clock.text_at(at), "59", "the clock was set back");
     }
 
     #[test]
-    fn fractions_of_a_second_are_never_kept() {
+    fn formats_with_subseconds_are_not_cached() {
         let mut clock = CachedClock::new(Clock::utc("[second].[subsecond digits:3]").unwrap());
         assert_eq!(clock.text_at(UNIX_EPOCH + Duration::from_millis(1)), "00.001");
         assert_eq!(clock.text_at(UNIX_EPOCH + Duration::from_millis(2)), "00.002");

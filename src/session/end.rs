@@ -243,7 +243,8 @@ impl From<Error> for Cause {
 
 impl From<io::Error> for Cause {
     fn from(error: io::Error) -> Self {
-        if error.get_ref().is_some_and(|inner| inner.is::<InvalidDeflate>()) {
+        if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<InvalidDeflate>)
+        {
             return Cause::Violation(close(CloseCode::Invalid, &error.to_string()));
         }
         match error.kind() {

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::io::{self, IoSlice, Read, Write};
 use std::time::{Duration, Instant};
 
-use super::deflate::{Deflate, OnWire};
+use super::deflate::{Deflate, DeflateSetup, OnWire};
 use super::faults::malformed::MalformedFrames;
 use crate::net::transport::{ReadTimeout, Transport};
 
@@ -30,13 +30,18 @@ pub(super) struct FrameFilter {
 }
 
 impl FrameFilter {
-    /// `None` if frames pass as they are.
+    /// `None` if frames pass as they are. `early`: bytes that arrived together with the handshake; with
+    /// compression they are filtered, too.
     pub(super) fn new(
-        deflate: Option<Deflate>,
+        deflate: Option<DeflateSetup>,
         malformed: Option<MalformedFrames>,
+        early: &mut Vec<u8>,
     ) -> Option<Box<FrameFilter>> {
-        let is_needed = deflate.is_some() || malformed.is_some();
-        is_needed.then(|| Box::new(FrameFilter { deflate, malformed }))
+        if deflate.is_none() && malformed.is_none() {
+            return None;
+        }
+        let deflate = deflate.map(|setup| Deflate::new(setup, std::mem::take(early)));
+        Some(Box::new(FrameFilter { deflate, malformed }))
     }
 
     fn write(&mut self, frame: &[u8], out: &mut impl Write) -> io::Result<()> {

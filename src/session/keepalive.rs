@@ -1,9 +1,10 @@
-//! What time asks of a session.
+//! Keepalive and time limits of a session: when to send a Ping, when a peer counts as dead, when
+//! the idle timeout or the maximum duration has passed.
 //!
-//! What it is: pure bookkeeping over instants: when to ping, when a peer counts as dead, when a
-//! session has lasted long enough.
-//! What it is not: a timer. A session sleeps in its read, and asks here when the read timed out.
-//! Invariant: with pings off and no other limit, a quiet session is never due.
+//! This only computes with instants and starts no timer: the session waits in its read, with
+//! [`Keepalive::read_timeout`], and asks [`Keepalive::due`] what to do.
+//!
+//! **Invariant:** without Pings and limits, nothing is ever due.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ pub(crate) enum Expired {
     Duration,
 }
 
-/// What is to be done now.
+/// What the session has to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
     Nothing,
@@ -28,7 +29,7 @@ pub(super) enum Due {
     End(Expired),
 }
 
-/// What arrived.
+/// The kinds of received frames that keepalive distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FrameKind {
     Data,
@@ -50,14 +51,14 @@ impl From<&Message> for FrameKind {
 pub(super) struct Keepalive<'a> {
     timeouts: &'a Timeouts,
     started: Instant,
-    /// The last frame of any kind.
-    frame: Instant,
-    /// The last data message.
-    data: Instant,
-    /// When the Ping was sent that nothing has followed yet.
-    pinged: Option<Instant>,
-    /// When the Ping was sent that no Pong has followed yet.
-    asked: Option<Instant>,
+    /// When the last frame of any kind was received.
+    last_frame: Instant,
+    /// When the last data message was received.
+    last_data: Instant,
+    /// When a Ping was sent, if no frame was received since.
+    awaiting_frame: Option<Instant>,
+    /// When a Ping was sent, if no Pong was received since.
+    awaiting_pong: Option<Instant>,
     round_trip: Option<Duration>,
 }
 
@@ -66,66 +67,69 @@ impl<'a> Keepalive<'a> {
         Keepalive {
             timeouts,
             started: now,
-            frame: now,
-            data: now,
-            pinged: None,
-            asked: None,
+            last_frame: now,
+            last_data: now,
+            awaiting_frame: None,
+            awaiting_pong: None,
             round_trip: None,
         }
     }
 
-    /// A frame arrived. Returns whether the read_timeout has changed by it.
-    pub(super) fn on_frame(&mut self, what: FrameKind, now: Instant) -> bool {
-        self.frame = now;
-        match what {
-            FrameKind::Data => self.data = now,
+    /// Records that a frame was received. Returns whether [`read_timeout`](Self::read_timeout) has
+    /// changed.
+    pub(super) fn on_frame(&mut self, kind: FrameKind, now: Instant) -> bool {
+        self.last_frame = now;
+        match kind {
+            FrameKind::Data => self.last_data = now,
             FrameKind::Pong => {
-                let asked = self.asked.take();
-                self.round_trip = asked.map(|asked| now - asked).or(self.round_trip);
+                let sent = self.awaiting_pong.take();
+                self.round_trip = sent.map(|sent| now - sent).or(self.round_trip);
             }
             FrameKind::Other => {}
         }
-        self.pinged.take().is_some() || (what == FrameKind::Data && self.timeouts.idle.is_some())
+        let was_awaiting_frame = self.awaiting_frame.take().is_some();
+        was_awaiting_frame || (kind == FrameKind::Data && self.timeouts.idle.is_some())
     }
 
-    /// A Ping was sent.
+    /// Records that a Ping was sent.
     pub(super) fn pinged(&mut self, now: Instant) {
-        self.pinged.get_or_insert(now);
-        self.asked.get_or_insert(now);
+        self.awaiting_frame.get_or_insert(now);
+        self.awaiting_pong.get_or_insert(now);
     }
 
-    /// From a Ping to its Pong, when that was last seen.
+    /// Returns the time from the last answered Ping to its Pong; `None` if there was no Pong yet.
     pub(super) fn round_trip(&self) -> Option<Duration> {
         self.round_trip
     }
 
+    /// Returns what the session has to do at `now`.
     pub(super) fn due(&self, now: Instant) -> Due {
         let passed = |since: Instant, limit| limit <= now.saturating_duration_since(since);
         let Timeouts { ping_interval, ping, idle, max_duration, .. } = self.timeouts;
         if max_duration.is_some_and(|limit| passed(self.started, limit)) {
             return Due::End(Expired::Duration);
         }
-        if idle.is_some_and(|limit| passed(self.data, limit)) {
+        if idle.is_some_and(|limit| passed(self.last_data, limit)) {
             return Due::End(Expired::Idle);
         }
-        match (self.pinged, ping_interval) {
+        match (self.awaiting_frame, ping_interval) {
             (Some(pinged), _) if passed(pinged, *ping) => Due::End(Expired::Ping),
-            (None, Some(interval)) if passed(self.frame, *interval) => Due::Ping,
+            (None, Some(interval)) if passed(self.last_frame, *interval) => Due::Ping,
             _ => Due::Nothing,
         }
     }
 
-    /// How long the next read may wait. The wait for a Ping is one of silence, so that a busy
-    /// session need not set it anew for each message.
+    /// Returns the timeout of the next read. The time until a Ping is an idle timeout and not a
+    /// deadline, so that a busy session need not set it again for each message.
     pub(super) fn read_timeout(&self) -> ReadTimeout {
         let Timeouts { ping_interval, ping, idle, max_duration, .. } = self.timeouts;
         let deadlines = [
-            self.pinged.map(|pinged| pinged + *ping),
-            idle.map(|limit| self.data + limit),
+            self.awaiting_frame.map(|pinged| pinged + *ping),
+            idle.map(|limit| self.last_data + limit),
             max_duration.map(|limit| self.started + limit),
         ];
         ReadTimeout {
-            idle: ping_interval.filter(|_| self.pinged.is_none()),
+            idle: ping_interval.filter(|_| self.awaiting_frame.is_none()),
             deadline: deadlines.into_iter().flatten().min(),
         }
     }
@@ -151,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_brings_a_ping_and_then_the_end() {
+    fn a_silent_peer_is_pinged_and_then_expires() {
         let (timeouts, start) = (all(), Instant::now());
         let mut keepalive = Keepalive::new(&timeouts, start);
         assert_eq!(keepalive.due(start + secs(29)), Due::Nothing);
@@ -162,24 +166,24 @@ mod tests {
     }
 
     #[test]
-    fn any_frame_counts_as_life() {
+    fn any_frame_answers_a_ping() {
         let (timeouts, start) = (all(), Instant::now());
         let mut keepalive = Keepalive::new(&timeouts, start);
         keepalive.pinged(start + secs(30));
         assert!(
             keepalive.on_frame(FrameKind::Pong, start + secs(31)),
-            "the wait for the pong is over"
+            "the timeout changes, as the Ping is answered"
         );
         assert_eq!(keepalive.due(start + secs(60)), Due::Nothing);
         assert_eq!(keepalive.due(start + secs(61)), Due::Ping);
     }
 
     #[test]
-    fn a_round_trip_is_from_the_ping_to_its_pong() {
+    fn round_trip_is_measured_from_ping_to_pong() {
         let (timeouts, start) = (all(), Instant::now());
         let mut keepalive = Keepalive::new(&timeouts, start);
         keepalive.on_frame(FrameKind::Pong, start + secs(1));
-        assert_eq!(keepalive.round_trip(), None, "nobody asked");
+        assert_eq!(keepalive.round_trip(), None, "an unsolicited Pong");
         keepalive.pinged(start + secs(2));
         keepalive.on_frame(FrameKind::Data, start + secs(3));
         keepalive.pinged(start + secs(4));
@@ -188,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn only_data_counts_against_idleness() {
+    fn only_data_resets_the_idle_timeout() {
         let (timeouts, start) = (all(), Instant::now());
         let mut keepalive = Keepalive::new(&timeouts, start);
         keepalive.on_frame(FrameKind::Pong, start + secs(99));
@@ -198,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_session_still_ends_in_time() {
+    fn a_busy_session_ends_at_the_maximum_duration() {
         let (timeouts, start) = (all(), Instant::now());
         let mut keepalive = Keepalive::new(&timeouts, start);
         keepalive.on_frame(FrameKind::Data, start + secs(1000));
@@ -206,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn without_limits_nothing_is_ever_due_and_a_read_waits_for_ever() {
+    fn without_limits_nothing_is_due_and_a_read_has_no_timeout() {
         let timeouts = Timeouts { ping_interval: None, ..Timeouts::default() };
         let start = Instant::now();
         let keepalive = Keepalive::new(&timeouts, start);

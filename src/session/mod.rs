@@ -27,7 +27,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Bytes, Error, Message, WebSocket};
 
-use self::deflate::{Deflate, OnWire};
+use self::deflate::{DeflateSetup, OnWire};
 use self::end::{Cause, SessionEnd, Teardown};
 use self::faults::SessionFaults;
 use self::faults::malformed::MalformedFrames;
@@ -63,7 +63,7 @@ pub(crate) struct SessionSetup {
     /// `None` in an ordinary session.
     pub(crate) faults: Option<SessionFaults>,
     /// `None` if compression was not negotiated.
-    pub(crate) deflate: Option<Deflate>,
+    pub(crate) deflate: Option<DeflateSetup>,
     /// The answer to `?info`.
     pub(crate) describe: DescribeHandshake,
     /// Published for the admin listener; `None` if there is none.
@@ -104,7 +104,7 @@ pub(crate) struct Session<'a, T> {
 
 impl<'a, T: Transport> Session<'a, T> {
     pub(crate) fn new(transport: T, setup: SessionSetup, config: &'a Config) -> Session<'a, T> {
-        let SessionSetup { number, mut early, reply, faults, mut deflate, describe, stats } = setup;
+        let SessionSetup { number, mut early, reply, faults, deflate, describe, stats } = setup;
         let (reply, refused) = match reply {
             Ok(reply) => (reply, None),
             Err(error) => (Reply::Echo, Some(error)),
@@ -117,10 +117,8 @@ impl<'a, T: Transport> Session<'a, T> {
             .write_buffer_size(0)
             .max_message_size(max_size)
             .max_frame_size(max_size);
-        if let Some(deflate) = &mut deflate {
-            deflate.put_early(std::mem::take(&mut early));
-        }
-        let filter = FrameFilter::new(deflate, faults.as_ref().and_then(MalformedFrames::new));
+        let malformed = faults.as_ref().and_then(MalformedFrames::new);
+        let filter = FrameFilter::new(deflate, malformed, &mut early);
         let transport = FilteredTransport::new(transport, filter);
         Session {
             ws: WebSocket::from_partially_read(transport, early, Role::Server, Some(ws_config)),

@@ -52,7 +52,7 @@ fn a_full_server_explains_its_503() {
     let _session = server.open("/echo");
     let mut browser = open(&server, "");
     browser.wait_for_text("The server is reachable, but accepts no WebSocket now.");
-    browser.wait_for_text("every session is taken (--max-connections); retry in 5 seconds.");
+    browser.wait_for_text("session slots are in use (--max-connections); retry in 5 seconds.");
 }
 
 #[test]

@@ -52,27 +52,27 @@ const FLAWS: [Flaw; 5] = [
     Flaw {
         make: |params| params.not_after = rcgen::date_time_ymd(2000, 1, 2),
         trusted: Files::authority,
-        said: "its certificate expired at 2000-01-02T",
+        said: "the certificate expired at 2000-01-02T",
     },
     Flaw {
         make: |params| params.not_before = rcgen::date_time_ymd(2100, 1, 2),
         trusted: Files::authority,
-        said: "its certificate is not valid before 2100-01-02T",
+        said: "the certificate is not valid before 2100-01-02T",
     },
     Flaw {
         make: |params| drop(params.subject_alt_names.remove(0)),
         trusted: Files::authority,
-        said: "its certificate is not for localhost, but for 127.0.0.1",
+        said: "the certificate is not valid for localhost, only for 127.0.0.1",
     },
     Flaw {
         make: |params| params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained),
         trusted: Files::authority,
-        said: "for an authority and not for a server; openssl req -x509",
+        said: "for an authority and not for a server; with openssl req -x509",
     },
     Flaw {
         make: |_| {},
         trusted: Files::chain,
-        said: "not from an authority that is trusted here; --ca FILE",
+        said: "the issuer of the certificate is not trusted; trust another one with --ca FILE",
     },
 ];
 
@@ -96,8 +96,8 @@ fn check_explains_the_wrong_scheme() {
     assert!(code == 5 && report.contains("This port speaks TLS"), "{code} {report}");
     let plain = Program::start(&[]);
     let (code, report) = check(&plain, "wss", "localhost", &["--insecure"]);
-    assert!(code == 9 && report.contains("no TLS; try ws://"), "{code} {report}");
-    for (ca, expected) in [("/nonexistent", "--ca /nonexistent: "), ("", "no certificate in --ca")]
+    assert!(code == 9 && report.contains("not speak TLS; try ws://"), "{code} {report}");
+    for (ca, expected) in [("/nonexistent", "--ca /nonexistent: "), ("", "contains no certificate")]
     {
         let empty = files.folder().join("empty");
         fs::write(&empty, "").unwrap();

@@ -211,15 +211,15 @@ fn sighup_reloads_the_certificate_and_keeps_sessions() {
     files.issue(|_| {});
     assert_eq!(presented_certificate(&program), before, "reloaded without the signal");
     program.signal(Signal::SIGHUP);
-    program.log_line("the certificate was read again");
+    program.log_line("certificate reloaded");
     let after = presented_certificate(&program);
     assert_ne!(after, before);
     assert_eq!(session.ask("still here"), Message::text("still here"));
 
     fs::write(files.key(), "nothing").unwrap();
     program.signal(Signal::SIGHUP);
-    let line = program.log_line("the certificate in use stays");
-    assert!(line.contains("there is no private key in") && line.contains("key.pem"), "{line}");
+    let line = program.log_line("cannot reload the certificate, keeping the current one");
+    assert!(line.contains("key.pem contains no private key"), "{line}");
     assert_eq!(presented_certificate(&program), after);
     assert_eq!(session.ask("still here"), Message::text("still here"));
 
@@ -252,16 +252,16 @@ fn unusable_certificates_fail_the_start() {
     let cases: [(Break, &str); 7] = [
         (&|files| fs::remove_file(files.chain()).unwrap(), "chain.pem: No such file"),
         (&|files| fs::remove_file(files.key()).unwrap(), "key.pem: No such file"),
-        (&|files| fs::write(files.chain(), "").unwrap(), "there is no certificate in "),
-        (&|files| drop(fs::copy(files.key(), files.chain())), "there is no certificate in "),
-        (&|files| drop(fs::copy(files.chain(), files.key())), "there is no private key in "),
-        (&|files| drop(fs::copy(other.key(), files.key())), "key.pem is not that of the first"),
+        (&|files| fs::write(files.chain(), "").unwrap(), "chain.pem contains no certificate"),
+        (&|files| drop(fs::copy(files.key(), files.chain())), "chain.pem contains no certificate"),
+        (&|files| drop(fs::copy(files.chain(), files.key())), "key.pem contains no private key"),
+        (&|files| drop(fs::copy(other.key(), files.key())), "key.pem does not belong to the first"),
         (
             &|files| {
                 let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
                 fs::write(files.chain(), pem).unwrap();
             },
-            "chain.pem is of no use",
+            "chain.pem cannot be used",
         ),
     ];
     for (break_it, expected) in cases {

@@ -1,9 +1,7 @@
-//! TLS before the upgrade: the handshake, and what was found in it.
+//! The TLS step of a check: the handshake, with verification of the server's certificate.
 //!
-//! What it is not: the server's; a client asks who it speaks with.
-//!
-//! A build without the feature `tls` has the same names, for things that cannot be; there a URL with
-//! `wss://` is refused before it comes to this.
+//! Without the feature `tls`, [`Tls`] is an uninhabited enum; `wss://` URLs are then rejected when
+//! they are parsed.
 
 #[cfg_attr(feature = "tls", path = "on.rs")]
 #[cfg_attr(not(feature = "tls"), path = "off.rs")]

@@ -1,16 +1,16 @@
-//! A build without TLS.
+//! The stand-in for a build without TLS.
 
 use std::io;
 
+use crate::check::connect::DeadlineStream;
 use crate::check::options::CheckOptions;
-use crate::check::reach::DeadlineStream;
 
 #[derive(Debug)]
 pub(crate) enum Tls {}
 
 impl Tls {
     pub(crate) fn start(_: &mut DeadlineStream, _: &CheckOptions) -> Result<(String, Tls), String> {
-        Err("TLS is not in this build".to_owned())
+        Err("this build has no TLS".to_owned())
     }
 
     pub(crate) fn read(&mut self, _: &mut DeadlineStream, _: &mut [u8]) -> io::Result<usize> {

@@ -1,7 +1,7 @@
-//! For a client that does not ask who the server is.
+//! A certificate verifier for clients that do not authenticate the server.
 //!
-//! What it is: a verifier that takes any certificate, and holds the server to it.
-//! What it is not: safe from who is between.
+//! It accepts any certificate, but checks that the server has the certificate's private key. It
+//! gives no protection against a man in the middle.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
-/// See the module.
+/// Accepts any certificate.
 #[derive(Debug)]
 pub struct AnyCertificate(Arc<CryptoProvider>);
 
 impl AnyCertificate {
-    /// With the signatures that `provider` knows.
+    /// Creates a verifier with the signature algorithms of `provider`.
     pub fn new(provider: Arc<CryptoProvider>) -> AnyCertificate {
         AnyCertificate(provider)
     }

@@ -1,8 +1,8 @@
 //! TLS on the TCP listeners, by rustls. A build without the feature `tls` has the same names, see
 //! `disabled`.
 //!
-//! Nothing here waits: read deadlines, the stop and the write timeout are those of the stream below,
-//! and so the same as without TLS. The handshake is a part of the first read, under its deadline.
+//! Deadlines, the write timeout and the stop are handled by the stream below, and so they are the same
+//! as without TLS. The TLS handshake is part of the first read, and under its deadline.
 
 use std::fmt;
 use std::io;
@@ -32,20 +32,23 @@ pub(crate) use probe_client::{is_refusal, probe_client};
 #[cfg(feature = "tls")]
 pub(crate) use session::TlsSession;
 
-/// What a record of a handshake begins with, and so each TLS connection.
+/// The content type `handshake` (RFC 8446, section 5.1): the first byte of a client's TLS
+/// connection.
 pub(crate) const HANDSHAKE_RECORD: u8 = 0x16;
 
-/// A record for who cannot be served and has not made its handshake: a fatal alert of TLS 1.2,
-/// `internal_error`, which later versions begin with, too.
+/// The alert for a client that is rejected before the TLS handshake, as a whole record: fatal,
+/// `internal_error` (RFC 8446, section 6). Before the handshake, alerts of TLS 1.2 and 1.3 are the
+/// same.
 pub(crate) const REFUSAL: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 80];
 
-/// What was agreed on in a handshake.
+/// What was negotiated in a TLS handshake.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct TlsDetails {
     pub(crate) version: &'static str,
-    /// As IANA lists it.
+    /// The name in the IANA registry.
     pub(crate) cipher_suite: String,
-    /// The name that the client asked for (SNI); none for an address.
+    /// The name that the client asked for (SNI, RFC 6066, section 3); `None` if it sent none, as
+    /// for an IP address.
     pub(crate) server_name: Option<String>,
 }
 
@@ -53,22 +56,22 @@ pub(crate) struct TlsDetails {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CertificateError {
-    /// A file cannot be read.
+    /// The file cannot be read.
     Unreadable(PathBuf, io::Error),
-    /// A file has no certificate in it.
+    /// The file contains no certificate.
     NoCertificate(PathBuf),
-    /// A file has no private key in it.
+    /// The file contains no private key.
     NoKey(PathBuf),
-    /// The two are no pair.
+    /// The key does not belong to the certificate.
     WrongKey {
         /// The file of the certificate.
         certificate: PathBuf,
         /// The file of the key.
         key: PathBuf,
     },
-    /// What is in the file is of no use; why, in words.
+    /// The contents of the file cannot be used, for this reason.
     Unusable(PathBuf, String),
-    /// This build has no TLS.
+    /// The program was built without the feature `tls`.
     NotInThisBuild,
 }
 
@@ -80,26 +83,26 @@ impl fmt::Display for CertificateError {
             }
             CertificateError::NoCertificate(path) => write!(
                 f,
-                "there is no certificate in {}; it is in PEM, from -----BEGIN CERTIFICATE----- on",
+                "{} contains no certificate; expected PEM that starts with -----BEGIN CERTIFICATE-----",
                 path.display()
             ),
             CertificateError::NoKey(path) => write!(
                 f,
-                "there is no private key in {}; it is in PEM, not encrypted, from -----BEGIN PRIVATE KEY----- on",
+                "{} contains no private key; expected unencrypted PEM that starts with -----BEGIN PRIVATE KEY-----",
                 path.display()
             ),
             CertificateError::WrongKey { certificate, key } => write!(
                 f,
-                "the key in {} is not that of the first certificate in {}",
+                "the key in {} does not belong to the first certificate in {}",
                 key.display(),
                 certificate.display()
             ),
             CertificateError::Unusable(path, why) => {
-                write!(f, "what is in {} is of no use: {why}", path.display())
+                write!(f, "{} cannot be used: {why}", path.display())
             }
-            CertificateError::NotInThisBuild => {
-                f.write_str("it is not in this build; cargo build --release --features tls makes one that has it")
-            }
+            CertificateError::NotInThisBuild => f.write_str(
+                "this build has no TLS; build one with: cargo build --release --features tls",
+            ),
         }
     }
 }

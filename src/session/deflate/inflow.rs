@@ -1,10 +1,12 @@
-//! From the client: compressed messages become plain ones.
+//! The receiving direction: inflates compressed messages, and hands uncompressed ones to
+//! tungstenite.
 //!
-//! What it is: a reader that knows where frames begin, and inflates those that say so.
-//! What it is not: a check; see the module above.
-//! Invariants: each frame of a compressed message becomes one or more fragments, so that tungstenite
-//! sees every frame, in its order, and counts and checks what was inflated while it is. All that one
-//! read brings is used up before the next one.
+//! The reader parses frame headers. Frames of a compressed message (RSV1 on the first one; RFC
+//! 7692, section 6) are unmasked and inflated; all other bytes pass unchanged.
+//!
+//! Invariants: each frame of a compressed message becomes one or more fragments, so tungstenite
+//! sees every frame, in order, and applies its size limit and its UTF-8 check while the message is
+//! being inflated. All input of one read is processed before the next read.
 
 use std::io::{self, Read};
 use std::mem;
@@ -16,64 +18,67 @@ use super::pool::DeflatePool;
 use crate::config::tuning::DEFLATE_CHUNK;
 use crate::frame::{BINARY, CONTINUATION, FIN, MASKED, OPCODE, RSV1, TEXT, header};
 
-/// The longest header that a client's frame can have.
+/// The longest header of a client's frame (RFC 6455, section 5.2).
 const HEADER_MAX: usize = 14;
-/// The longest one that a fragment of `DEFLATE_CHUNK` has.
+/// The longest header of a masked fragment with up to `DEFLATE_CHUNK` bytes of payload.
 const FRAGMENT_HEADER_MAX: usize = 8;
-/// A mask that changes nothing.
+/// The masking key that changes nothing.
 const ZERO_KEY: [u8; 4] = [0; 4];
 
 #[derive(Debug)]
 pub(super) struct Inflow {
     pool: Arc<DeflatePool>,
     takeover: bool,
-    /// With context takeover, between two messages.
-    kept: Option<Inflater>,
-    /// Read, and not all used.
-    raw: Vec<u8>,
-    used: usize,
-    ready: ReadyFrames,
+    /// With context takeover, the inflater between two messages.
+    context: Option<Inflater>,
+    /// The data of the last read.
+    input: Vec<u8>,
+    /// The length of the part of `input` that has been processed.
+    consumed: usize,
+    output: OutputFrames,
     header: FrameHeader,
-    position: Position,
-    message: Option<DeflatedMessage>,
+    state: ReadState,
+    message: Option<CompressedMessage>,
     received: u64,
 }
 
-/// Where in the client's stream `raw` goes on.
+/// What the next byte of `input` belongs to.
 #[derive(Debug, Clone, Copy)]
-enum Position {
+enum ReadState {
     FrameHeader,
-    /// In a payload that passes as it is.
-    Plain {
+    /// The payload of a frame that passes unchanged.
+    PassThrough {
         left: u64,
         is_data: bool,
     },
-    /// In a payload to inflate. What of it is in `raw` has been unmasked.
-    Deflated {
+    /// The payload of a frame of a compressed message. The part of it in `input` is unmasked
+    /// already.
+    Compressed {
         left: u64,
         key: [u8; 4],
         is_last: bool,
     },
 }
 
-/// A compressed message that is under way.
+/// A compressed message whose last frame has not been received completely.
 #[derive(Debug)]
-struct DeflatedMessage {
+struct CompressedMessage {
     inflater: Inflater,
-    /// Of its next fragment.
+    /// The opcode of the next fragment to hand over.
     opcode: u8,
 }
 
-/// What is for tungstenite.
+/// Frames for tungstenite.
 #[derive(Debug, Default)]
-struct ReadyFrames {
+struct OutputFrames {
     bytes: Vec<u8>,
+    /// The length of the part of `bytes` that tungstenite has read.
     taken: usize,
-    /// Whether it is; a fragment that is being filled is not yet.
-    is_whole: bool,
+    /// True once `bytes` can be read; false while a fragment is being filled.
+    is_readable: bool,
 }
 
-/// The header of a client's frame, as far as it has arrived.
+/// The header of a client's frame, as far as it has been received.
 #[derive(Debug, Default)]
 struct FrameHeader {
     bytes: [u8; HEADER_MAX],
@@ -81,178 +86,191 @@ struct FrameHeader {
 }
 
 impl Inflow {
-    pub(super) fn new(agreement: DeflateParameters, pool: Arc<DeflatePool>) -> Inflow {
+    pub(super) fn new(
+        parameters: DeflateParameters,
+        pool: Arc<DeflatePool>,
+        early: Vec<u8>,
+    ) -> Inflow {
         Inflow {
             pool,
-            takeover: agreement.client_takeover,
-            kept: None,
-            raw: Vec::new(),
-            used: 0,
-            ready: ReadyFrames::default(),
+            takeover: parameters.client_takeover,
+            context: None,
+            input: early,
+            consumed: 0,
+            output: OutputFrames::default(),
             header: FrameHeader::default(),
-            position: Position::FrameHeader,
+            state: ReadState::FrameHeader,
             message: None,
             received: 0,
         }
     }
 
-    /// Takes bytes that arrived before the first read.
-    pub(super) fn put_early(&mut self, early: Vec<u8>) {
-        self.raw = early;
-    }
-
-    /// Payload bytes of data frames so far.
+    /// Returns the payload bytes of data frames received so far, as they were on the wire.
     pub(super) fn received(&self) -> u64 {
         self.received
     }
 
     pub(super) fn read(&mut self, inner: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
         loop {
-            if self.ready.is_whole {
-                return Ok(self.ready.take(buf));
+            if self.output.is_readable {
+                return Ok(self.output.read(buf));
             }
-            if (self.is_between() || !self.advance()?) && self.fill(inner, buf)? == 0 {
+            let needs_input = self.is_between_messages() || !self.process_input()?;
+            if needs_input && self.read_input(inner, buf)? == 0 {
                 return Ok(0);
             }
         }
     }
 
-    /// Bytes of buffers that are held just now, beside the inflater's.
+    /// Returns the capacity of the buffers, without the inflater's.
     #[cfg(test)]
-    pub(super) fn held(&self) -> usize {
-        self.raw.capacity() + self.ready.bytes.capacity()
+    pub(super) fn buffer_capacity(&self) -> usize {
+        self.input.capacity() + self.output.bytes.capacity()
     }
 
-    /// Whether all that came is done with, and nothing is under way.
-    fn is_between(&self) -> bool {
-        let is_used = self.used == self.raw.len();
-        is_used && self.message.is_none() && matches!(self.position, Position::FrameHeader)
+    /// Whether all input has been processed, and neither a frame nor a compressed message is
+    /// incomplete.
+    fn is_between_messages(&self) -> bool {
+        let is_consumed = self.consumed == self.input.len();
+        is_consumed && self.message.is_none() && matches!(self.state, ReadState::FrameHeader)
     }
 
-    /// Lets all that follows pass as it is.
-    pub(super) fn give_up(&mut self) {
+    /// Passes all further bytes unchanged.
+    pub(super) fn stop_inflating(&mut self) {
         self.message = None;
-        self.ready = ReadyFrames::default();
-        self.position = Position::Plain { left: u64::MAX, is_data: false };
+        self.output = OutputFrames::default();
+        self.state = ReadState::PassThrough { left: u64::MAX, is_data: false };
     }
 
-    /// Reads on. Between two frames nothing is kept meanwhile, as it may take long.
-    fn fill(&mut self, inner: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
-        if self.is_between() {
-            self.raw = Vec::new();
-            self.ready = ReadyFrames::default();
+    /// Reads input. Frees the buffers before if no message is under way, as that read may wait
+    /// long.
+    fn read_input(&mut self, inner: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
+        if self.is_between_messages() {
+            self.input = Vec::new();
+            self.output = OutputFrames::default();
         }
-        self.raw.clear();
-        self.used = 0;
+        self.input.clear();
+        self.consumed = 0;
         let length = inner.read(buf)?;
-        self.raw.extend_from_slice(&buf[..length]);
+        self.input.extend_from_slice(&buf[..length]);
         self.unmask();
         Ok(length)
     }
 
-    /// Makes something of what was read; not in the frame of the wait for the next. Returns false when
-    /// there is nothing left.
+    /// Processes buffered input. Returns false if more input is needed.
+    ///
+    /// `inline(never)`: else its locals would stay in the stack frame of the waiting read.
     #[inline(never)]
-    fn advance(&mut self) -> io::Result<bool> {
-        match self.position {
-            Position::FrameHeader => {
-                self.used += self.header.take(&self.raw[self.used..]);
-                if !self.header.is_whole() {
+    fn process_input(&mut self) -> io::Result<bool> {
+        match self.state {
+            ReadState::FrameHeader => {
+                self.consumed += self.header.extend(&self.input[self.consumed..]);
+                if !self.header.is_complete() {
                     return Ok(false);
                 }
-                self.begin_frame();
+                self.start_frame();
             }
-            Position::Plain { left, is_data } => {
+            ReadState::PassThrough { left, is_data } => {
                 let length = self.available(left);
-                self.ready.pass(&self.raw[self.used..][..length]);
-                self.used += length;
+                self.output.push_unchanged(&self.input[self.consumed..][..length]);
+                self.consumed += length;
                 self.received += if is_data { length as u64 } else { 0 };
                 let left = left - length as u64;
-                self.position = if left > 0 {
-                    Position::Plain { left, is_data }
+                self.state = if left > 0 {
+                    ReadState::PassThrough { left, is_data }
                 } else {
-                    Position::FrameHeader
+                    ReadState::FrameHeader
                 };
                 return Ok(length > 0 || left == 0);
             }
-            Position::Deflated { .. } => return self.inflate().inspect_err(|_| self.give_up()),
+            ReadState::Compressed { .. } => {
+                return self.inflate_payload().inspect_err(|_| self.stop_inflating());
+            }
         }
         Ok(true)
     }
 
-    /// How much of the next `left` bytes has been read.
+    /// Returns how many of the next `left` bytes are in `input`.
     fn available(&self, left: u64) -> usize {
-        usize::try_from(left).map_or(usize::MAX, |left| left).min(self.raw.len() - self.used)
+        usize::try_from(left).map_or(usize::MAX, |left| left).min(self.input.len() - self.consumed)
     }
 
-    /// A header is whole: decides what becomes of its frame.
-    fn begin_frame(&mut self) {
+    /// Decides, once its header is complete, whether a frame is inflated or passed unchanged.
+    fn start_frame(&mut self) {
         let header = mem::take(&mut self.header);
         let first = header.bytes[0];
         let starts = first & !FIN == RSV1 | TEXT || first & !FIN == RSV1 | BINARY;
         let continues = first & !FIN == CONTINUATION;
-        let left = header.payload();
-        let is_sound = header.is_masked() && i64::try_from(left).is_ok();
-        if is_sound && (starts && self.message.is_none() || continues && self.message.is_some()) {
-            self.begin_message(first & OPCODE);
-            self.position =
-                Position::Deflated { left, key: header.key(), is_last: first & FIN != 0 };
+        let left = header.payload_length();
+        let is_valid = header.is_masked() && i64::try_from(left).is_ok();
+        if is_valid && (starts && self.message.is_none() || continues && self.message.is_some()) {
+            self.start_message(first & OPCODE);
+            self.state = ReadState::Compressed {
+                left,
+                key: header.masking_key(),
+                is_last: first & FIN != 0,
+            };
             self.unmask();
         } else {
-            self.ready.pass(&header.bytes[..header.length]);
-            self.position = Position::Plain { left, is_data: first & OPCODE <= BINARY };
+            self.output.push_unchanged(&header.bytes[..header.length]);
+            self.state = ReadState::PassThrough { left, is_data: first & OPCODE <= BINARY };
         }
     }
 
-    /// Takes an inflater, where the message has none yet.
-    fn begin_message(&mut self, opcode: u8) {
+    /// Takes an inflater for a message, unless a previous frame has started it.
+    fn start_message(&mut self, opcode: u8) {
         if self.message.is_none() {
-            let mut inflater = self.kept.take().unwrap_or_else(|| self.pool.inflater());
-            inflater.start();
-            self.message = Some(DeflatedMessage { inflater, opcode });
+            let mut inflater = self.context.take().unwrap_or_else(|| self.pool.inflater());
+            inflater.start_message();
+            self.message = Some(CompressedMessage { inflater, opcode });
         }
     }
 
-    /// Gives the inflater back.
+    /// Keeps the inflater for the next message, or returns it to the pool.
     fn end_message(&mut self) {
-        let Some(DeflatedMessage { inflater, .. }) = self.message.take() else { return };
+        let Some(CompressedMessage { inflater, .. }) = self.message.take() else { return };
         if self.takeover {
-            self.kept = Some(inflater);
+            self.context = Some(inflater);
         } else {
-            self.pool.keep_inflater(inflater);
+            self.pool.return_inflater(inflater);
         }
     }
 
-    /// Unmasks what has come of a compressed payload.
+    /// Unmasks the compressed payload in `input` (RFC 6455, section 5.3).
     fn unmask(&mut self) {
-        let Position::Deflated { left, mut key, is_last } = self.position else { return };
+        let ReadState::Compressed { left, mut key, is_last } = self.state else { return };
         let length = self.available(left);
-        for (byte, key) in self.raw[self.used..][..length].iter_mut().zip(key.iter().cycle()) {
+        for (byte, key) in self.input[self.consumed..][..length].iter_mut().zip(key.iter().cycle())
+        {
             *byte ^= key;
         }
         key.rotate_left(length % ZERO_KEY.len());
-        self.position = Position::Deflated { left, key, is_last };
+        self.state = ReadState::Compressed { left, key, is_last };
     }
 
-    /// Inflates what has come of a frame: until a fragment is full, or the frame is at its end.
-    fn inflate(&mut self) -> io::Result<bool> {
-        let Position::Deflated { left, key, is_last } = self.position else { return Ok(true) };
+    /// Inflates payload into a fragment, until the fragment is full or the frame ends. Returns
+    /// false if more input is needed.
+    fn inflate_payload(&mut self) -> io::Result<bool> {
+        let ReadState::Compressed { left, key, is_last } = self.state else { return Ok(true) };
         let length = self.available(left);
-        let Some(DeflatedMessage { inflater, opcode }) = &mut self.message else { return Ok(true) };
-        let out = self.ready.fragment();
-        let used = inflater.feed(&self.raw[self.used..][..length], out)?;
-        self.used += used;
+        let Some(CompressedMessage { inflater, opcode }) = &mut self.message else {
+            return Ok(true);
+        };
+        let out = self.output.partial_fragment();
+        let used = inflater.inflate(&self.input[self.consumed..][..length], out)?;
+        self.consumed += used;
         self.received += used as u64;
         let left = left - used as u64;
-        self.position = Position::Deflated { left, key, is_last };
-        let is_whole = left == 0 && (!is_last || inflater.end(self.takeover, out)?);
-        if !is_whole && out.len() < out.capacity() {
+        self.state = ReadState::Compressed { left, key, is_last };
+        let is_frame_end =
+            left == 0 && (!is_last || inflater.finish_message(self.takeover, out)?);
+        if !is_frame_end && out.len() < out.capacity() {
             return Ok(false);
         }
-        self.ready.finish(if is_whole && is_last { FIN | *opcode } else { *opcode });
+        self.output.finish_fragment(if is_frame_end && is_last { FIN | *opcode } else { *opcode });
         *opcode = CONTINUATION;
-        if is_whole {
-            self.position = Position::FrameHeader;
+        if is_frame_end {
+            self.state = ReadState::FrameHeader;
             if is_last {
                 self.end_message();
             }
@@ -261,28 +279,29 @@ impl Inflow {
     }
 }
 
-impl ReadyFrames {
-    /// Hands over what fits.
-    fn take(&mut self, buf: &mut [u8]) -> usize {
+impl OutputFrames {
+    /// Copies as much as fits into `buf`. Returns the length.
+    fn read(&mut self, buf: &mut [u8]) -> usize {
         let length = (self.bytes.len() - self.taken).min(buf.len());
         buf[..length].copy_from_slice(&self.bytes[self.taken..][..length]);
         self.taken += length;
         if self.taken == self.bytes.len() {
             self.bytes.clear();
             self.taken = 0;
-            self.is_whole = false;
+            self.is_readable = false;
         }
         length
     }
 
-    /// Adds bytes that are as they should be.
-    fn pass(&mut self, bytes: &[u8]) {
+    /// Appends bytes that are not rewritten.
+    fn push_unchanged(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
-        self.is_whole = !self.bytes.is_empty();
+        self.is_readable = !self.bytes.is_empty();
     }
 
-    /// The fragment that is being filled; its header comes before, when its length is known.
-    fn fragment(&mut self) -> &mut Vec<u8> {
+    /// Returns the fragment that is being filled. It begins with space for its header, which is
+    /// written once the length is known.
+    fn partial_fragment(&mut self) -> &mut Vec<u8> {
         if self.bytes.is_empty() {
             self.bytes.reserve_exact(FRAGMENT_HEADER_MAX + DEFLATE_CHUNK);
             self.bytes.extend([0; FRAGMENT_HEADER_MAX]);
@@ -290,22 +309,22 @@ impl ReadyFrames {
         &mut self.bytes
     }
 
-    /// The fragment is as long as it gets.
-    fn finish(&mut self, first: u8) {
+    /// Writes the fragment's header, whose first byte is `first`, and makes the fragment readable.
+    fn finish_fragment(&mut self, first: u8) {
         let mut header = header(first, self.bytes.len() - FRAGMENT_HEADER_MAX);
         header[1] |= MASKED;
         header.extend(ZERO_KEY);
         self.taken = FRAGMENT_HEADER_MAX - header.len();
         self.bytes[self.taken..FRAGMENT_HEADER_MAX].copy_from_slice(&header);
-        self.is_whole = true;
+        self.is_readable = true;
     }
 }
 
 impl FrameHeader {
-    /// Takes what it still lacks. Returns how much that was.
-    fn take(&mut self, bytes: &[u8]) -> usize {
+    /// Takes bytes until the header is complete. Returns how many were taken.
+    fn extend(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
-        while !self.is_whole() && taken < bytes.len() {
+        while !self.is_complete() && taken < bytes.len() {
             self.bytes[self.length] = bytes[taken];
             self.length += 1;
             taken += 1;
@@ -313,12 +332,13 @@ impl FrameHeader {
         taken
     }
 
-    fn is_whole(&self) -> bool {
-        self.length >= 2 && self.length == 2 + self.extended() + 4 * usize::from(self.is_masked())
+    fn is_complete(&self) -> bool {
+        let masking_key = 4 * usize::from(self.is_masked());
+        self.length >= 2 && self.length == 2 + self.extended_length_size() + masking_key
     }
 
-    /// Bytes of a longer length.
-    fn extended(&self) -> usize {
+    /// Returns the size of the extended payload length field.
+    fn extended_length_size(&self) -> usize {
         match self.bytes[1] & !MASKED {
             126 => 2,
             127 => 8,
@@ -330,20 +350,18 @@ impl FrameHeader {
         self.bytes[1] & MASKED != 0
     }
 
-    /// The payload's length.
-    fn payload(&self) -> u64 {
+    fn payload_length(&self) -> u64 {
         let short = self.bytes[1] & !MASKED;
-        match self.extended() {
+        match self.extended_length_size() {
             0 => short.into(),
-            extended => self.bytes[2..2 + extended]
+            size => self.bytes[2..2 + size]
                 .iter()
                 .fold(0, |length, byte| length << 8 | u64::from(*byte)),
         }
     }
 
-    /// The masking key.
-    fn key(&self) -> [u8; 4] {
-        let start = 2 + self.extended();
+    fn masking_key(&self) -> [u8; 4] {
+        let start = 2 + self.extended_length_size();
         [0, 1, 2, 3].map(|index| self.bytes[start + index])
     }
 }

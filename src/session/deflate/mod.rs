@@ -1,20 +1,19 @@
-//! permessage-deflate (RFC 7692), which tungstenite has not.
+//! permessage-deflate (RFC 7692), which tungstenite does not implement.
 //!
-//! What it is: a transformation of data frames between tungstenite and the socket, in sessions that
-//! agreed on it. Its rooms are the agreement, the two directions, and the pool that they borrow from.
-//! What it is not: a judge of frames. What is wrong goes to tungstenite as it came, and is refused
-//! there as it always was; so do its limits and its look at UTF-8 hold for what was inflated.
+//! In sessions that negotiated the extension, this rewrites data frames between tungstenite and the
+//! socket. Frames are not validated here: malformed ones pass unchanged for tungstenite to reject,
+//! and its size limits and UTF-8 check apply to the inflated data.
 //!
 //! ```text
-//! socket ──▶ inflow   RSV1:      unmask, inflate ──▶ fragments of 4 KiB at most ──▶ tungstenite
-//!                     all other: as it is                                                │
-//! socket ◀── outflow  RSV1, where deflated is smaller ◀── deflate ◀── data? long enough? ◀┘
-//!                     all other: as it is
+//! socket ──▶ inflow   RSV1 set:  unmask, inflate ──▶ fragments of at most 4 KiB ──▶ tungstenite
+//!                     otherwise: unchanged                                               │
+//! socket ◀── outflow  RSV1 set  ◀── smaller? ◀── deflate ◀── data, and long enough? ◀────┘
+//!                     otherwise: unchanged
 //! ```
 //!
-//! Invariants: a read that finds nothing loses nothing. A session holds an inflater while a compressed
-//! message is under way and a deflater while it writes one, and neither while it waits, unless it has
-//! a position for context takeover.
+//! Invariants: a read that fails with `WouldBlock` loses no data. A session has an inflater only
+//! while a compressed message is being received, and a deflater only while one is being sent,
+//! unless it has a slot for context takeover.
 
 mod inflater;
 mod inflow;
@@ -34,48 +33,44 @@ use self::outflow::Outflow;
 pub(crate) use self::parameters::{DeflateParameters, NAME};
 pub(crate) use self::pool::{DeflatePool, TakeoverSlot};
 
-/// What compression starts with, once it was negotiated.
+/// What a session needs to use the extension, once it was negotiated.
 #[derive(Debug)]
 pub(crate) struct DeflateSetup {
     pub(crate) parameters: DeflateParameters,
-    /// Whether short messages are compressed, too, and those that do not get smaller.
+    /// Whether to compress also short messages, and those that do not get smaller.
     pub(crate) always: bool,
     pub(crate) pool: Arc<DeflatePool>,
-    /// The slot for context takeover, if that was negotiated in either direction.
+    /// The slot that context takeover requires, in either direction.
     pub(crate) takeover: Option<TakeoverSlot>,
 }
 
-/// Payload of data messages as it was on the wire, compressed or not, in bytes.
+/// The payload bytes of data messages on the wire, compressed or not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct OnWire {
     pub(crate) received: u64,
     pub(crate) sent: u64,
 }
 
-/// Both directions of one session.
+/// The extension in one session, in both directions.
 #[derive(Debug)]
-pub(crate) struct Deflate {
+pub(super) struct Deflate {
     inflow: Inflow,
     outflow: Outflow,
     _takeover: Option<TakeoverSlot>,
 }
 
 impl Deflate {
-    pub(crate) fn new(setup: DeflateSetup) -> Deflate {
+    /// `early`: bytes that arrived together with the handshake; they are read first.
+    pub(super) fn new(setup: DeflateSetup, early: Vec<u8>) -> Deflate {
         let DeflateSetup { parameters, always, pool, takeover } = setup;
         Deflate {
-            inflow: Inflow::new(parameters, Arc::clone(&pool)),
+            inflow: Inflow::new(parameters, Arc::clone(&pool), early),
             outflow: Outflow::new(parameters, pool, always),
             _takeover: takeover,
         }
     }
 
-    /// Takes bytes that arrived together with the handshake; they are read first.
-    pub(super) fn put_early(&mut self, early: Vec<u8>) {
-        self.inflow.put_early(early);
-    }
-
-    /// Reads what is for tungstenite.
+    /// Reads frames for tungstenite, with inflated payload.
     ///
     /// # Errors
     /// Those of `inner`, and [`InvalidDeflate`].
@@ -83,14 +78,14 @@ impl Deflate {
         self.inflow.read(inner, buf)
     }
 
-    /// What is sent instead of `frame`, which is tungstenite's.
+    /// Returns the bytes to send in place of `frame`, which is a whole frame from tungstenite.
     pub(super) fn rewrite<'a>(&mut self, frame: &'a [u8]) -> Cow<'a, [u8]> {
         self.outflow.rewrite(frame)
     }
 
-    /// Inflates no more: what still comes is not looked at.
+    /// Stops inflating: all further input passes unchanged.
     pub(super) fn give_up(&mut self) {
-        self.inflow.give_up();
+        self.inflow.stop_inflating();
     }
 
     pub(super) fn on_wire(&self) -> OnWire {

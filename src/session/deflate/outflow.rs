@@ -1,8 +1,9 @@
-//! To the client: messages that are long enough are compressed.
+//! The sending direction: compresses messages that are long enough.
 //!
-//! What it is: the rewriting of tungstenite's frames, of which each is a whole message or a control
-//! frame.
-//! Invariant: what a deflater with context has seen was sent compressed.
+//! It rewrites tungstenite's frames, each of which is a whole message or a control frame.
+//!
+//! **Invariant:** with context takeover, all data that a deflater has processed was sent
+//! compressed, so that its window equals the client's.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,16 +16,16 @@ use super::pool::{DeflatePool, Deflater};
 use crate::config::tuning::DEFLATE_MIN;
 use crate::frame::{BINARY, OPCODE, RSV1, TEXT, header, split};
 
-/// An empty message, compressed: RFC 7692, section 7.2.3.6.
+/// The payload of an empty compressed message (RFC 7692, section 7.2.3.6).
 const EMPTY: &[u8] = &[0];
 
 #[derive(Debug)]
 pub(super) struct Outflow {
     pool: Arc<DeflatePool>,
-    window: u8,
+    window_bits: u8,
     takeover: bool,
-    /// With context takeover, between two messages.
-    kept: Option<Deflater>,
+    /// With context takeover, the deflater between two messages.
+    context: Option<Deflater>,
     always: bool,
     sent: u64,
 }
@@ -37,15 +38,15 @@ impl Outflow {
     ) -> Outflow {
         Outflow {
             pool,
-            window: agreement.server_window(),
+            window_bits: agreement.server_window_bits(),
             takeover: agreement.server_takeover,
-            kept: None,
+            context: None,
             always,
             sent: 0,
         }
     }
 
-    /// Payload bytes of data frames so far.
+    /// Returns the payload bytes of data frames sent so far, as they were on the wire.
     pub(super) fn sent(&self) -> u64 {
         self.sent
     }
@@ -65,33 +66,36 @@ impl Outflow {
         frame.into()
     }
 
-    /// The message compressed; none where that is not worth it.
+    /// Compresses a message. `None` if it is to be sent uncompressed: it is short, or does not get
+    /// smaller.
     fn deflate(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
-        let is_eager = self.always || self.takeover;
-        if payload.is_empty() && is_eager {
+        let compresses_all = self.always || self.takeover;
+        if payload.is_empty() && compresses_all {
             return Some(EMPTY.to_vec());
         }
-        if payload.len() < DEFLATE_MIN && !is_eager {
+        if payload.len() < DEFLATE_MIN && !compresses_all {
             return None;
         }
-        let mut deflater = self.kept.take().unwrap_or_else(|| self.pool.deflater(self.window));
+        let mut deflater =
+            self.context.take().unwrap_or_else(|| self.pool.deflater(self.window_bits));
         let result = deflater.deflate(payload)?;
         if self.takeover {
-            self.kept = Some(deflater);
+            self.context = Some(deflater);
         } else {
-            self.pool.keep_deflater(deflater);
+            self.pool.return_deflater(deflater);
         }
-        (is_eager || result.len() < payload.len()).then_some(result)
+        (compresses_all || result.len() < payload.len()).then_some(result)
     }
 }
 
 impl Deflater {
-    /// The message compressed; none where zlib wants more room than it ever should. Then it is not to
-    /// be kept: zlib-rs 0.6 panics some time after a reset that found output waiting.
+    /// Compresses a message (RFC 7692, section 7.2.1). `None` if zlib needs more output space than
+    /// its bound. The caller then drops the deflater: zlib-rs 0.6 panics some time after a reset
+    /// that found pending output.
     fn deflate(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
-        let mut deflated = Vec::with_capacity(room(payload.len()));
+        let mut deflated = Vec::with_capacity(max_deflated_size(payload.len()));
         self.stream.compress_vec(payload, &mut deflated, FlushCompress::Sync).ok()?;
-        // Where no room is left there is more to come.
+        // A full buffer means that there is more output.
         if deflated.len() == deflated.capacity() || !deflated.ends_with(&TAIL) {
             return None;
         }
@@ -100,7 +104,8 @@ impl Deflater {
     }
 }
 
-/// What a message takes that does not get shorter: 9 bits for a byte, and the blocks around it.
-fn room(length: usize) -> usize {
+/// Returns an upper bound of the deflated size: 9 bits per byte in the worst case, plus block
+/// headers.
+fn max_deflated_size(length: usize) -> usize {
     length + length / 4 + 64
 }

@@ -1,7 +1,7 @@
-//! What two sides agree on: RFC 7692, section 7.1.
+//! Negotiates the parameters of the extension (RFC 7692, section 7.1): validates those of one
+//! offer, and formats the answer to it.
 //!
-//! What it is: one offer's parameters, and the answer to them; pure.
-//! What it is not: the header field; `http::extensions` reads it.
+//! `handshake::extensions` parses the header field.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -9,61 +9,64 @@ use std::ops::RangeInclusive;
 /// The extension's name.
 pub(crate) const NAME: &str = "permessage-deflate";
 
-/// Windows that RFC 7692 knows, in bits.
-const WINDOWS: RangeInclusive<u8> = 8..=15;
-/// The smallest window that zlib deflates with: an offer that demands less is declined.
-const SMALLEST: u8 = 9;
-/// The window where nothing was said.
-const LARGEST: u8 = 15;
+/// The window sizes that RFC 7692 allows, in bits.
+const WINDOW_BITS: RangeInclusive<u8> = 8..=15;
+/// The smallest window that zlib can deflate with. An offer that requires a smaller one is
+/// declined.
+const MIN_DEFLATE_WINDOW_BITS: u8 = 9;
+/// The window size if none is negotiated.
+const DEFAULT_WINDOW_BITS: u8 = 15;
 
-/// The parameters that are in force.
+/// The negotiated parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DeflateParameters {
-    /// Whether the server may refer to its earlier messages.
+    /// Whether the server uses context takeover: its messages may refer to earlier ones.
     pub(super) server_takeover: bool,
-    /// Whether the client may.
+    /// Whether the client may use context takeover.
     pub(super) client_takeover: bool,
-    server_window: Option<u8>,
-    client_window: Option<u8>,
+    server_max_window_bits: Option<u8>,
+    client_max_window_bits: Option<u8>,
 }
 
 impl DeflateParameters {
-    /// The answer to an offer with these parameters; none declines it. Without `takeover` no side
-    /// keeps its context, so that a session which waits holds none.
+    /// Negotiates an offer with these parameters; `None` declines it. If `takeover` is false, the
+    /// answer has both `no_context_takeover` parameters, so that an idle session needs no context.
     pub(crate) fn negotiate(
         parameters: &[(&str, Option<String>)],
         takeover: bool,
     ) -> Option<DeflateParameters> {
-        let mut agreed = DeflateParameters {
+        let mut answer = DeflateParameters {
             server_takeover: takeover,
             client_takeover: takeover,
-            server_window: None,
-            client_window: None,
+            server_max_window_bits: None,
+            client_max_window_bits: None,
         };
         for (index, (name, value)) in parameters.iter().enumerate() {
             if parameters[..index].iter().any(|(earlier, _)| earlier == name) {
                 return None;
             }
             match (*name, value) {
-                ("server_no_context_takeover", None) => agreed.server_takeover = false,
-                ("client_no_context_takeover", None) => agreed.client_takeover = false,
+                ("server_no_context_takeover", None) => answer.server_takeover = false,
+                ("client_no_context_takeover", None) => answer.client_takeover = false,
                 ("server_max_window_bits", Some(bits)) => {
-                    agreed.server_window = Some(window(bits).filter(|bits| *bits >= SMALLEST)?);
+                    let bits = window_bits(bits).filter(|bits| *bits >= MIN_DEFLATE_WINDOW_BITS)?;
+                    answer.server_max_window_bits = Some(bits);
                 }
-                // The client could be told a smaller one; it is inflated with the largest anyway.
+                // The answer could limit the client's window, but the inflater uses the largest one
+                // anyway.
                 ("client_max_window_bits", None) => {}
                 ("client_max_window_bits", Some(bits)) => {
-                    agreed.client_window = Some(window(bits)?);
+                    answer.client_max_window_bits = Some(window_bits(bits)?);
                 }
                 _ => return None,
             }
         }
-        Some(agreed)
+        Some(answer)
     }
 
-    /// The window that the server deflates with, in bits.
-    pub(super) fn server_window(self) -> u8 {
-        self.server_window.unwrap_or(LARGEST)
+    /// Returns the window size that the server deflates with, in bits.
+    pub(super) fn server_window_bits(self) -> u8 {
+        self.server_max_window_bits.unwrap_or(DEFAULT_WINDOW_BITS)
     }
 
     /// The same without context takeover on either side.
@@ -71,18 +74,18 @@ impl DeflateParameters {
         DeflateParameters { server_takeover: false, client_takeover: false, ..self }
     }
 
-    /// Whether a side keeps its context.
+    /// Whether either side uses context takeover.
     pub(crate) fn keeps_context(self) -> bool {
         self.server_takeover || self.client_takeover
     }
 }
 
-/// Window bits, which have no leading zero.
-fn window(bits: &str) -> Option<u8> {
-    WINDOWS.into_iter().find(|window| window.to_string() == bits)
+/// Parses a window size, which has no leading zero. `None` if it is invalid.
+fn window_bits(value: &str) -> Option<u8> {
+    WINDOW_BITS.into_iter().find(|bits| bits.to_string() == value)
 }
 
-/// As it stands in the 101.
+/// Formats the value of `Sec-WebSocket-Extensions` in the 101.
 impl fmt::Display for DeflateParameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(NAME)?;
@@ -92,10 +95,10 @@ impl fmt::Display for DeflateParameters {
         if !self.client_takeover {
             f.write_str("; client_no_context_takeover")?;
         }
-        if let Some(bits) = self.server_window {
+        if let Some(bits) = self.server_max_window_bits {
             write!(f, "; server_max_window_bits={bits}")?;
         }
-        if let Some(bits) = self.client_window {
+        if let Some(bits) = self.client_max_window_bits {
             write!(f, "; client_max_window_bits={bits}")?;
         }
         Ok(())
@@ -106,7 +109,7 @@ impl fmt::Display for DeflateParameters {
 mod tests {
     use super::*;
 
-    /// The answer to an offer, written as it stands in the field.
+    /// Negotiates an offer given as in the header field, and formats the answer without its name.
     fn answer(offer: &str, takeover: bool) -> Option<String> {
         let parameters: Vec<_> = offer
             .split_terminator("; ")
@@ -115,19 +118,19 @@ mod tests {
                 None => (text, None),
             })
             .collect();
-        let agreed = DeflateParameters::negotiate(&parameters, takeover)?.to_string();
-        Some(agreed.strip_prefix(NAME).unwrap().trim_start_matches("; ").to_owned())
+        let answer = DeflateParameters::negotiate(&parameters, takeover)?.to_string();
+        Some(answer.strip_prefix(NAME).unwrap().trim_start_matches("; ").to_owned())
     }
 
     #[test]
-    fn each_offer_has_its_answer() {
-        let none = "server_no_context_takeover; client_no_context_takeover";
-        let with = |more: &str| Some(format!("{none}; {more}"));
+    fn offers_are_accepted_or_declined() {
+        let no_takeover = "server_no_context_takeover; client_no_context_takeover";
+        let with = |more: &str| Some(format!("{no_takeover}; {more}"));
         for (offer, expected) in [
-            ("", Some(none.to_owned())),
-            ("client_max_window_bits", Some(none.to_owned())),
-            ("server_no_context_takeover", Some(none.to_owned())),
-            ("client_no_context_takeover", Some(none.to_owned())),
+            ("", Some(no_takeover.to_owned())),
+            ("client_max_window_bits", Some(no_takeover.to_owned())),
+            ("server_no_context_takeover", Some(no_takeover.to_owned())),
+            ("client_no_context_takeover", Some(no_takeover.to_owned())),
             ("client_max_window_bits=8", with("client_max_window_bits=8")),
             ("client_max_window_bits=15", with("client_max_window_bits=15")),
             ("server_max_window_bits=9", with("server_max_window_bits=9")),
@@ -135,7 +138,7 @@ mod tests {
                 "client_max_window_bits=10; server_max_window_bits=15",
                 with("server_max_window_bits=15; client_max_window_bits=10"),
             ),
-            // zlib deflates with 9 bits at least.
+            // zlib cannot deflate with 8 bits.
             ("server_max_window_bits=8", None),
             ("server_max_window_bits", None),
             ("server_max_window_bits=7", None),
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn context_is_kept_where_both_want_it() {
+    fn context_takeover_requires_both_sides() {
         for (offer, expected) in [
             ("", ""),
             ("client_max_window_bits", ""),

@@ -1,9 +1,10 @@
-//! Deflaters and inflaters that sessions borrow.
+//! The pool of deflaters and inflaters, which sessions borrow for a message, and the slots of
+//! sessions that keep their own for context takeover.
 //!
-//! What it is: a few of each that are kept for the next message, and the places for sessions that
-//! have their own.
-//! What it is not: a limit to messages: when none is kept, one is made.
-//! Invariant: no more is kept than `config::tuning` says.
+//! An empty pool creates a new deflater or inflater and never makes a session wait.
+//!
+//! **Invariant:** the pool keeps at most [`DEFLATE_KEPT`] idle ones of each kind, and there are at
+//! most [`DEFLATE_TAKEOVERS`] slots.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,62 +17,62 @@ use crate::config::tuning::{DEFLATE_KEPT, DEFLATE_TAKEOVERS};
 /// The pool of one server.
 #[derive(Debug, Default)]
 pub(crate) struct DeflatePool {
-    deflaters: Shelf<Deflater>,
-    inflaters: Shelf<Inflater>,
+    deflaters: FreeList<Deflater>,
+    inflaters: FreeList<Inflater>,
     takeovers: AtomicUsize,
 }
 
-/// A zlib stream that compresses within a window.
+/// A raw DEFLATE stream that compresses, with an LZ77 window of `window_bits`.
 #[derive(Debug)]
 pub(super) struct Deflater {
     pub(super) stream: Compress,
-    window: u8,
+    window_bits: u8,
 }
 
 impl DeflatePool {
-    /// One that has forgotten what it had before.
-    pub(super) fn deflater(&self, window: u8) -> Deflater {
-        if let Some(mut deflater) = self.deflaters.take(|kept| kept.window == window) {
+    /// Returns a deflater without context.
+    pub(super) fn deflater(&self, window_bits: u8) -> Deflater {
+        if let Some(mut deflater) = self.deflaters.take(|idle| idle.window_bits == window_bits) {
             deflater.stream.reset();
             return deflater;
         }
         Deflater {
-            // The fastest: an echo is not stored anywhere.
-            stream: Compress::new_with_window_bits(Compression::fast(), false, window),
-            window,
+            // The fastest level, because an echo is not stored.
+            stream: Compress::new_with_window_bits(Compression::fast(), false, window_bits),
+            window_bits,
         }
     }
 
-    /// One that has forgotten what it had before.
+    /// Returns an inflater without context.
     pub(super) fn inflater(&self) -> Inflater {
         let mut inflater = self.inflaters.take(|_| true).unwrap_or_default();
         inflater.reset();
         inflater
     }
 
-    pub(super) fn keep_deflater(&self, deflater: Deflater) {
+    pub(super) fn return_deflater(&self, deflater: Deflater) {
         self.deflaters.put(deflater);
     }
 
-    pub(super) fn keep_inflater(&self, inflater: Inflater) {
+    pub(super) fn return_inflater(&self, inflater: Inflater) {
         self.inflaters.put(inflater);
     }
 
-    /// A position for a session that keeps its own; none while all are taken.
+    /// Takes a slot for context takeover; `None` if all are in use.
     pub(crate) fn takeover(self: &Arc<Self>) -> Option<TakeoverSlot> {
         let more = |taken| (taken < DEFLATE_TAKEOVERS).then_some(taken + 1);
         self.takeovers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         Some(TakeoverSlot(Arc::clone(self)))
     }
 
-    /// Deflaters and inflaters that are kept.
+    /// Returns the numbers of idle deflaters and inflaters.
     #[cfg(test)]
-    pub(super) fn kept(&self) -> (usize, usize) {
+    pub(super) fn idle(&self) -> (usize, usize) {
         (self.deflaters.lock().len(), self.inflaters.lock().len())
     }
 }
 
-/// A session's position for context takeover.
+/// Allows a session to use context takeover; dropping it frees the slot.
 #[derive(Debug)]
 pub(crate) struct TakeoverSlot(Arc<DeflatePool>);
 
@@ -81,28 +82,28 @@ impl Drop for TakeoverSlot {
     }
 }
 
-/// What is kept of one kind.
+/// Idle items of one kind, to be used again.
 #[derive(Debug)]
-struct Shelf<T>(Mutex<Vec<T>>);
+struct FreeList<T>(Mutex<Vec<T>>);
 
-impl<T> Default for Shelf<T> {
+impl<T> Default for FreeList<T> {
     fn default() -> Self {
-        Shelf(Mutex::default())
+        FreeList(Mutex::default())
     }
 }
 
-impl<T> Shelf<T> {
-    fn take(&self, fits: impl Fn(&T) -> bool) -> Option<T> {
-        let mut kept = self.lock();
-        let index = kept.iter().rposition(fits)?;
-        Some(kept.swap_remove(index))
+impl<T> FreeList<T> {
+    fn take(&self, matches: impl Fn(&T) -> bool) -> Option<T> {
+        let mut idle = self.lock();
+        let index = idle.iter().rposition(matches)?;
+        Some(idle.swap_remove(index))
     }
 
-    /// Keeps it, or lets it go where there are enough.
-    fn put(&self, one: T) {
-        let mut kept = self.lock();
-        if kept.len() < DEFLATE_KEPT {
-            kept.push(one);
+    /// Keeps `item`, or drops it if there are enough.
+    fn put(&self, item: T) {
+        let mut idle = self.lock();
+        if idle.len() < DEFLATE_KEPT {
+            idle.push(item);
         }
     }
 

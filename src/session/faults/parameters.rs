@@ -1,7 +1,7 @@
-//! The words of control by query.
+//! The query parameters for fault injection: one table, from which queries are parsed and
+//! validated, and which [`help`] lists.
 //!
-//! What it is: one table, from which queries are read, refused and explained.
-//! Invariant: `help` lists every word that `parse` knows, in its right form.
+//! **Invariant:** `help` lists every parameter that `parse` accepts, each with a valid example.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -13,21 +13,21 @@ use super::{CompressionChoice, Faults, ForcedEnd, FrameFaults, Malformation, Pus
 use crate::config::Limits;
 use crate::config::faults::{AFTER_MAX, DELAY_MAX, TIMER_MAX, TIMER_MIN};
 
-/// One word.
+/// One query parameter.
 struct Parameter {
     name: &'static str,
-    /// A right value.
+    /// A valid value.
     example: &'static str,
-    /// What it does, and what it is limited to.
+    /// Describes the effect and the valid range, for users.
     effect: &'static str,
-    /// Takes a value; none when it is not understood.
-    take: fn(&mut ParameterDraft, &str, &Limits) -> Option<()>,
+    /// Parses a value and stores it in the draft. `None` if the value is invalid.
+    parse: fn(&mut ParameterDraft, &str, &Limits) -> Option<()>,
 }
 
-/// What has been read of a query.
+/// The parameters parsed so far, before they are checked for consistency.
 #[derive(Default)]
 struct ParameterDraft {
-    control: Faults,
+    faults: Faults,
     session: SessionFaults,
     frames: FrameFaults,
     close: Option<u16>,
@@ -43,7 +43,7 @@ const PARAMETERS: [Parameter; 17] = [
         name: "delay",
         example: "250ms",
         effect: "wait before each reply, 60s at most",
-        take: |draft, value, _| {
+        parse: |draft, value, _| {
             draft.session.delay = duration(value)?.min(DELAY_MAX);
             Some(())
         },
@@ -51,9 +51,9 @@ const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "handshake-delay",
         example: "1s",
-        effect: "wait before the handshake is answered, 60s at most",
-        take: |draft, value, _| {
-            draft.control.handshake.delay = duration(value)?.min(DELAY_MAX);
+        effect: "wait before answering the handshake, 60s at most",
+        parse: |draft, value, _| {
+            draft.faults.handshake.delay = duration(value)?.min(DELAY_MAX);
             Some(())
         },
     },
@@ -61,8 +61,8 @@ const PARAMETERS: [Parameter; 17] = [
         name: "status",
         example: "503",
         effect: "refuse the handshake with this status, 200 to 599",
-        take: |draft, value, _| {
-            draft.control.handshake.status =
+        parse: |draft, value, _| {
+            draft.faults.handshake.status =
                 Some(value.parse().ok().filter(|status| (200..600).contains(status))?);
             Some(())
         },
@@ -70,19 +70,19 @@ const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "subprotocol",
         example: "chat",
-        effect: "choose this subprotocol if it was offered, and no other",
-        take: |draft, value, _| {
-            draft.control.handshake.subprotocol =
+        effect: "select this subprotocol if it was offered, and no other",
+        parse: |draft, value, _| {
+            draft.faults.handshake.subprotocol =
                 Some(value.to_owned()).filter(|name| !name.is_empty());
-            draft.control.handshake.subprotocol.as_ref().map(drop)
+            draft.faults.handshake.subprotocol.as_ref().map(drop)
         },
     },
     Parameter {
         name: "compression",
         example: "off",
-        effect: "decline permessage-deflate (off), compress short replies too (always), or keep the context beside that (takeover)",
-        take: |draft, value, _| {
-            draft.control.handshake.compression = Some(match value {
+        effect: "decline permessage-deflate (off), compress short replies too (always), or also use context takeover (takeover)",
+        parse: |draft, value, _| {
+            draft.faults.handshake.compression = Some(match value {
                 "off" => CompressionChoice::Off,
                 "always" => CompressionChoice::Always,
                 "takeover" => CompressionChoice::Takeover,
@@ -95,7 +95,7 @@ const PARAMETERS: [Parameter; 17] = [
         name: "close",
         example: "4001",
         effect: "send a Close with this code: 1000 to 1003, 1007 to 1014, 3000 to 4999",
-        take: |draft, value, _| {
+        parse: |draft, value, _| {
             let may_be_sent = |code: &u16| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
             draft.close = Some(value.parse().ok().filter(may_be_sent)?);
             Some(())
@@ -104,8 +104,8 @@ const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "reason",
         example: "bye",
-        effect: "the reason in that Close, cut to 123 bytes",
-        take: |draft, value, _| {
+        effect: "the reason in that Close, truncated to 123 bytes",
+        parse: |draft, value, _| {
             draft.reason = Some(value.to_owned());
             Some(())
         },
@@ -114,7 +114,7 @@ const PARAMETERS: [Parameter; 17] = [
         name: "abort",
         example: "rst",
         effect: "end the connection without a Close: rst or fin",
-        take: |draft, value, _| {
+        parse: |draft, value, _| {
             draft.abort = Some(match value {
                 "rst" => ForcedEnd::Reset,
                 "fin" => ForcedEnd::Fin,
@@ -126,8 +126,8 @@ const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "after",
         example: "3",
-        effect: "messages to answer before `close`, `abort` or `bad`; 0: at once",
-        take: |draft, value, _| {
+        effect: "answer this many messages before `close`, `abort` or `bad`; 0: none",
+        parse: |draft, value, _| {
             draft.after = Some(value.parse::<u64>().ok()?.min(AFTER_MAX));
             Some(())
         },
@@ -135,8 +135,8 @@ const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "ping",
         example: "1s",
-        effect: "a Ping each time this has passed, 10ms to 1h",
-        take: |draft, value, _| {
+        effect: "send a Ping at this interval, 10ms to 1h",
+        parse: |draft, value, _| {
             draft.session.ping = Some(duration(value)?.clamp(TIMER_MIN, TIMER_MAX));
             Some(())
         },
@@ -144,8 +144,8 @@ const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "pong",
         example: "off",
-        effect: "do not answer a Ping",
-        take: |draft, value, _| {
+        effect: "do not answer Pings",
+        parse: |draft, value, _| {
             draft.frames.pong_off = true;
             (value == "off").then_some(())
         },
@@ -153,8 +153,8 @@ const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "read",
         example: "off",
-        effect: "do not read, for 60s at most: what you send is stuck",
-        take: |draft, value, _| {
+        effect: "stop reading, for 60s at most, so that the client's writes block",
+        parse: |draft, value, _| {
             draft.session.read_off = true;
             (value == "off").then_some(())
         },
@@ -162,8 +162,8 @@ const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "fragment",
         example: "16",
-        effect: "reply in fragments of so many bytes, or 1KiB",
-        take: |draft, value, _| {
+        effect: "send replies in fragments of this size, in bytes or as 1KiB",
+        parse: |draft, value, _| {
             draft.frames.fragment = Some(size(value).filter(|size| *size > 0)?);
             Some(())
         },
@@ -171,8 +171,8 @@ const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "size",
         example: "64KiB",
-        effect: "reply (or push) so many bytes instead, --max-message-size at most",
-        take: |draft, value, limits| {
+        effect: "reply with (or push) this many bytes instead, --max-message-size at most",
+        parse: |draft, value, limits| {
             draft.session.size = Some(size(value)?.min(limits.max_message_size));
             Some(())
         },
@@ -180,8 +180,8 @@ const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "push",
         example: "1s",
-        effect: "send without being asked each time this has passed, 10ms to 1h: number and time as JSON, or `size` bytes",
-        take: |draft, value, _| {
+        effect: "push a message at this interval, 10ms to 1h: its number and the time as JSON, or `size` bytes",
+        parse: |draft, value, _| {
             draft.push = Some(duration(value)?.clamp(TIMER_MIN, TIMER_MAX));
             Some(())
         },
@@ -189,8 +189,8 @@ const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "count",
         example: "10",
-        effect: "so many pushes; 0 and without it: no end",
-        take: |draft, value, _| {
+        effect: "number of pushes; 0 (the default): unlimited",
+        parse: |draft, value, _| {
             draft.count = Some(value.parse().ok()?);
             Some(())
         },
@@ -198,8 +198,8 @@ const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "bad",
         example: "utf8",
-        effect: "break the protocol in a reply (utf8, rsv, opcode, mask, length) or in the handshake (accept)",
-        take: |draft, value, _| {
+        effect: "violate the protocol in a reply (utf8, rsv, opcode, mask, length) or in the handshake (accept)",
+        parse: |draft, value, _| {
             draft.frames.bad = Some(match value {
                 "utf8" => Malformation::Utf8,
                 "rsv" => Malformation::Rsv,
@@ -207,7 +207,7 @@ const PARAMETERS: [Parameter; 17] = [
                 "mask" => Malformation::Mask,
                 "length" => Malformation::Length,
                 "accept" => {
-                    draft.control.handshake.bad_accept = true;
+                    draft.faults.handshake.bad_accept = true;
                     return Some(());
                 }
                 _ => return None,
@@ -217,19 +217,19 @@ const PARAMETERS: [Parameter; 17] = [
     },
 ];
 
-/// The words, a line each.
+/// Lists the query parameters for fault injection, one per line, with an example and the effect.
 pub fn help() -> String {
     PARAMETERS.iter().fold(String::new(), |mut text, parameter| {
-        let form = format!("{}={}", parameter.name, parameter.example);
-        let _ = writeln!(text, "  {form:<18} {}", parameter.effect);
+        let example = format!("{}={}", parameter.name, parameter.example);
+        let _ = writeln!(text, "  {example:<18} {}", parameter.effect);
         text
     })
 }
 
-/// Reads a query.
+/// Parses a query. Values beyond their range are clamped.
 ///
 /// # Errors
-/// What is wrong with it, and what would be right, in sentences.
+/// Explains what is wrong with the query and how to correct it, in sentences.
 pub(crate) fn parse(query: &str, limits: &Limits) -> Result<Faults, String> {
     let mut draft = ParameterDraft::default();
     let mut seen: Vec<String> = Vec::new();
@@ -240,26 +240,30 @@ pub(crate) fn parse(query: &str, limits: &Limits) -> Result<Faults, String> {
         let parameter = PARAMETERS
             .iter()
             .find(|parameter| parameter.name == name)
-            .ok_or_else(|| format!("There is no parameter {name:?}. There are:\n\n{}", help()))?;
+            .ok_or_else(|| unknown(&name))?;
         if seen.iter().any(|seen| *seen == name) {
-            return Err(format!("{name} is there twice; once is enough."));
+            return Err(format!("The query parameter {name} is repeated; give it only once."));
         }
         seen.push(name.into_owned());
-        (parameter.take)(&mut draft, &value, limits).ok_or_else(|| wrong(parameter, &value))?;
+        (parameter.parse)(&mut draft, &value, limits).ok_or_else(|| invalid(parameter, &value))?;
     }
     draft.finish()
 }
 
-fn wrong(parameter: &Parameter, value: &str) -> String {
+fn unknown(name: &str) -> String {
+    format!("There is no query parameter {name:?}. These are supported:\n\n{}", help())
+}
+
+fn invalid(parameter: &Parameter, value: &str) -> String {
     let Parameter { name, example, effect, .. } = parameter;
-    format!("{name}={value:?} is not understood. A right one is {name}={example} ({effect}).")
+    format!("{name}={value:?} is not valid. A valid example is {name}={example} ({effect}).")
 }
 
 impl ParameterDraft {
-    /// Brings together what belongs together.
+    /// Combines parameters that depend on each other. `Err` if they are inconsistent.
     fn finish(self) -> Result<Faults, String> {
         let ParameterDraft {
-            mut control,
+            mut faults,
             mut session,
             frames,
             close,
@@ -271,9 +275,9 @@ impl ParameterDraft {
         } = self;
         session.push = match (push, count) {
             (None, Some(_)) => {
-                return Err("count goes with push, as in push=1s&count=10.".to_owned());
+                return Err("count requires push, as in push=1s&count=10.".to_owned());
             }
-            // Then the size is that of the pushes, and echo goes on as it is.
+            // `size` then applies to the pushes, and replies stay as they are.
             (Some(every), count) => {
                 Some(Push { every, count: count.unwrap_or_default(), size: session.size.take() })
             }
@@ -281,23 +285,21 @@ impl ParameterDraft {
         };
         session.end = match (close, abort, reason) {
             (Some(_), Some(_), _) => {
-                return Err("close and abort are two ends; choose one.".to_owned());
+                return Err("close and abort exclude each other; give only one.".to_owned());
             }
             (None, _, Some(_)) => {
-                return Err("reason goes with close, as in close=4001&reason=bye.".to_owned());
+                return Err("reason requires close, as in close=4001&reason=bye.".to_owned());
             }
             (Some(code), None, reason) => Some(ForcedEnd::Close(code, reason.unwrap_or_default())),
             (None, abort, None) => abort,
         };
         if after.is_some() && session.end.is_none() && frames.bad.is_none() {
-            return Err(
-                "after says when to close, abort or be bad, as in close=4001&after=3.".to_owned()
-            );
+            return Err("after requires close, abort or bad, as in close=4001&after=3.".to_owned());
         }
         session.after = after.unwrap_or_default();
         session.frames = Some(frames).filter(|frames| *frames != FrameFaults::default());
-        control.session = Some(session).filter(|session| *session != SessionFaults::default());
-        Ok(control)
+        faults.session = Some(session).filter(|session| *session != SessionFaults::default());
+        Ok(faults)
     }
 }
 
@@ -324,27 +326,27 @@ mod tests {
     }
 
     #[test]
-    fn every_word_understands_its_own_example() {
+    fn every_parameter_accepts_its_own_example() {
         for Parameter { name, example, .. } in &PARAMETERS {
-            let needs = match *name {
+            let required = match *name {
                 "reason" | "after" => "close=1000&",
                 "count" => "push=1s&",
                 _ => "",
             };
-            let control = parsed(&format!("{needs}{name}={example}")).unwrap();
-            assert_ne!(control, Faults::default(), "{name} does nothing");
+            let faults = parsed(&format!("{required}{name}={example}")).unwrap();
+            assert_ne!(faults, Faults::default(), "{name} has no effect");
         }
     }
 
     #[test]
-    fn nothing_asked_is_an_ordinary_session() {
+    fn an_empty_query_injects_no_faults() {
         for query in ["", "&", "="] {
             assert_eq!(parsed(query), Ok(Faults::default()), "{query}");
         }
     }
 
     #[test]
-    fn what_is_asked() {
+    fn parameters_are_parsed() {
         assert_eq!(session("delay=1s").delay, Duration::from_secs(1));
         assert_eq!(session("ping=250ms").ping, Some(Duration::from_millis(250)));
         assert_eq!(session("size=2KiB").size, Some(2048));
@@ -352,7 +354,7 @@ mod tests {
         let pushed = |query| session(query).push.unwrap();
         let (every, size) = (Duration::from_secs(1), Some(64));
         assert_eq!(pushed("push=1s&count=10&size=64"), Push { every, count: 10, size });
-        assert_eq!(session("push=1s&size=64").size, None, "echo goes on");
+        assert_eq!(session("push=1s&size=64").size, None, "replies keep their size");
         assert_eq!(pushed("push=1s"), Push { every, count: 0, size: None });
         let close = session("close=4001&reason=a%20b+c&after=3");
         assert_eq!(close.end, Some(ForcedEnd::Close(4001, "a b c".to_owned())));
@@ -389,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_named_with_the_right_form() {
+    fn invalid_queries_are_rejected_with_a_valid_example() {
         for (query, words) in [
             ("delay=250", "delay=250ms"),
             ("delay", "delay=250ms"),
@@ -407,9 +409,9 @@ mod tests {
             ("subprotocol=", "subprotocol=chat"),
             ("compression=on", "compression=off"),
             ("bad=luck", "bad=utf8"),
-            ("token=x", "no parameter \"token\""),
-            ("delay=1s&delay=1s", "delay is there twice"),
-            ("close=1000&abort=fin", "choose one"),
+            ("token=x", "no query parameter \"token\""),
+            ("delay=1s&delay=1s", "delay is repeated"),
+            ("close=1000&abort=fin", "exclude each other"),
             ("reason=bye", "close=4001&reason=bye"),
             ("reason=bye&abort=fin", "close=4001&reason=bye"),
             ("after=3", "close=4001&after=3"),
@@ -423,14 +425,14 @@ mod tests {
     }
 
     #[test]
-    fn the_words_tell_the_limits() {
+    fn effects_state_the_limits() {
         let effect = |name| PARAMETERS.iter().find(|p| p.name == name).unwrap().effect;
-        let told = |duration: Duration| format!("{}s", duration.as_secs());
-        assert!(effect("delay").contains(&told(DELAY_MAX)));
-        assert!(effect("handshake-delay").contains(&told(DELAY_MAX)));
-        assert!(effect("read").contains(&told(READ_OFF_MAX)));
-        let humane = |duration| humantime::format_duration(duration).to_string();
-        let range = format!("{} to {}", humane(TIMER_MIN), humane(TIMER_MAX));
+        let seconds = |duration: Duration| format!("{}s", duration.as_secs());
+        assert!(effect("delay").contains(&seconds(DELAY_MAX)));
+        assert!(effect("handshake-delay").contains(&seconds(DELAY_MAX)));
+        assert!(effect("read").contains(&seconds(READ_OFF_MAX)));
+        let readable = |duration| humantime::format_duration(duration).to_string();
+        let range = format!("{} to {}", readable(TIMER_MIN), readable(TIMER_MAX));
         assert!(effect("ping").contains(&range) && effect("push").contains(&range));
         assert_eq!(help().lines().count(), PARAMETERS.len());
     }
