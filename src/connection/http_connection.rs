@@ -66,10 +66,6 @@ pub(super) struct UpgradeRequest {
 }
 
 /// What a request leads to.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is matched where it is returned, and never stored"
-)]
 enum Answer {
     /// A response, and another request.
     Respond(Response),

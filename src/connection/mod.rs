@@ -16,6 +16,7 @@ pub(crate) use self::http_connection::Accepted;
 use self::http_connection::HttpConnection;
 use self::session_setup::set_up;
 use crate::handshake::negotiate::negotiate;
+use crate::session::Session;
 
 /// Serves a connection to its end, on its own thread.
 pub(crate) fn serve(accepted: Accepted, server: &Context) {
@@ -32,8 +33,10 @@ pub(crate) fn serve(accepted: Accepted, server: &Context) {
     if http.accept(&request, &negotiated).is_err() {
         return;
     }
-    let (session, log) = set_up(http, request, negotiated, takeover, server);
+    let (socket, setup, log) = set_up(http, request, negotiated, takeover, server);
+    let mut session = Session::new(socket, setup, &server.config);
     // The blocking loop: read, reply, write.
     let outcome = session.run();
+    drop(session); // closes the connection, and leaves the chat room
     log.finish(&outcome);
 }

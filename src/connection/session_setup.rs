@@ -23,16 +23,16 @@ use crate::net::tls::TlsSession;
 use crate::session::deflate::{DeflateSetup, TakeoverSlot};
 use crate::session::faults::Faults;
 use crate::session::reply::Reply;
-use crate::session::{DescribeHandshake, Session, SessionSetup};
+use crate::session::{DescribeHandshake, SessionSetup};
 
-/// Sets up the session of a connection whose 101 was written.
-pub(super) fn set_up<'a>(
-    http: HttpConnection<'a>,
+/// Prepares the session of a connection whose 101 was written.
+pub(super) fn set_up(
+    http: HttpConnection,
     request: UpgradeRequest,
     negotiated: Negotiated,
     takeover: Option<TakeoverSlot>,
-    server: &'a Context,
-) -> (Session<'a, Socket>, SessionLog) {
+    server: &Context,
+) -> (Socket, SessionSetup, SessionLog) {
     let HttpConnection {
         mut socket, buffer: mut early, client, local, permit, client_permit, ..
     } = http;
@@ -71,7 +71,7 @@ pub(super) fn set_up<'a>(
     early.shrink_to_fit();
     let setup =
         SessionSetup { number, early, reply, faults: faults.session, deflate, describe, stats };
-    (Session::new(socket, setup, &server.config), log)
+    (socket, setup, log)
 }
 
 /// How the session answers. A chat room is joined here, and not before: its slot is taken once

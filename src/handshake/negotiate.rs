@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(offer(Endpoint::Echo, &off, true), None);
         let frames = FrameFaults { bad: Some(Malformation::Rsv), ..FrameFaults::default() };
         let session = SessionFaults { frames: Some(frames), ..SessionFaults::default() };
-        let malformed = Faults { session: Some(session), ..Faults::default() };
+        let malformed = Faults { session: Some(Box::new(session)), ..Faults::default() };
         assert_eq!(offer(Endpoint::Echo, &malformed, true), None);
     }
 }

@@ -61,7 +61,7 @@ pub(crate) struct SessionSetup {
     /// How messages are answered, or why the client could not join its chat room.
     pub(crate) reply: Result<Reply, JoinError>,
     /// `None` in an ordinary session.
-    pub(crate) faults: Option<SessionFaults>,
+    pub(crate) faults: Option<Box<SessionFaults>>,
     /// `None` if compression was not negotiated.
     pub(crate) deflate: Option<DeflateSetup>,
     /// The answer to `?info`.
@@ -117,7 +117,7 @@ impl<'a, T: Transport> Session<'a, T> {
             .write_buffer_size(0)
             .max_message_size(max_size)
             .max_frame_size(max_size);
-        let malformed = faults.as_ref().and_then(MalformedFrames::new);
+        let malformed = faults.as_deref().and_then(MalformedFrames::new);
         let filter = FrameFilter::new(deflate, malformed, &mut early);
         let transport = FilteredTransport::new(transport, filter);
         Session {
@@ -125,7 +125,7 @@ impl<'a, T: Transport> Session<'a, T> {
             reply,
             refused,
             describe: Some(describe),
-            faults: faults.map(|faults| Box::new(FaultSchedule::new(faults, now))),
+            faults: faults.map(|faults| Box::new(FaultSchedule::new(*faults, now))),
             keepalive: Keepalive::new(&config.timeouts, now),
             message_log: MessageLog::new(number, config.log_payload),
             stop_seen: None,
@@ -137,7 +137,7 @@ impl<'a, T: Transport> Session<'a, T> {
     }
 
     /// Serves the session to its end.
-    pub(crate) fn run(mut self) -> SessionOutcome {
+    pub(crate) fn run(&mut self) -> SessionOutcome {
         let cause = match self.start() {
             Ok(()) => self.serve(),
             Err(cause) => cause,

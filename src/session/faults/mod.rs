@@ -35,7 +35,7 @@ A value over its limit is taken as the limit. What is not understood is refused 
 pub(crate) struct Faults {
     pub(crate) handshake: HandshakeFaults,
     /// None where the session is an ordinary one.
-    pub(crate) session: Option<SessionFaults>,
+    pub(crate) session: Option<Box<SessionFaults>>,
 }
 
 /// What concerns the handshake.

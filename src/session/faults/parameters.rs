@@ -298,7 +298,8 @@ impl ParameterDraft {
         }
         session.after = after.unwrap_or_default();
         session.frames = Some(frames).filter(|frames| *frames != FrameFaults::default());
-        faults.session = Some(session).filter(|session| *session != SessionFaults::default());
+        faults.session =
+            Some(session).filter(|session| *session != SessionFaults::default()).map(Box::new);
         Ok(faults)
     }
 }
@@ -322,7 +323,7 @@ mod tests {
     }
 
     fn session(query: &str) -> SessionFaults {
-        parsed(query).unwrap().session.unwrap()
+        *parsed(query).unwrap().session.unwrap()
     }
 
     #[test]
