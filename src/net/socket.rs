@@ -119,6 +119,7 @@ impl Socket {
         self.stream.set_waker(waker);
     }
 
+    #[inline]
     fn send_pending(&mut self) -> io::Result<()> {
         if self.pending.is_empty() {
             return Ok(());
@@ -129,6 +130,7 @@ impl Socket {
     }
 
     /// Sends what was written, before a read that may wait.
+    #[inline]
     fn send_replies(&mut self) -> io::Result<()> {
         let had_pending = !self.pending.is_empty();
         self.send_pending()?;
@@ -138,6 +140,7 @@ impl Socket {
         Ok(())
     }
 
+    #[inline]
     fn read_plain(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.stream.has_read_ahead() {
             return self.stream.read(buf);
@@ -180,6 +183,7 @@ impl Socket {
 }
 
 /// Sends all of `bytes`, encrypted if `tls` is there.
+#[inline]
 fn send(stream: &mut TimedStream, tls: Option<&mut TlsSession>, bytes: &[u8]) -> io::Result<()> {
     match tls {
         Some(tls) => tls.write_all(stream, bytes),
@@ -188,6 +192,7 @@ fn send(stream: &mut TimedStream, tls: Option<&mut TlsSession>, bytes: &[u8]) ->
 }
 
 impl Read for Socket {
+    #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.tls.is_some() { self.read_tls(buf) } else { self.read_plain(buf) }
     }
@@ -211,15 +216,14 @@ impl Write for Socket {
         Ok(buf.len())
     }
 
-    /// Collects small pieces; sends large ones in one system call, without copying them together.
+    /// Sends several pieces at once without copying them together, except that TLS has to encrypt them.
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let length = pieces.iter().map(|piece| piece.len()).sum::<usize>();
-        if self.tls.is_none() && self.pending.len() + length > WRITE_BUFFER {
+        if self.tls.is_none() {
             self.send_pending()?;
             return self.stream.write_vectored(pieces);
         }
         pieces.iter().try_for_each(|piece| self.write_all(piece))?;
-        Ok(length)
+        Ok(pieces.iter().map(|piece| piece.len()).sum())
     }
 
     fn flush(&mut self) -> io::Result<()> {

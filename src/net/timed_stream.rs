@@ -155,21 +155,16 @@ impl TimedStream {
         self.is_waiting && !self.is_unix && self.stop.requested() && !self.stop.is_cut()
     }
 
-    /// Checks a write's result. `WouldBlock` from a blocking socket is its write timeout.
-    fn written<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
-        result.map_err(|error| {
-            self.is_broken = true;
-            match error.kind() {
-                io::ErrorKind::WouldBlock => {
-                    io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")
-                }
-                _ => error,
+    /// The error of a write that failed. `WouldBlock` from a blocking socket is its write timeout.
+    #[cold]
+    fn write_error(&mut self, error: io::Error) -> io::Error {
+        self.is_broken = true;
+        match error.kind() {
+            io::ErrorKind::WouldBlock => {
+                io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")
             }
-        })
-    }
-
-    fn check_unbroken(&self) -> io::Result<()> {
-        if self.is_broken { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+            _ => error,
+        }
     }
 }
 
@@ -200,18 +195,25 @@ impl Read for TimedStream {
 
 impl Write for TimedStream {
     /// Sends all of `bytes`.
+    #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.check_unbroken()?;
-        let sent = (&*self.stream).write_all(bytes);
-        self.written(sent).map(|()| bytes.len())
+        if self.is_broken {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        match (&*self.stream).write_all(bytes) {
+            Ok(()) => Ok(bytes.len()),
+            Err(error) => Err(self.write_error(error)),
+        }
     }
 
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.check_unbroken()?;
+        if self.is_broken {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         loop {
-            let sent = (&*self.stream).write_vectored(pieces);
-            if !sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
-                return self.written(sent);
+            match (&*self.stream).write_vectored(pieces) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                sent => return sent.map_err(|error| self.write_error(error)),
             }
         }
     }

@@ -80,6 +80,7 @@ impl<T> FilteredTransport<T> {
 }
 
 impl<T: Write> Write for FilteredTransport<T> {
+    #[inline]
     fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
         match &mut self.filter {
             None => self.inner.write(frame),
@@ -101,6 +102,7 @@ impl<T: Write> Write for FilteredTransport<T> {
 }
 
 impl<T: Read> Read for FilteredTransport<T> {
+    #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match &mut self.filter {
             None => self.inner.read(buf),

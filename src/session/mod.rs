@@ -202,11 +202,13 @@ impl<'a, T: Transport> Session<'a, T> {
                 return Err(Cause::Stop);
             }
         }
-        self.deliver()?;
+        if let Reply::Chat(_) = self.reply {
+            self.deliver()?;
+        }
         if let Due::End(expired) = self.keepalive.due(now) {
             return Err(Cause::Expired(expired));
         }
-        self.run_due_faults(now)
+        if self.faults.is_some() { self.run_due_faults(now) } else { Ok(()) }
     }
 
     fn reply_to(&mut self, message: Message) -> Result<(), Cause> {
@@ -222,6 +224,7 @@ impl<'a, T: Transport> Session<'a, T> {
         self.send(reply)
     }
 
+    #[inline]
     fn send(&mut self, message: Message) -> Result<(), Cause> {
         self.message_log.log("out", &message);
         let bytes = message.len();
@@ -245,6 +248,7 @@ impl<'a, T: Transport> Session<'a, T> {
     }
 
     /// Writes the events that wait for this member of a chat.
+    #[cold]
     fn deliver(&mut self) -> Result<(), Cause> {
         if let Reply::Chat(chat) = &self.reply {
             self.sent = self.sent.and(chat.deliver(self.ws.get_mut())?);
@@ -362,6 +366,7 @@ impl<T: Transport> Session<'_, T> {
     }
 
     /// Ends, pushes or pings, if one of these is due.
+    #[cold]
     fn run_due_faults(&mut self, now: Instant) -> Result<(), Cause> {
         let Some(faults) = &mut self.faults else { return Ok(()) };
         if let Some(end) = faults.end_after(self.sent.messages) {
