@@ -1,25 +1,26 @@
 //! A WebSocket echo server and its browser page: blocking I/O, one thread per connection.
 //!
-//! The order in which the code is read is the order in which data flows:
+//! The code is best read in the order in which data flows, and modules import downwards only:
 //!
 //! ```text
-//! Listener ── accept ──▶ admission ──▶ thread pool ──▶ connection             server, net
-//!                            │ refused: 503, off the accept thread
-//! connection:  head ──▶ route ──▶ page      (the connection is kept alive)    connection, http
-//!                           ├───▶ refusal   (what is wrong, and what would be right)
-//!                           └───▶ upgrade ──▶ session: read, reply, write … until
-//!                                             the closing handshake is done   upgraded, ws
+//! server      acceptor ─▶ admission ─▶ thread pool ─▶ connection::serve
+//!                │ full: rejector
+//! connection  requests: page or refusal, kept alive ─▶ upgrade: 101, session, log line
+//! handshake   check ─▶ negotiate ─▶ response
+//! session     read, reply, write … until the closing handshake is done
+//! chat        rooms, members, outboxes
+//! http        request heads, responses, the page, diagnoses
+//! net         listeners, sockets, TLS, wakers, the stop
+//! metrics     counters, histograms, the registry of sessions
+//! config      every choice and every limit
 //! ```
 //!
-//! Beside all that, where the operator asks for it, is a door of its own: metrics, and the sessions that
-//! are on (admin, ops).
+//! The types tell the same story: `Stream → Socket → Head → UpgradeRequest → Session → SessionOutcome`.
+//! With the feature `tls`, TLS is inside the `Socket`, and nothing above it knows.
 //!
-//! Types tell the same story: `Stream → Socket → Head → Route → WebSocket<Socket> → Report`. TLS, where
-//! the feature `tls` is on and a certificate is there, is inside the `Socket`; nobody above it knows.
-//!
-//! It is no framework, no proxy and no application server; there is no async runtime in it.
-//! The program `wsecho` is a command line around this library, and beside it a client that checks
-//! servers. The library alone is of use in tests of WebSocket clients:
+//! There is no framework, no proxy and no async runtime in it. The program `wsecho` is a command line
+//! around this library, with a client that checks other servers. The library alone serves tests of
+//! WebSocket clients:
 //!
 //! ```
 //! use wsecho::{Config, Server};
@@ -36,7 +37,7 @@
 //! # client.send("hello".into())?;
 //! # assert_eq!(client.read()?, "hello".into());
 //!
-//! stopper.stop(); // every session is told with Close 1001
+//! stopper.stop(); // every session gets a Close 1001
 //! # assert!(client.read()?.is_close());
 //! # client.flush().ok();
 //! # drop(client);

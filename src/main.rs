@@ -5,10 +5,9 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use log::{info, warn};
-use wsecho::{Config, Error, Listen, Server, Stopper, mapping_shortage, raise_descriptor_limit};
+use log::warn;
+use wsecho::{Config, Error, Listen, Server, mapping_shortage, raise_descriptor_limit};
 
 mod check;
 mod cli;
@@ -52,7 +51,7 @@ fn run(config: Config) -> Result<(), Error> {
     };
     #[cfg(feature = "tls")]
     cli::reload::on_hangup(&server).map_err(Error::Thread)?;
-    stop_on_signals(server.stopper());
+    cli::signals::stop_on_signals(server.stopper());
     announce(&server);
     if let Some(probe) = server.probe() {
         cli::service::keep_watchdog(probe).map_err(Error::Thread)?;
@@ -60,8 +59,8 @@ fn run(config: Config) -> Result<(), Error> {
     server.run()
 }
 
-/// Says where to connect, to people, scripts and the service manager; a closed stdout is no reason
-/// not to serve.
+/// Tells the addresses to people and scripts (stdout) and to the service manager. The server goes on if
+/// stdout is closed.
 fn announce(server: &Server) {
     let scheme = if server.certificate_reloader().is_some() { "https" } else { "http" };
     let urls: Vec<_> = server.listen_addrs().iter().map(|listen| url(listen, scheme)).collect();
@@ -80,24 +79,5 @@ fn url(listen: &Listen, scheme: &str) -> String {
     match listen {
         Listen::Tcp(address) => format!("{scheme}://{address}/"),
         Listen::Unix { .. } => listen.to_string(),
-    }
-}
-
-/// The first SIGINT, SIGTERM or SIGHUP stops the server, a second one ends the process at once. With
-/// TLS, [`renewal`] takes SIGHUP before it gets here.
-fn stop_on_signals(stopper: Stopper) {
-    /// What a shell reports of a process that SIGINT ended.
-    const INTERRUPTED: i32 = 130;
-    let stopping = AtomicBool::new(false);
-    let handler = move || {
-        if stopping.swap(true, Ordering::SeqCst) {
-            std::process::exit(INTERRUPTED);
-        }
-        info!("stopping; a second signal ends the process at once");
-        cli::service::stopping();
-        stopper.stop();
-    };
-    if let Err(error) = ctrlc::set_handler(handler) {
-        warn!("signals will end the process without a goodbye: {error}");
     }
 }

@@ -8,6 +8,7 @@ mod packaging;
 #[cfg(feature = "tls")]
 pub(crate) mod reload;
 pub(crate) mod service;
+pub(crate) mod signals;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;

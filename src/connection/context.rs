@@ -1,4 +1,4 @@
-//! What all connections of a server share.
+//! The state that all connections of a server share.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -15,22 +15,22 @@ use crate::net::shutdown::Stop;
 use crate::net::tls::TlsAcceptor;
 use crate::session::deflate::DeflatePool;
 
-/// What all connections of a server share.
+/// See the module.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) config: Config,
-    /// Where TLS is spoken.
+    /// `None` without TLS.
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) site: Site,
     pub(crate) stop: Arc<Stop>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) deflate: Arc<DeflatePool>,
-    /// Sessions so far; numbers them in the log.
+    /// Sessions so far, which numbers them in the log.
     pub(crate) sessions: AtomicU64,
-    /// The `Sec-WebSocket-Key` of the server's own [`Probe`](crate::Probe), which nobody else knows.
+    /// The `Sec-WebSocket-Key` of the server's own [`Probe`](crate::Probe). It is random and secret.
     pub(crate) probe_key: String,
-    /// Where the operator asks for them.
+    /// `None` without an admin listener.
     pub(crate) metrics: Option<Arc<Metrics>>,
 }
 
@@ -40,23 +40,23 @@ impl Context {
         head.get("Sec-WebSocket-Key") == Some(&self.probe_key)
     }
 
-    /// Where this request counts.
+    /// The metrics that count this request; `None` without an admin listener, or for the own probe.
     pub(crate) fn metrics_of(&self, head: &Head) -> Option<&Arc<Metrics>> {
         self.metrics.as_ref().filter(|_| !self.is_own(head))
     }
 
-    /// What `/healthz` asks: whether the server lives, and means to.
+    /// For `/healthz`: `Err` once shutdown has begun.
     pub(crate) fn health(&self) -> Result<(), Unavailable> {
         if self.stop.requested() { Err(Unavailable::Stopping) } else { Ok(()) }
     }
 
-    /// What `/readyz` asks: whether another session would get a place.
+    /// For `/readyz`: `Err` if another session would get no slot.
     pub(crate) fn readiness(&self) -> Result<(), Unavailable> {
         self.health()?;
         self.admission.has_session_left().map_err(Unavailable::LimitReached)
     }
 
-    /// What TLS is spoken with to `peer`: all but Unix sockets speak it, or none.
+    /// The TLS acceptor for `peer`; `None` on Unix sockets, or without TLS.
     pub(crate) fn tls_for(&self, peer: Address) -> Option<&TlsAcceptor> {
         self.tls.as_ref().filter(|_| peer != Address::Unix)
     }

@@ -107,7 +107,6 @@ pub(crate) fn describe<'a>(
 }
 
 /// The response to `/info` over HTTP.
-#[inline(never)]
 pub(crate) fn answer(
     head: &Head,
     client: &Client,

@@ -1,27 +1,27 @@
-//! A peer whose every byte, pause and failure is in the input.
+//! A peer whose every byte, pause and failure is in the fuzzer's input. It never waits, so no result
+//! depends on time.
 //!
-//! What it is: the memory-backed stream under a session or a head.
-//! What it is not: a socket; it never waits, so that no result depends on time.
-//! Invariant: a read returns bytes, finds nothing once, or has reached the end for good.
+//! **Invariant:** a read returns bytes, or finds nothing once, or has reached the end for good.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 use crate::net::transport::{ReadTimeout, Transport};
 
-/// Reads after the end that are still no endless loop: tungstenite's, and the one that lingers.
+/// Reads after the end that do not mean an endless loop: those of tungstenite and of the lingering
+/// close.
 const READS_AFTER_END: usize = 4;
 
-/// How the input arrives, and what becomes of the output.
+/// How the input arrives, and how the output is taken.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct PeerBehavior {
-    /// The most that one read returns; 0 is no limit.
+    /// Most bytes of one read; 0 for no limit.
     pub(super) piece: u8,
-    /// Whether each piece is preceded by a read that finds nothing.
+    /// Whether a read that finds nothing comes before each piece.
     pub(super) pauses: bool,
-    /// After how many bytes the server is told to stop; 0 is never.
+    /// Bytes after which the server stops; 0 for never.
     pub(super) stop_after: usize,
-    /// How many bytes the peer takes before it takes no more; 0 is all.
+    /// Bytes that the peer takes before its writes time out; 0 for all.
     pub(super) takes: usize,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Peer<'a> {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PeerOutput {
     pub(super) bytes: Vec<u8>,
-    /// Whether it was offered more than it takes.
+    /// Whether it was sent more than it takes.
     pub(super) refused: bool,
     pub(super) pauses: usize,
 }
@@ -73,13 +73,13 @@ impl<'a> Peer<'a> {
             self.stopping = true;
             return true;
         }
-        // While it stops, a session waits a little after each read that finds nothing.
+        // While stopping, a session waits a little after each read that finds nothing.
         self.paused = pauses && !self.stopping && !self.paused;
         self.output.pauses += usize::from(self.paused);
         self.paused
     }
 
-    /// How much the next read may return.
+    /// The most bytes that the next read may return.
     fn portion(&self) -> usize {
         let PeerBehavior { piece, stop_after, .. } = self.manner;
         let mut portion = self.input.len() - self.read;

@@ -30,10 +30,6 @@ pub(crate) enum Host {
 
 impl Address {
     /// Returns the local address of `stream`; `None` if the system call fails.
-    ///
-    /// `inline(never)`: else the buffer for the address would stay in the stack frame below each
-    /// session.
-    #[inline(never)]
     pub(crate) fn of_our_end(stream: &Stream) -> Option<Address> {
         stream.local_addr().ok().map(|address| Address::of(&address))
     }

@@ -158,9 +158,6 @@ impl Inflow {
     }
 
     /// Processes buffered input. Returns false if more input is needed.
-    ///
-    /// `inline(never)`: else its locals would stay in the stack frame of the waiting read.
-    #[inline(never)]
     fn process_input(&mut self) -> io::Result<bool> {
         match self.state {
             ReadState::FrameHeader => {

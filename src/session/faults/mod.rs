@@ -1,8 +1,9 @@
-//! Faults by query: what a client's author asks this server to do, in the address.
+//! Fault injection: query parameters by which the author of a client makes this server misbehave.
 //!
-//! What it is: the faults of one connection, and the one vocabulary in which they are given.
-//! What it is not: their execution: `http` obeys those for the handshake, `ws` the others.
-//! Invariant: faults that exist are within their limits, and do not contradict each other.
+//! This module has the parsed parameters. `parameters` parses them, `schedule` says when a fault is
+//! due, `malformed` rewrites frames; the handshake's faults are applied in `connection`.
+//!
+//! **Invariant:** parsed parameters are within their limits, and do not contradict each other.
 
 pub(super) mod malformed;
 mod parameters;
@@ -13,121 +14,121 @@ use std::time::Duration;
 pub use parameters::help;
 pub(crate) use parameters::parse;
 
-/// What `/help` answers.
+/// The text of `/help`. `is_on`: faults are not turned off by `--no-faults`.
 pub(crate) fn manual(is_on: bool) -> String {
     if !is_on {
-        return "Orders by query are turned off here (--no-control).\n".to_owned();
+        return "Fault injection is turned off on this server (--no-faults).\n".to_owned();
     }
     format!(
         "\
-The query of /ws and /echo faults what the server does, for the authors of clients:
+Query parameters of /ws and /echo inject faults and delays, to test clients:
 
 {}
-They go together, as in ws://HOST/echo?delay=250ms&close=4001&reason=bye&after=3
-A value over its limit is taken as the limit. What is not understood is refused with 400.
+They can be combined, as in ws://HOST/echo?delay=250ms&close=4001&reason=bye&after=3
+A value above its limit is lowered to the limit. Invalid parameters are refused with 400.
 ",
         help()
     )
 }
 
-/// What a query asks for.
+/// The faults that a query asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Faults {
     pub(crate) handshake: HandshakeFaults,
-    /// None where the session is an ordinary one.
+    /// `None` for an ordinary session.
     pub(crate) session: Option<Box<SessionFaults>>,
 }
 
-/// What concerns the handshake.
+/// Faults of the handshake.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct HandshakeFaults {
     /// Wait before the response.
     pub(crate) delay: Duration,
     /// Refuse with this status.
     pub(crate) status: Option<u16>,
-    /// Choose this subprotocol, if it was offered, and else none.
+    /// Choose this subprotocol if it was offered, and none otherwise.
     pub(crate) subprotocol: Option<String>,
     /// Answer with a wrong `Sec-WebSocket-Accept`.
     pub(crate) bad_accept: bool,
-    /// How to compress, if it was offered.
+    /// How to compress, if the client offers it.
     pub(crate) compression: Option<CompressionChoice>,
 }
 
-/// Ways to compress that are not the default.
+/// How to compress, if not by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CompressionChoice {
     /// Decline every offer.
     Off,
     /// Compress every reply, however short.
     Always,
-    /// That, and let both sides keep their context, unless the client does not want it.
+    /// As [`Always`](Self::Always), with context takeover unless the client declines it.
     Takeover,
 }
 
-/// What concerns the session.
+/// Faults of the session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SessionFaults {
     /// Wait before each reply.
     pub(crate) delay: Duration,
-    /// A Ping each time this has passed, whatever else is said.
+    /// Interval of Pings, beside those of the keepalive.
     pub(crate) ping: Option<Duration>,
     /// Do not read.
     pub(crate) read_off: bool,
-    /// Reply with so many bytes instead.
+    /// Size of each reply in bytes, instead of the message.
     pub(crate) size: Option<usize>,
-    /// Send without being asked.
+    /// Messages to send without being asked.
     pub(crate) push: Option<Push>,
-    /// Data messages to answer before `end`, or before a frame is spoilt.
+    /// Data messages to answer before `end`, or before the first malformed frame.
     pub(crate) after: u64,
-    /// How to end after that.
+    /// How to end the session.
     pub(crate) end: Option<ForcedEnd>,
-    /// How frames leave; none where they leave as they should.
+    /// Faults of single frames; `None` if frames are sent as they are.
     pub(crate) frames: Option<FrameFaults>,
 }
 
-/// Messages that the server sends by itself.
+/// Messages that the server sends without being asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Push {
     pub(crate) every: Duration,
-    /// How many; 0 is no end.
+    /// Number of messages; 0 for no end.
     pub(crate) count: u64,
-    /// So many bytes instead of the number and the time.
+    /// Size in bytes; `None` for a number and the time as JSON.
     pub(crate) size: Option<usize>,
 }
 
-/// An end by order.
+/// How the server ends the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ForcedEnd {
     /// Close with this code and reason.
     Close(u16, String),
-    /// No Close, and the connection is reset.
+    /// Reset the connection (TCP RST), without a Close.
     Reset,
-    /// No Close; the stream just ends.
+    /// End the stream (TCP FIN), without a Close.
     Fin,
 }
 
-/// What becomes of outgoing frames.
+/// Faults of outgoing frames.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct FrameFaults {
     /// Send no Pong.
     pub(crate) pong_off: bool,
-    /// Send data messages in fragments of so many bytes.
+    /// Size of fragments of data messages in bytes.
     pub(crate) fragment: Option<usize>,
-    /// Break the protocol in a data message.
+    /// Send malformed data messages.
     pub(crate) bad: Option<Malformation>,
 }
 
-/// Ways to break the protocol in a frame.
+/// How a frame is malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Malformation {
     /// A text message that is not UTF-8.
     Utf8,
-    /// RSV1 set, and no extension agreed on.
+    /// RSV1 set without an extension that uses it.
     Rsv,
     /// A reserved opcode.
     Opcode,
-    /// Masked, which only a client may do.
+    /// Masked, as only clients may (RFC 6455, section 5.1).
     Mask,
-    /// A payload length in more bytes than it takes.
+    /// A payload length in more bytes than needed.
     Length,
 }
