@@ -139,7 +139,9 @@ mod tests {
             let mut reply = [0; 5];
             client.read_exact(&mut reply).unwrap();
             assert_eq!(&reply, b"go on");
-            sent.iter().for_each(|piece| client.write_all(piece).unwrap());
+            for piece in &sent {
+                client.write_all(piece).unwrap();
+            }
             client.conn.send_close_notify();
             client.flush().unwrap();
         });
