@@ -111,7 +111,7 @@ fn hello_process(program: &Program) -> Child {
 #[ignore = "needs websocat; scripts/test runs it"]
 fn suspended_client_is_dropped_after_the_ping_timeout() {
     let program = Program::over(WIRE, &["--ping-interval", "100ms", "--ping-timeout", "100ms"]);
-    let before = Vitals { threads: usize::MAX, ..program.vitals() };
+    let before = Vitals { threads: usize::MAX, ..program.rested() };
     let mut client = hello_process(&program);
     let mut line = Vec::new();
     let mut received = BufReader::new(client.stdout.as_mut().unwrap());

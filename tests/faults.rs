@@ -231,7 +231,7 @@ fn queries_are_ignored_without_faults_and_on_tutorial_paths() {
     let off = TestServer::with(|config| config.faults = false);
     assert_eq!(off.open("/echo?size=3&delay=soon").ask("x"), Message::text("x"));
     assert_eq!(plain(&off, "/echo?status=503").0, 426);
-    assert!(plain(&off, "/help").1.contains("--no-control"));
+    assert!(plain(&off, "/help").1.contains("--no-faults"));
     let on = TestServer::start();
     let mut client = on.open("/WebSocketGenericHandler.ashx?user=1&close=4000");
     assert!(client.ask("x").to_text().unwrap().starts_with("You sent: x"));

@@ -96,5 +96,5 @@ fn a_list_that_cannot_be_fetched_shows_the_reason_and_is_fetched_again() {
     let off = TestServer::with(|config| config.faults = false);
     browser.open(&format!("http://{}/", off.address));
     toggle_list(&mut browser);
-    browser.wait(&status("turned off here (--no-control)"));
+    browser.wait(&status("turned off on this server (--no-faults)"));
 }

@@ -1,0 +1,128 @@
+//! Resident memory of the release binary, as growth of `VmRSS`: of idle sessions, and of chat members
+//! that do not read. `cargo bench --bench memory` runs it; a debug build takes several times as much.
+
+#[allow(dead_code)]
+mod support;
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+use support::client::{Client, FIN_TEXT, Raw, TIMEOUT, frame};
+use support::program::{Program, Vitals};
+use wsecho::{Limits, raise_descriptor_limit};
+
+/// Sessions whose memory is measured, after [`FIRST`] others.
+const SESSIONS: usize = 1000;
+/// Sessions before the first measurement, which fill what the process allocates once.
+const FIRST: usize = 100;
+/// The most that an idle session may take: three pages of stack, and its part of the heap.
+const IDLE_KIB: f64 = 16.5;
+/// The most that a chat member's outbox may hold, in KiB.
+const OUTBOX_KIB: f64 = 256.0;
+/// Members that do not read, all in one room.
+const SILENT: usize = 300;
+/// Messages for them: more than their sockets and their outboxes hold.
+const MESSAGES: usize = 250;
+/// Members that then read a little.
+const READERS: usize = 100;
+/// Bytes that each of them reads: less than what waits for it.
+const LITTLE: usize = 3_000_000;
+
+fn main() {
+    raise_descriptor_limit(&Limits { max_connections: 4 * SESSIONS, ..Limits::default() });
+    let idle = idle_sessions("/echo");
+    println!("{idle:.2} KiB an idle session of /echo");
+    assert!(idle <= IDLE_KIB, "an idle session takes {idle:.2} KiB, over {IDLE_KIB}");
+    let member = members_are_one_thread_each();
+    println!("{member:.2} KiB an idle member of a chat, with one thread each");
+    let silent = silent_members();
+    let bound = IDLE_KIB + OUTBOX_KIB;
+    println!("{silent:.2} KiB a member that does not read, at the most");
+    assert!(silent < bound, "a member that does not read takes {silent:.2} KiB, over {bound}");
+}
+
+fn start(arguments: &[&str]) -> Program {
+    let sessions = (FIRST + SESSIONS).to_string();
+    let common = ["--quiet", "--ping-interval", "0s", "--max-connections", &sessions];
+    Program::start(&[&common, arguments].concat())
+}
+
+fn open(program: &Program, path: &str, count: usize) -> Vec<Raw> {
+    let open = |_| {
+        let mut raw = program.raw();
+        raw.upgrade(path);
+        raw
+    };
+    (0..count).map(open).collect()
+}
+
+/// The vitals once resident memory has been level for a while.
+fn settled(program: &Program) -> Vitals {
+    let deadline = Instant::now() + TIMEOUT;
+    let mut vitals = program.vitals();
+    let mut level = 0;
+    while level < 5 {
+        assert!(Instant::now() < deadline, "resident memory does not settle: {vitals:?}");
+        std::thread::sleep(Duration::from_millis(50));
+        let now = program.vitals();
+        level = if now.resident_kib == vitals.resident_kib { level + 1 } else { 0 };
+        vitals = now;
+    }
+    vitals
+}
+
+/// The growth of resident memory for each of [`SESSIONS`], in KiB.
+fn growth(before: Vitals, after: Vitals) -> f64 {
+    (after.resident_kib as f64 - before.resident_kib as f64) / SESSIONS as f64
+}
+
+fn idle_sessions(path: &str) -> f64 {
+    let program = start(&[]);
+    let _first = open(&program, path, FIRST);
+    let before = settled(&program);
+    let _sessions = open(&program, path, SESSIONS);
+    growth(before, settled(&program))
+}
+
+fn members_are_one_thread_each() -> f64 {
+    let program = start(&["--chat-outbox", "1000000"]);
+    let _first = open(&program, "/chat?room=first", FIRST);
+    let before = settled(&program);
+    let _members = open(&program, "/chat?room=r", SESSIONS);
+    let after = settled(&program);
+    assert_eq!(after.threads - before.threads, SESSIONS, "a member is one thread");
+    growth(before, after)
+}
+
+/// Members do not read while the largest messages arrive for them, and then read a little, so that
+/// their sessions take all that waits at once. Returns the largest growth for each member, in KiB.
+fn silent_members() -> f64 {
+    let program = start(&["--chat-rate", "1000000"]);
+    let mut members = open(&program, "/chat?room=r", SILENT);
+    for member in &members {
+        SockRef::from(member.0.get_ref()).set_recv_buffer_size(16 * 1024).unwrap();
+    }
+    let before = settled(&program);
+    let mut speaker = Client::open(program.address(), "/chat?room=r&name=speaker");
+    // A control character takes six bytes in JSON.
+    let message = frame(FIN_TEXT, "\u{1}".repeat(4096).as_bytes());
+    let mut peak = 0;
+    for _ in 0..MESSAGES {
+        speaker.0.get_mut().write_all(&message).unwrap();
+        while !speaker.0.read().unwrap().to_string().starts_with("{\"type\":\"message\"") {}
+        peak = peak.max(program.vitals().resident_kib);
+    }
+    for member in &mut members[..READERS] {
+        member.0.get_ref().set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let mut left = LITTLE;
+        while left > 0 {
+            match member.0.read(&mut [0; 64 * 1024]) {
+                Ok(length) if length > 0 => left = left.saturating_sub(length),
+                _ => break,
+            }
+        }
+        peak = peak.max(program.vitals().resident_kib);
+    }
+    (peak as f64 - before.resident_kib as f64) / SILENT as f64
+}
