@@ -1,4 +1,4 @@
-//! A session with compression, fed with anything, and with messages that are right.
+//! Fuzzes a session with compression: arbitrary frames, and valid compressed messages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,77 +12,81 @@ use crate::session::deflate::{DeflateParameters, DeflatePool, DeflateSetup};
 use crate::session::reply::Reply;
 use crate::session::{Session, SessionSetup};
 
-/// Long enough that no machine is too slow; a session that lasts as long waits for nothing.
+/// A timeout that even a slow machine does not reach: a session that lasts this long hangs.
 const NEVER: Duration = Duration::from_secs(10);
-/// What a message is sent without.
+/// The end of flushed DEFLATE data, which is not sent (RFC 7692, section 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// The input is a message, and the peer sends it compressed.
 const ROUND_TRIP: u8 = 1;
-/// Both sides keep their context.
+/// Both sides use context takeover.
 const TAKEOVER: u8 = 2;
-/// The server compresses what does not get shorter, too.
+/// The server also compresses messages that do not get shorter.
 const ALWAYS: u8 = 4;
-/// The reference's block is a last one.
+/// The client ends each message with a final DEFLATE block (BFINAL).
 const FINISH: u8 = 8;
-/// Each piece is preceded by a read that finds nothing.
+/// The server's reads find nothing before each piece.
 const PAUSES: u8 = 16;
 
-/// How one session is run.
+/// One session: its configuration and its input.
 #[derive(Debug, Clone, Copy)]
 struct DeflateScene<'a> {
-    /// What the peer sends, or the message of a round trip.
+    /// The bytes that the peer sends; with `ROUND_TRIP`, the message that it sends.
     input: &'a [u8],
-    /// Bits of the five above.
-    how: u8,
-    /// The reference's.
+    /// The five flags above.
+    flags: u8,
+    /// The compression level of the client.
     level: u32,
-    /// Of the server, in bits.
+    /// The size of the server's window in bits.
     window: u8,
-    /// The bytes of a fragment.
-    cut: usize,
-    manner: PeerBehavior,
+    /// The size of a fragment in bytes.
+    fragment: usize,
+    behavior: PeerBehavior,
     max_message_size: usize,
 }
 
 impl<'a> DeflateScene<'a> {
-    /// From four bytes and the rest; none when there are not as many.
+    /// Parses four bytes of settings, and the input after them. `None` if there are fewer bytes.
     fn parse(bytes: &'a [u8]) -> Option<DeflateScene<'a>> {
-        let (&[how, size, piece, cut], input) = bytes.split_first_chunk()?;
+        let (&[flags, size, piece, fragment], input) = bytes.split_first_chunk()?;
         Some(DeflateScene {
             input,
-            how,
+            flags,
             level: u32::from(size >> 5) + 1,
-            window: 9 + (how >> 5) % 7,
-            cut: usize::from(cut) + 1,
-            manner: PeerBehavior { piece, pauses: how & PAUSES != 0, ..PeerBehavior::default() },
+            window: 9 + (flags >> 5) % 7,
+            fragment: usize::from(fragment) + 1,
+            behavior: PeerBehavior {
+                piece,
+                pauses: flags & PAUSES != 0,
+                ..PeerBehavior::default()
+            },
             max_message_size: 1 << (size % 17),
         })
     }
 
-    fn is(&self, bit: u8) -> bool {
-        self.how & bit != 0
+    fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
     }
 
     fn setup(&self) -> DeflateSetup {
         let window = [("server_max_window_bits", Some(self.window.to_string()))];
         DeflateSetup {
-            parameters: DeflateParameters::negotiate(&window, self.is(TAKEOVER))
-                .expect("a good offer"),
-            always: self.is(ALWAYS),
+            parameters: DeflateParameters::negotiate(&window, self.has(TAKEOVER))
+                .expect("a valid offer"),
+            always: self.has(ALWAYS),
             pool: Arc::new(DeflatePool::default()),
             takeover: None,
         }
     }
 
-    fn run(&self, input: &[u8], manner: PeerBehavior) -> PeerOutput {
+    fn run(&self, input: &[u8], behavior: PeerBehavior) -> PeerOutput {
         let config = Config {
             limits: Limits { max_message_size: self.max_message_size, ..Limits::default() },
             timeouts: Timeouts { ping_interval: None, close: NEVER, ..Timeouts::default() },
             ..Config::default()
         };
         let mut output = PeerOutput::default();
-        let peer = Peer::new(input, 0, manner, &mut output);
+        let peer = Peer::new(input, 0, behavior, &mut output);
         let setup = SessionSetup {
             number: 1,
             early: Vec::new(),
@@ -96,7 +100,7 @@ impl<'a> DeflateScene<'a> {
         output
     }
 
-    /// The messages that these frames hold, inflated within the window that was agreed on.
+    /// Returns the messages in `output`, inflated with the negotiated window.
     fn messages(&self, output: &[u8]) -> Vec<Vec<u8>> {
         let mut stream = Decompress::new_with_window_bits(false, self.window);
         let mut messages = Vec::new();
@@ -105,7 +109,7 @@ impl<'a> DeflateScene<'a> {
                 Frame::Text(text) => messages.push(text.as_bytes().to_vec()),
                 Frame::Binary(bytes) => messages.push(bytes.to_vec()),
                 Frame::Deflated(payload) => {
-                    if !self.is(TAKEOVER) {
+                    if !self.has(TAKEOVER) {
                         stream = Decompress::new_with_window_bits(false, self.window);
                     }
                     messages.push(inflate(&mut stream, payload, self.max_message_size));
@@ -117,17 +121,18 @@ impl<'a> DeflateScene<'a> {
         messages
     }
 
-    /// The message twice, each compressed and in fragments, with a Ping between any two.
+    /// Returns the client's frames: the message twice, compressed and fragmented, with a Ping after
+    /// each fragment.
     fn frames(&self) -> Vec<u8> {
         let mut stream = Compress::new(Compression::new(self.level), false);
         let mut frames = Vec::new();
         for _ in 0..2 {
-            if !self.is(TAKEOVER) || self.is(FINISH) {
+            if !self.has(TAKEOVER) || self.has(FINISH) {
                 stream.reset();
             }
-            let deflated = compress(&mut stream, self.input, self.is(FINISH));
-            let count = deflated.chunks(self.cut).count();
-            for (number, piece) in deflated.chunks(self.cut).enumerate() {
+            let deflated = compress(&mut stream, self.input, self.has(FINISH));
+            let count = deflated.chunks(self.fragment).count();
+            for (number, piece) in deflated.chunks(self.fragment).enumerate() {
                 let start = if number == 0 { 0x42 } else { 0 };
                 let fin = if number + 1 == count { 0x80 } else { 0 };
                 put(&mut frames, fin | start, piece);
@@ -138,7 +143,7 @@ impl<'a> DeflateScene<'a> {
     }
 }
 
-/// A frame with a key that shows when it is applied wrongly.
+/// Appends a masked frame. The bytes of the key differ, so that an error in unmasking shows.
 fn put(frames: &mut Vec<u8>, first: u8, payload: &[u8]) {
     const KEY: [u8; 4] = [0x11, 0x22, 0x44, 0x88];
     frames.push(first);
@@ -169,32 +174,32 @@ fn compress(stream: &mut Compress, message: &[u8], finish: bool) -> Vec<u8> {
     deflated
 }
 
-/// All of a message, which must be whole, and no larger than it may be.
+/// Inflates a message, which must be complete and no larger than `limit`.
 fn inflate(stream: &mut Decompress, payload: &[u8], limit: usize) -> Vec<u8> {
     let mut message = Vec::with_capacity(limit + 1);
     let payload = [payload, &TAIL[..]].concat();
     let before = stream.total_in();
     let status = stream.decompress_vec(&payload, &mut message, FlushDecompress::Sync);
-    assert_eq!(status.expect("is no DEFLATE"), Status::Ok);
-    assert_eq!(stream.total_in() - before, payload.len() as u64, "not to its end");
+    assert_eq!(status.expect("not DEFLATE"), Status::Ok);
+    assert_eq!(stream.total_in() - before, payload.len() as u64, "not inflated to its end");
     assert!(message.len() <= limit, "a reply over the limit");
     message
 }
 
-/// Whatever a peer sends, and however it arrives: the session ends, without a panic; what it writes
-/// inflates, and stays within the limit and the window. A message that is right is answered with
-/// itself, however it was compressed and cut.
+/// Runs a session with compression on arbitrary input. It must end without a panic, and its output
+/// must inflate within the negotiated window and the size limit. A valid message must come back
+/// unchanged, however it was compressed and fragmented.
 ///
 /// # Panics
-/// When that does not hold.
+/// If one of these properties does not hold.
 pub fn deflate(bytes: &[u8]) {
     let Some(scene) = DeflateScene::parse(bytes) else { return };
-    let frames = if scene.is(ROUND_TRIP) { scene.frames() } else { scene.input.to_vec() };
-    let output = scene.run(&frames, scene.manner);
+    let frames = if scene.has(ROUND_TRIP) { scene.frames() } else { scene.input.to_vec() };
+    let output = scene.run(&frames, scene.behavior);
     let messages = scene.messages(&output.bytes);
-    if scene.is(ROUND_TRIP) && scene.input.len() <= scene.max_message_size {
-        assert!(messages == [scene.input; 2], "not the message: {messages:x?}");
+    if scene.has(ROUND_TRIP) && scene.input.len() <= scene.max_message_size {
+        assert!(messages == [scene.input; 2], "the replies differ from the message: {messages:x?}");
     }
-    let at_once = scene.run(&frames, PeerBehavior { piece: 0, pauses: false, ..scene.manner });
-    assert_eq!(output.bytes, at_once.bytes, "pieces change the answer");
+    let at_once = scene.run(&frames, PeerBehavior { piece: 0, pauses: false, ..scene.behavior });
+    assert_eq!(output.bytes, at_once.bytes, "the output depends on how the input is cut");
 }
