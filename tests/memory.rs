@@ -13,15 +13,15 @@ use support::program::{Program, Vitals};
 use wsecho::{Limits, raise_descriptor_limit};
 
 /// Sessions whose memory is measured, after [`FIRST`] others.
-const SESSIONS: usize = 1000;
+const SESSIONS: u32 = 1000;
 /// Sessions before the first measurement, which fill what the process allocates once.
-const FIRST: usize = 100;
+const FIRST: u32 = 100;
 /// The most that an idle session may take: three pages of stack, and its part of the heap.
 const IDLE_KIB: f64 = 16.5;
 /// The most that a chat member's outbox may hold, in KiB.
 const OUTBOX_KIB: f64 = 256.0;
 /// Members that do not read, all in one room.
-const SILENT: usize = 300;
+const SILENT: u32 = 300;
 /// Messages for them: more than their sockets and their outboxes hold.
 const MESSAGES: usize = 250;
 /// Members that then read a little.
@@ -30,7 +30,7 @@ const READERS: usize = 100;
 const LITTLE: usize = 3_000_000;
 
 fn main() {
-    raise_descriptor_limit(&Limits { max_connections: 4 * SESSIONS, ..Limits::default() });
+    raise_descriptor_limit(&Limits { max_connections: 4 * SESSIONS as usize, ..Limits::default() });
     let idle = idle_sessions("/echo");
     println!("{idle:.2} KiB an idle session of /echo");
     assert!(idle <= IDLE_KIB, "an idle session takes {idle:.2} KiB, over {IDLE_KIB}");
@@ -48,7 +48,7 @@ fn start(arguments: &[&str]) -> Program {
     Program::start(&[&common, arguments].concat())
 }
 
-fn open(program: &Program, path: &str, count: usize) -> Vec<Raw> {
+fn open(program: &Program, path: &str, count: u32) -> Vec<Raw> {
     let open = |_| {
         let mut raw = program.raw();
         raw.upgrade(path);
@@ -72,9 +72,10 @@ fn settled(program: &Program) -> Vitals {
     vitals
 }
 
-/// The growth of resident memory for each of [`SESSIONS`], in KiB.
-fn growth(before: Vitals, after: Vitals) -> f64 {
-    (after.resident_kib as f64 - before.resident_kib as f64) / SESSIONS as f64
+/// The growth of resident memory for each of `count` sessions, in KiB.
+fn growth(before: Vitals, resident_kib: usize, count: u32) -> f64 {
+    let growth = resident_kib.saturating_sub(before.resident_kib);
+    f64::from(u32::try_from(growth).unwrap()) / f64::from(count)
 }
 
 fn idle_sessions(path: &str) -> f64 {
@@ -82,7 +83,7 @@ fn idle_sessions(path: &str) -> f64 {
     let _first = open(&program, path, FIRST);
     let before = settled(&program);
     let _sessions = open(&program, path, SESSIONS);
-    growth(before, settled(&program))
+    growth(before, settled(&program).resident_kib, SESSIONS)
 }
 
 fn members_are_one_thread_each() -> f64 {
@@ -91,8 +92,9 @@ fn members_are_one_thread_each() -> f64 {
     let before = settled(&program);
     let _members = open(&program, "/chat?room=r", SESSIONS);
     let after = settled(&program);
-    assert_eq!(after.threads - before.threads, SESSIONS, "a member is one thread");
-    growth(before, after)
+    let threads = u32::try_from(after.threads - before.threads).unwrap();
+    assert_eq!(threads, SESSIONS, "a member is one thread");
+    growth(before, after.resident_kib, SESSIONS)
 }
 
 /// Members do not read while the largest messages arrive for them, and then read a little, so that
@@ -113,16 +115,17 @@ fn silent_members() -> f64 {
         while !speaker.0.read().unwrap().to_string().starts_with("{\"type\":\"message\"") {}
         peak = peak.max(program.vitals().resident_kib);
     }
+    let mut buffer = vec![0; 64 * 1024];
     for member in &mut members[..READERS] {
         member.0.get_ref().set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         let mut left = LITTLE;
         while left > 0 {
-            match member.0.read(&mut [0; 64 * 1024]) {
+            match member.0.read(&mut buffer) {
                 Ok(length) if length > 0 => left = left.saturating_sub(length),
                 _ => break,
             }
         }
         peak = peak.max(program.vitals().resident_kib);
     }
-    (peak as f64 - before.resident_kib as f64) / SILENT as f64
+    growth(before, peak, SILENT)
 }

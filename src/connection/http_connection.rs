@@ -3,6 +3,7 @@
 
 use std::io::ErrorKind::{InvalidData, WouldBlock};
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Instant;
 
 use log::debug;
@@ -11,8 +12,8 @@ use super::context::Context;
 use super::info;
 use super::route::{Route, route};
 use crate::chat::join_request::{self, JoinRequest};
-use crate::config::Config;
 use crate::config::tuning::{HEAD_READ, LINGER_TIME, STOP_REQUEST};
+use crate::config::{Config, Timeouts};
 use crate::handshake::check::{OriginPolicy, check, no_upgrade};
 use crate::handshake::negotiate::Negotiated;
 use crate::handshake::refusals;
@@ -41,7 +42,7 @@ pub(crate) struct Accepted {
 }
 
 /// See the module.
-pub(super) struct HttpConnection<'a> {
+pub(super) struct HttpConnection {
     pub(super) socket: Socket,
     /// Received and not used yet: the start of a head, a pipelined request, early frames.
     pub(super) buffer: Vec<u8>,
@@ -52,12 +53,11 @@ pub(super) struct HttpConnection<'a> {
     pub(super) permit: ConnectionPermit,
     /// Behind a trusted proxy: the client's own slot, while its request or its session lasts.
     pub(super) client_permit: Option<AddressPermit>,
-    server: &'a Context,
+    server: Arc<Context>,
 }
 
-/// A valid handshake, with the slot for its session.
+/// What a valid handshake asks for, and the slot for its session.
 pub(super) struct UpgradeRequest {
-    pub(super) head: Head,
     pub(super) endpoint: Endpoint,
     pub(super) faults: Faults,
     /// The chat room to join; `None` on other endpoints.
@@ -72,13 +72,13 @@ enum Answer {
     /// A response, after which the connection closes.
     Refuse(Response),
     /// A session.
-    Upgrade(Endpoint, Faults, Option<JoinRequest>, SessionPermit),
+    Upgrade(Box<UpgradeRequest>),
 }
 
-impl<'a> HttpConnection<'a> {
+impl HttpConnection {
     /// # Errors
     /// The operating system's, if the peer is gone already.
-    pub(super) fn open(accepted: Accepted, server: &'a Context) -> io::Result<HttpConnection<'a>> {
+    pub(super) fn open(accepted: Accepted, server: &Arc<Context>) -> io::Result<HttpConnection> {
         let Accepted { stream, peer, permit } = accepted;
         let local = Address::of_our_end(&stream);
         let tls = server.tls_for(peer).map(TlsAcceptor::session).transpose()?;
@@ -90,13 +90,13 @@ impl<'a> HttpConnection<'a> {
             local,
             permit,
             client_permit: None,
-            server,
+            server: Arc::clone(server),
         })
     }
 
     /// Answers requests. Returns the handshake that turns the connection into a session; `None` if the
     /// connection is over.
-    pub(super) fn serve_until_upgrade(&mut self) -> Option<UpgradeRequest> {
+    pub(super) fn serve_until_upgrade(&mut self) -> Option<(Head, Box<UpgradeRequest>)> {
         let max_requests = self.server.config.limits.max_requests;
         for number in 1..=max_requests {
             let head = match self.next_head(number == 1) {
@@ -107,9 +107,7 @@ impl<'a> HttpConnection<'a> {
                 }
             };
             let (response, keep) = match self.answer(&head) {
-                Answer::Upgrade(endpoint, faults, join, permit) => {
-                    return Some(UpgradeRequest { head, endpoint, faults, join, permit });
-                }
+                Answer::Upgrade(request) => return Some((head, request)),
                 Answer::Respond(response) => {
                     (response, head.keeps_alive() && number < max_requests)
                 }
@@ -128,13 +126,14 @@ impl<'a> HttpConnection<'a> {
     /// The peer is gone.
     pub(super) fn accept(
         &mut self,
+        head: &Head,
         request: &UpgradeRequest,
         negotiated: &Negotiated,
     ) -> io::Result<()> {
         let bad_accept = request.faults.handshake.bad_accept;
-        let response = switching_protocols(&request.head, negotiated, bad_accept);
+        let response = switching_protocols(head, negotiated, bad_accept);
         self.socket.write_all(response.as_bytes())?;
-        if let Some(metrics) = self.server.metrics_of(&request.head) {
+        if let Some(metrics) = self.server.metrics_of(head) {
             // To be measured, it is sent now, and not together with the first replies.
             self.socket.flush()?;
             metrics.upgrades.observe(self.socket.last_received().elapsed());
@@ -145,8 +144,8 @@ impl<'a> HttpConnection<'a> {
     /// Reads the next request head. The first one has a single deadline; a later one may be waited
     /// for, and its deadline begins with its first byte.
     fn next_head(&mut self, is_first: bool) -> Result<Head, HeadError> {
-        let Config { limits, timeouts, .. } = &self.server.config;
-        let mut timeout = if is_first { timeouts.handshake } else { timeouts.keep_alive };
+        let Timeouts { handshake, keep_alive, .. } = self.server.config.timeouts;
+        let mut timeout = if is_first { handshake } else { keep_alive };
         if self.server.stop.requested() {
             timeout = timeout.min(STOP_REQUEST);
         }
@@ -158,10 +157,10 @@ impl<'a> HttpConnection<'a> {
             })?;
         }
         if !is_first {
-            let deadline = Instant::now() + timeouts.handshake;
+            let deadline = Instant::now() + handshake;
             self.socket.set_read_timeout(ReadTimeout::deadline(deadline));
         }
-        Head::read(&mut self.socket, &mut self.buffer, limits)
+        Head::read(&mut self.socket, &mut self.buffer, &self.server.config.limits)
     }
 
     /// Reads the first bytes of a request. A stop ends this wait, as nothing is lost by it; a client
@@ -248,7 +247,7 @@ impl<'a> HttpConnection<'a> {
     /// Accepts a handshake, or refuses it.
     fn upgrade(&self, head: &Head) -> Answer {
         match self.check_upgrade(head) {
-            Ok((endpoint, faults, join, permit)) => Answer::Upgrade(endpoint, faults, join, permit),
+            Ok(request) => Answer::Upgrade(Box::new(request)),
             Err(diagnosis) => {
                 if let Some(metrics) = self.server.metrics_of(head)
                     && diagnosis.status != unavailable::STATUS
@@ -261,10 +260,7 @@ impl<'a> HttpConnection<'a> {
     }
 
     /// Checks all of a handshake; only then waits, if a fault asks for that, and takes a slot.
-    fn check_upgrade(
-        &self,
-        head: &Head,
-    ) -> Result<(Endpoint, Faults, Option<JoinRequest>, SessionPermit), Diagnosis> {
+    fn check_upgrade(&self, head: &Head) -> Result<UpgradeRequest, Diagnosis> {
         let endpoint = check(head, &self.origin_policy())?;
         let faults = self.faults(head)?;
         let join = join_request(head)?;
@@ -272,7 +268,7 @@ impl<'a> HttpConnection<'a> {
             self.server.stop.wait_for(faults.handshake.delay);
         }
         let permit = self.session_slot().map_err(|why| self.unavailable(why, head))?;
-        Ok((endpoint, faults, join, permit))
+        Ok(UpgradeRequest { endpoint, faults, join, permit })
     }
 
     fn origin_policy(&self) -> OriginPolicy<'_> {

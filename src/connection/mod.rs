@@ -9,6 +9,8 @@ pub(crate) mod route;
 mod session_log;
 mod session_setup;
 
+use std::sync::Arc;
+
 use log::debug;
 
 use self::context::Context;
@@ -18,25 +20,30 @@ use self::session_setup::set_up;
 use crate::handshake::negotiate::negotiate;
 use crate::session::Session;
 
-/// Serves a connection to its end, on its own thread.
-pub(crate) fn serve(accepted: Accepted, server: &Context) {
+/// The rest of a connection, to be run by the same thread.
+pub(crate) type Continuation = Box<dyn FnOnce()>;
+
+/// Serves a connection up to its upgrade, on a thread of its own. Returns its session, which the same
+/// thread runs after the stack of all that came before is free again: an idle session keeps every page
+/// of stack that its thread has touched.
+pub(crate) fn serve(accepted: Accepted, server: &Arc<Context>) -> Option<Continuation> {
     let peer = accepted.peer;
-    let mut http = match HttpConnection::open(accepted, server) {
-        Ok(http) => http,
-        Err(error) => return debug!("{peer}: gone before the first byte: {error}"),
-    };
+    let mut http = HttpConnection::open(accepted, server)
+        .inspect_err(|error| debug!("{peer}: gone before the first byte: {error}"))
+        .ok()?;
     // Pages and refusals, as long as the connection is kept alive.
-    let Some(request) = http.serve_until_upgrade() else { return };
+    let (head, request) = http.serve_until_upgrade()?;
     let mut negotiated =
-        negotiate(&request.head, request.endpoint, &request.faults, server.config.compression);
+        negotiate(&head, request.endpoint, &request.faults, server.config.compression);
     let takeover = negotiated.reserve_takeover(&server.deflate);
-    if http.accept(&request, &negotiated).is_err() {
-        return;
-    }
-    let (socket, setup, log) = set_up(http, request, negotiated, takeover, server);
-    let mut session = Session::new(socket, setup, &server.config);
-    // The blocking loop: read, reply, write.
-    let outcome = session.run();
-    drop(session); // closes the connection, and leaves the chat room
-    log.finish(&outcome);
+    http.accept(&head, &request, &negotiated).ok()?;
+    let server = Arc::clone(server);
+    Some(Box::new(move || {
+        let (socket, setup, log) = set_up(http, head, *request, negotiated, takeover, &server);
+        let mut session = Session::new(socket, setup, &server.config);
+        // The blocking loop: read, reply, write.
+        let outcome = session.run();
+        drop(session); // closes the connection, and leaves the chat room
+        log.finish(&outcome);
+    }))
 }

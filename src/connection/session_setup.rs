@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::handshake::negotiate::Negotiated;
 use crate::http::endpoint::Endpoint;
 use crate::http::forwarded::Client;
+use crate::http::head::Head;
 use crate::metrics::registry::{Registration, SessionIdentity};
 use crate::net::socket::Socket;
 use crate::net::tls::TlsSession;
@@ -28,6 +29,7 @@ use crate::session::{DescribeHandshake, SessionSetup};
 /// Prepares the session of a connection whose 101 was written.
 pub(super) fn set_up(
     http: HttpConnection,
+    head: Head,
     request: UpgradeRequest,
     negotiated: Negotiated,
     takeover: Option<TakeoverSlot>,
@@ -36,7 +38,7 @@ pub(super) fn set_up(
     let HttpConnection {
         mut socket, buffer: mut early, client, local, permit, client_permit, ..
     } = http;
-    let UpgradeRequest { head, endpoint, faults, join, permit: session_permit } = request;
+    let UpgradeRequest { endpoint, faults, join, permit: session_permit } = request;
     let number = server.sessions.fetch_add(1, Ordering::Relaxed) + 1;
     debug!("session {number} {client} {}: open", head.path);
     socket.set_waiting(true);

@@ -165,7 +165,7 @@ impl Server {
         let Server { listeners, admin, context } = self;
         let serving = Arc::clone(&context);
         let pool = ThreadPool::new(context.admission.max_connections(), move |accepted| {
-            connection::serve(accepted, &serving);
+            connection::serve(accepted, &serving)
         });
         // It is dropped last, so that the operator sees how the sessions end.
         let admin = admin

@@ -14,11 +14,14 @@ use std::thread::{self, JoinHandle, ThreadId};
 
 use crate::config::tuning::{POOL_IDLE, STACK};
 
-/// Runs `serve` for each job, one thread per job.
+/// The rest of a job. It runs on the same thread, after the stack of the job's first part is free.
+type Continuation = Box<dyn FnOnce()>;
+
+/// Runs `serve` for each job, and then its continuation if it returns one; one thread per job.
 pub(crate) struct ThreadPool<J>(Arc<PoolInner<J>>);
 
 struct PoolInner<J> {
-    serve: Box<dyn Fn(J) + Send + Sync>,
+    serve: Box<dyn Fn(J) -> Option<Continuation> + Send + Sync>,
     max_threads: usize,
     state: Mutex<PoolState<J>>,
     /// Notified when a job is pending or the pool is closed.
@@ -43,7 +46,7 @@ impl<J: Send + 'static> ThreadPool<J> {
     /// at one time. A job ends when it is dropped, so at the limit some thread is about to be idle.
     pub(crate) fn new(
         max_threads: usize,
-        serve: impl Fn(J) + Send + Sync + 'static,
+        serve: impl Fn(J) -> Option<Continuation> + Send + Sync + 'static,
     ) -> ThreadPool<J> {
         let state = PoolState {
             pending: VecDeque::new(),
@@ -113,7 +116,11 @@ impl<J> PoolInner<J> {
     fn run_jobs(&self) {
         while let Some(job) = self.next_job() {
             // The panic hook has reported a panic; it ends only this connection.
-            let _ = catch_unwind(AssertUnwindSafe(|| (self.serve)(job)));
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                if let Some(continuation) = (self.serve)(job) {
+                    continuation();
+                }
+            }));
             self.lock().idle += 1;
         }
     }
@@ -161,7 +168,10 @@ mod tests {
     #[test]
     fn a_finished_thread_serves_the_next_job() {
         let (done, ids) = mpsc::channel();
-        let pool = ThreadPool::new(8, move |()| done.send(thread::current().id()).unwrap());
+        let pool = ThreadPool::new(8, move |()| {
+            done.send(thread::current().id()).unwrap();
+            None
+        });
         pool.run(()).unwrap();
         let first = ids.recv().unwrap();
         while pool.0.lock().idle == 0 {
@@ -177,6 +187,7 @@ mod tests {
         let barrier = std::sync::Barrier::new(8);
         let pool = ThreadPool::new(8, move |()| {
             barrier.wait();
+            None
         });
         for _ in 0..8 {
             pool.run(()).unwrap();
@@ -190,6 +201,7 @@ mod tests {
         let pool = ThreadPool::new(8, move |job: u8| {
             assert_ne!(job, 0, "this panic is part of the test");
             done.send(job).unwrap();
+            None
         });
         pool.run(0).unwrap();
         pool.run(1).unwrap();
@@ -199,7 +211,7 @@ mod tests {
 
     #[test]
     fn join_leaves_no_thread_and_no_reference() {
-        let pool = ThreadPool::new(8, |()| {});
+        let pool = ThreadPool::new(8, |()| None);
         for _ in 0..4 {
             pool.run(()).unwrap();
         }
@@ -213,12 +225,29 @@ mod tests {
     #[test]
     fn a_job_at_the_limit_is_taken_by_the_thread_that_finishes() {
         let (done, ids) = mpsc::channel();
-        let pool = ThreadPool::new(1, move |()| done.send(thread::current().id()).unwrap());
+        let pool = ThreadPool::new(1, move |()| {
+            done.send(thread::current().id()).unwrap();
+            None
+        });
         for _ in 0..100 {
             pool.run(()).unwrap();
         }
         let first = ids.recv().unwrap();
         assert!((1..100).all(|_| ids.recv().unwrap() == first));
+        pool.join();
+    }
+
+    #[test]
+    fn a_continuation_runs_on_the_thread_of_its_job() {
+        let (done, ids) = mpsc::channel();
+        let pool = ThreadPool::new(8, move |()| {
+            let job = thread::current().id();
+            let done = done.clone();
+            Some(Box::new(move || done.send((job, thread::current().id())).unwrap()) as _)
+        });
+        pool.run(()).unwrap();
+        let (job, continuation) = ids.recv().unwrap();
+        assert_eq!(job, continuation);
         pool.join();
     }
 }

@@ -4,10 +4,10 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection};
 
 use super::CertificateError;
 use super::session::TlsSession;
@@ -45,9 +45,7 @@ impl TlsAcceptor {
     /// # Errors
     /// No random numbers.
     pub(crate) fn session(&self) -> io::Result<TlsSession> {
-        let config = Arc::clone(&self.lock());
-        let connection = ServerConnection::new(config).map_err(io::Error::other)?;
-        Ok(TlsSession::new(connection))
+        TlsSession::new(Arc::clone(&self.lock()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Arc<ServerConfig>> {

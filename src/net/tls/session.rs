@@ -1,8 +1,9 @@
 //! The server's side of one TLS session, by rustls.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
 
-use rustls::{ServerConnection, Stream};
+use rustls::{ServerConfig, ServerConnection, Stream};
 
 use super::TlsDetails;
 use crate::config::tuning::TLS_PIECE;
@@ -17,8 +18,12 @@ pub(crate) struct TlsSession {
 }
 
 impl TlsSession {
-    pub(super) fn new(connection: ServerConnection) -> TlsSession {
-        TlsSession { connection: Box::new(connection), awaits_hello: true }
+    /// # Errors
+    /// No random numbers.
+    #[cold] // not among the code of plain connections
+    pub(super) fn new(config: Arc<ServerConfig>) -> io::Result<TlsSession> {
+        let connection = ServerConnection::new(config).map(Box::new).map_err(io::Error::other)?;
+        Ok(TlsSession { connection, awaits_hello: true })
     }
 
     /// Whether nothing was received yet.
