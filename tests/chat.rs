@@ -284,7 +284,7 @@ fn an_empty_name_gets_400_with_an_explanation() {
     let server = TestServer::over(WIRE, |_| {});
     let response = server.raw().get("/chat?name=");
     assert_eq!(response.status, 400);
-    assert!(response.body.starts_with("name=\"\" is not understood"), "{}", response.body);
+    assert!(response.body.starts_with("name=\"\" is not valid"), "{}", response.body);
     assert_eq!(server.raw().get("/chat").status, 426);
 }
 

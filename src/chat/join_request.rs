@@ -27,7 +27,7 @@ pub(crate) fn parse(query: &str) -> Result<JoinRequest, String> {
             "" if value.is_empty() => continue,
             _ => {
                 return Err(format!(
-                    "There is no parameter \"{}\"; there are room and name, as in /chat?room=lobby&name=ann.",
+                    "There is no parameter \"{}\"; /chat has room and name.",
                     excerpt::brief(&key)
                 ));
             }
@@ -36,12 +36,12 @@ pub(crate) fn parse(query: &str) -> Result<JoinRequest, String> {
         if value.is_empty() || value.chars().count() > NAME_MAX || value.contains(char::is_control)
         {
             return Err(format!(
-                "{key}=\"{}\" is not understood; it has 1 to {NAME_MAX} characters, as in {key}=ann.",
+                "{key}=\"{}\" is not valid; it has 1 to {NAME_MAX} characters.",
                 excerpt::brief(value)
             ));
         }
         if slot.replace(value.to_owned()).is_some() {
-            return Err(format!("{key} is there twice; once is enough."));
+            return Err(format!("The parameter {key} is repeated; give it only once."));
         }
     }
     Ok(JoinRequest { room: room.unwrap_or_else(|| LOBBY.to_owned()), name })
@@ -69,10 +69,10 @@ mod tests {
     fn errors_name_the_parameter() {
         let long = format!("name={}", "ä".repeat(33));
         for (query, words) in [
-            ("room=", "room=\"\" is not understood"),
-            ("name=a%0ab", "name=\"a\\nb\" is not understood"),
+            ("room=", "room=\"\" is not valid"),
+            ("name=a%0ab", "name=\"a\\nb\" is not valid"),
             (long.as_str(), "1 to 32 characters"),
-            ("name=a&name=b", "name is there twice"),
+            ("name=a&name=b", "name is repeated"),
             ("user=a", "no parameter \"user\""),
         ] {
             let error = parse(query).unwrap_err();

@@ -155,9 +155,9 @@ mod tests {
     }
 
     /// A stream that takes few bytes at a time.
-    struct Trickle(Vec<u8>);
+    struct ShortWrites(Vec<u8>);
 
-    impl Write for Trickle {
+    impl Write for ShortWrites {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let taken = bytes.len().min(7);
             self.0.extend_from_slice(&bytes[..taken]);
@@ -175,7 +175,7 @@ mod tests {
         for _ in 0..2 * FRAMES_PER_WRITE {
             chat.on_message(&Message::text("x".repeat(200)), Instant::now()).unwrap();
         }
-        let mut out = Trickle(Vec::new());
+        let mut out = ShortWrites(Vec::new());
         let delivered = chat.deliver(&mut out).unwrap();
         let events = 2 * FRAMES_PER_WRITE as u64 + 2; // welcome and join
         assert_eq!(delivered.messages, events);

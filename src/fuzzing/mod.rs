@@ -9,13 +9,11 @@ mod diagnosis;
 mod frames;
 mod head;
 mod peer;
-mod reply;
 mod session;
 
 pub use deflate::deflate;
 pub(crate) use diagnosis::assert_readable;
 pub use head::head;
-pub use reply::reply;
 pub use session::session;
 
 #[cfg(test)]
@@ -48,10 +46,5 @@ mod tests {
     #[test]
     fn all_deflate_seeds_pass() {
         replay("deflate", deflate);
-    }
-
-    #[test]
-    fn all_reply_seeds_pass() {
-        replay("reply", reply);
     }
 }

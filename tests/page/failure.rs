@@ -59,7 +59,7 @@ fn a_full_server_explains_its_503() {
 #[ignore = "needs Chromium; scripts/test runs it"]
 fn an_explanation_keeps_its_lines_and_the_kiosk_shows_the_first() {
     let server = TestServer::start();
-    let first = "delay=\"soon\" is not valid.";
+    let first = "delay=\"soon\" is not valid; a valid example is delay=250ms.";
     let mut browser = open(&server, "?url=/ws?delay=soon");
     browser.wait_for_text("The server is reachable, but answers with 400.");
     for (width, height) in [(320, 568), (1000, 640)] {

@@ -12,6 +12,7 @@ use form_urlencoded::parse as pairs;
 use super::{CompressionChoice, Faults, ForcedEnd, FrameFaults, Malformation, Push, SessionFaults};
 use crate::config::Limits;
 use crate::config::faults::{AFTER_MAX, DELAY_MAX, TIMER_MAX, TIMER_MIN};
+use crate::http::excerpt::brief;
 
 /// One query parameter.
 struct Parameter {
@@ -80,7 +81,7 @@ const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "compression",
         example: "off",
-        effect: "decline permessage-deflate (off), compress short replies too (always), or also use context takeover (takeover)",
+        effect: "off: decline it; always: short replies, too; takeover: with context takeover",
         parse: |draft, value, _| {
             draft.faults.handshake.compression = Some(match value {
                 "off" => CompressionChoice::Off,
@@ -180,7 +181,7 @@ const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "push",
         example: "1s",
-        effect: "push a message at this interval, 10ms to 1h: its number and the time as JSON, or `size` bytes",
+        effect: "push a message (JSON, or `size` bytes) at this interval, 10ms to 1h",
         parse: |draft, value, _| {
             draft.push = Some(duration(value)?.clamp(TIMER_MIN, TIMER_MAX));
             Some(())
@@ -198,7 +199,7 @@ const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "bad",
         example: "utf8",
-        effect: "violate the protocol in a reply (utf8, rsv, opcode, mask, length) or in the handshake (accept)",
+        effect: "malformed replies: utf8, rsv, opcode, mask, length; or handshake: accept",
         parse: |draft, value, _| {
             draft.frames.bad = Some(match value {
                 "utf8" => Malformation::Utf8,
@@ -229,7 +230,7 @@ pub fn help() -> String {
 /// Parses a query. Values beyond their range are clamped.
 ///
 /// # Errors
-/// Explains what is wrong with the query and how to correct it, in sentences.
+/// One sentence: what is wrong with the query.
 pub(crate) fn parse(query: &str, limits: &Limits) -> Result<Faults, String> {
     let mut draft = ParameterDraft::default();
     let mut seen: Vec<String> = Vec::new();
@@ -242,7 +243,10 @@ pub(crate) fn parse(query: &str, limits: &Limits) -> Result<Faults, String> {
             .find(|parameter| parameter.name == name)
             .ok_or_else(|| unknown(&name))?;
         if seen.iter().any(|seen| *seen == name) {
-            return Err(format!("The query parameter {name} is repeated; give it only once."));
+            return Err(format!(
+                "The query parameter {} is repeated; give it only once.",
+                brief(&name)
+            ));
         }
         seen.push(name.into_owned());
         (parameter.parse)(&mut draft, &value, limits).ok_or_else(|| invalid(parameter, &value))?;
@@ -251,12 +255,12 @@ pub(crate) fn parse(query: &str, limits: &Limits) -> Result<Faults, String> {
 }
 
 fn unknown(name: &str) -> String {
-    format!("There is no query parameter {name:?}. These are supported:\n\n{}", help())
+    format!("There is no query parameter \"{}\".", brief(name))
 }
 
 fn invalid(parameter: &Parameter, value: &str) -> String {
-    let Parameter { name, example, effect, .. } = parameter;
-    format!("{name}={value:?} is not valid. A valid example is {name}={example} ({effect}).")
+    let Parameter { name, example, .. } = parameter;
+    format!("{name}=\"{}\" is not valid; a valid example is {name}={example}.", brief(value))
 }
 
 impl ParameterDraft {
@@ -436,5 +440,7 @@ mod tests {
         let range = format!("{} to {}", readable(TIMER_MIN), readable(TIMER_MAX));
         assert!(effect("ping").contains(&range) && effect("push").contains(&range));
         assert_eq!(help().lines().count(), PARAMETERS.len());
+        // A refusal shows them with two spaces before each line.
+        assert!(help().lines().all(|line| line.chars().count() < 98), "{}", help());
     }
 }
