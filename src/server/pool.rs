@@ -13,13 +13,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 
 use crate::config::tuning::{POOL_IDLE, STACK};
+use crate::connection::Continuation;
 
 /// Runs `serve` for each job, and then what it returns: the rest of the job, which starts on a stack
 /// that is free again. One thread per job.
 pub(crate) struct ThreadPool<J>(Arc<PoolInner<J>>);
 
 struct PoolInner<J> {
-    serve: Box<dyn Fn(J) -> Option<Box<dyn FnOnce()>> + Send + Sync>,
+    serve: Box<dyn Fn(J) -> Option<Continuation> + Send + Sync>,
     max_threads: usize,
     state: Mutex<PoolState<J>>,
     /// Notified when a job is pending or the pool is closed.
@@ -44,7 +45,7 @@ impl<J: Send + 'static> ThreadPool<J> {
     /// at one time. A job ends when it is dropped, so at the limit some thread is about to be idle.
     pub(crate) fn new(
         max_threads: usize,
-        serve: impl Fn(J) -> Option<Box<dyn FnOnce()>> + Send + Sync + 'static,
+        serve: impl Fn(J) -> Option<Continuation> + Send + Sync + 'static,
     ) -> ThreadPool<J> {
         let state = PoolState {
             pending: VecDeque::new(),
