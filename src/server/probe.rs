@@ -55,17 +55,22 @@ impl Probe {
         let stop = Arc::new(Stop::new()?);
         let mut socket = Socket::new(stream, Address::of(&self.address), None, &stop, timeout)?;
         socket.set_read_timeout(ReadTimeout::deadline(deadline));
-        if self.is_tls { self.run_over(tls::probe_client(socket)?) } else { self.run_over(socket) }
+        let result = if self.is_tls {
+            self.run_over(tls::probe_client(socket)?)
+        } else {
+            self.run_over(socket)
+        };
+        match result {
+            // A TLS server sends this alert in place of a 503 when it has no thread to spare.
+            Err(error) if tls::is_refusal(&error) => Ok(()),
+            result => result,
+        }
     }
 
     fn run_over(&self, mut stream: impl Read + Write) -> io::Result<()> {
         stream.write_all(self.request().as_bytes())?;
         let mut server = BufReader::new(stream);
-        let status = match status(&mut server) {
-            // A TLS server sends this alert in place of a 503 when it has no thread to spare.
-            Err(error) if tls::is_refusal(&error) => return Ok(()),
-            status => status?,
-        };
+        let status = status(&mut server)?;
         match status.as_str() {
             "101" => [FIN | TEXT, FIN | CLOSE]
                 .into_iter()
