@@ -49,10 +49,15 @@
 #![warn(missing_docs, unreachable_pub)]
 
 mod chat;
+#[cfg(feature = "cli")]
+mod check;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 mod config;
 mod connection;
 mod frame;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "_fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod handshake;
@@ -65,14 +70,9 @@ mod session;
 pub use config::{
     Certificate, ChatLimits, Clock, Config, DEFAULT_PORT, LONG_TIME, Limits, Listen, ListenError,
     MAX_MESSAGE_SIZE_CEILING, Network, NetworkError, TUTORIAL_REPLY, Template, TemplateError,
-    Timeouts, timestamp,
+    Timeouts,
 };
-#[cfg(feature = "tls")]
-#[doc(hidden)]
-pub use net::tls::AnyCertificate;
 pub use net::tls::CertificateError;
-pub use server::machine_limits::{mapping_shortage, raise_descriptor_limit};
 pub use server::probe::Probe;
 pub use server::{CertificateReloader, Error, Server, Stopper};
 pub use session::close_codes::{close_code_meaning, close_code_name};
-pub use session::faults::help as fault_help;

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 use support::client::{Client, FIN_TEXT, Raw, TIMEOUT, frame};
 use support::program::{Program, Vitals};
-use wsecho::{Limits, raise_descriptor_limit};
 
 /// Sessions whose memory is measured, after [`FIRST`] others.
 const SESSIONS: u32 = 1000;
@@ -30,7 +29,7 @@ const READERS: usize = 100;
 const LITTLE: usize = 3_000_000;
 
 fn main() {
-    raise_descriptor_limit(&Limits { max_connections: 4 * SESSIONS as usize, ..Limits::default() });
+    rlimit::increase_nofile_limit(u64::MAX).unwrap();
     let idle = idle_sessions("/echo");
     println!("{idle:.2} KiB an idle session of /echo");
     assert!(idle <= IDLE_KIB, "an idle session takes {idle:.2} KiB, over {IDLE_KIB}");

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::config::MAX_MESSAGE_SIZE_CEILING;
 use bytesize::ByteSize;
-use wsecho::MAX_MESSAGE_SIZE_CEILING;
 
 use super::limits::{COUNT_MAX, TIMEOUT, TIMEOUT_MAX};
 use super::url::Target;

@@ -8,11 +8,11 @@ use std::io::ErrorKind;
 use std::iter;
 use std::time::Instant;
 
+use crate::session::close_codes::{close_code_meaning, close_code_name};
 use tungstenite::error::{CapacityError, ProtocolError};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Bytes, Error, Message, WebSocket};
-use wsecho::{close_code_meaning, close_code_name};
 
 use super::connect::CheckStream;
 use super::limits::{OTHERS_SHOWN, READ_BUFFER, REPLY_OVERHEAD};

@@ -7,10 +7,10 @@ use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use crate::config::timestamp;
 use log::kv::{Key, Value, VisitSource};
 use log::{LevelFilter, Log, Metadata, Record};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use wsecho::timestamp;
 
 /// The lines of a burst that are never suppressed: as many as a person would still read.
 const BURST: u32 = 1000;

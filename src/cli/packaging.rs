@@ -9,7 +9,7 @@ use std::process::Command;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::cli::Options;
+use crate::cli::options::Options;
 
 /// The shells for which Debian has completion folders.
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Fish, Shell::Zsh];

@@ -9,9 +9,9 @@
 use std::io;
 use std::thread;
 
+use crate::server::Server;
 use log::{error, info};
 use nix::sys::signal::{SigSet, Signal};
-use wsecho::Server;
 
 /// Starts the thread that waits for SIGHUP. To be called before any other thread is started.
 ///

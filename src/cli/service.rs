@@ -10,10 +10,10 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Instant;
 
+use crate::server::probe::Probe;
 use listenfd::ListenFd;
 use log::warn;
 use sd_notify::NotifyState;
-use wsecho::Probe;
 
 /// Takes the sockets passed to this process, which replace those of `--listen`.
 ///

@@ -2,10 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use log::{info, warn};
-use wsecho::Stopper;
-
 use super::service;
+use crate::server::Stopper;
+use log::{info, warn};
 
 /// The exit code that a shell reports for a process that SIGINT ended.
 const INTERRUPTED: i32 = 130;

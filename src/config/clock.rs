@@ -84,7 +84,7 @@ const MILLISECONDS: EncodedConfig = iso8601::Config::DEFAULT
     .encode();
 
 /// Formats a time for programs: ISO 8601, UTC, with milliseconds.
-pub fn timestamp(now: SystemTime) -> String {
+pub(crate) fn timestamp(now: SystemTime) -> String {
     // The year of every SystemTime can be formatted.
     OffsetDateTime::from(now).format(&Iso8601::<MILLISECONDS>).unwrap_or_default()
 }

@@ -13,7 +13,8 @@ mod network;
 mod template;
 pub(crate) mod tuning;
 
-pub use clock::{Clock, LONG_TIME, timestamp};
+pub(crate) use clock::timestamp;
+pub use clock::{Clock, LONG_TIME};
 pub use limits::{ChatLimits, Limits, MAX_MESSAGE_SIZE_CEILING, Timeouts};
 pub(crate) use limits::{chat, faults};
 pub use listen::{Listen, ListenError};

@@ -94,9 +94,3 @@ pub(crate) const LATENCY_BUCKETS: [Duration; 16] = [
 /// request: 20 KiB at most, and 312 KiB without optimization. Small stacks save a page of page
 /// tables each.
 pub(crate) const STACK: usize = if cfg!(debug_assertions) { 1024 * 1024 } else { 128 * 1024 };
-/// Memory mappings of a thread: its stack and its signal stack, with a guard page each.
-pub(crate) const MAPPINGS_PER_THREAD: u64 = 4;
-/// Memory mappings of the process without its threads: program, libraries, heap.
-pub(crate) const MAPPINGS_BESIDE: u64 = 256;
-/// Descriptors of the process without its connections: listeners, standard streams, files of `--www`.
-pub(crate) const DESCRIPTORS_BESIDE: u64 = 32;

@@ -1,6 +1,6 @@
 //! Fuzz targets: properties that must hold for every input from a peer. There is one function for
 //! each target in `tests/fuzz`; `cargo test` replays their seeds. The first bytes of an input
-//! control how the rest arrives. Compiled only for tests and with the feature `fuzzing`.
+//! control how the rest arrives. Compiled only for tests and with the feature `_fuzzing`.
 //!
 //! **Invariant:** The targets are deterministic: an input passes or fails on every run and machine.
 

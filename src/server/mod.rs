@@ -6,7 +6,6 @@ mod acceptor;
 pub(crate) mod admin;
 mod error;
 mod log_throttle;
-pub(crate) mod machine_limits;
 mod pool;
 pub(crate) mod probe;
 mod rejector;

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::config::timestamp;
+use crate::net::tls::AnyCertificate;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -12,7 +14,6 @@ use rustls::{
     CertificateError, ClientConfig, ClientConnection, Error, InvalidMessage, ProtocolVersion,
     RootCertStore, Stream,
 };
-use wsecho::{AnyCertificate, timestamp};
 
 use crate::check::connect::DeadlineStream;
 use crate::check::options::CheckOptions;

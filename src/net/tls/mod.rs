@@ -24,7 +24,7 @@ mod session;
 #[cfg(feature = "tls")]
 pub(crate) use acceptor::TlsAcceptor;
 #[cfg(feature = "tls")]
-pub use any::AnyCertificate;
+pub(crate) use any::AnyCertificate;
 #[cfg(not(feature = "tls"))]
 pub(crate) use disabled::{TlsAcceptor, TlsSession, is_refusal, probe_client};
 #[cfg(feature = "tls")]

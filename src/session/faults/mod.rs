@@ -11,8 +11,7 @@ pub(super) mod schedule;
 
 use std::time::Duration;
 
-pub use parameters::help;
-pub(crate) use parameters::parse;
+pub(crate) use parameters::{help, parse};
 
 /// The text of `/help`. `is_on`: faults are not turned off by `--no-faults`.
 pub(crate) fn manual(is_on: bool) -> String {

@@ -219,7 +219,7 @@ const PARAMETERS: [Parameter; 17] = [
 ];
 
 /// Lists the query parameters for fault injection, one per line, with an example and the effect.
-pub fn help() -> String {
+pub(crate) fn help() -> String {
     PARAMETERS.iter().fold(String::new(), |mut text, parameter| {
         let example = format!("{}={}", parameter.name, parameter.example);
         let _ = writeln!(text, "  {example:<18} {}", parameter.effect);

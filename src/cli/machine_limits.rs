@@ -2,13 +2,19 @@
 //! descriptor each, another one for a chat member's waker, and a few memory mappings.
 
 use crate::config::Limits;
-use crate::config::tuning::{DESCRIPTORS_BESIDE, MAPPINGS_BESIDE, MAPPINGS_PER_THREAD};
+
+/// Memory mappings of a thread: its stack and its signal stack, with a guard page each.
+const MAPPINGS_PER_THREAD: u64 = 4;
+/// Memory mappings of the process without its threads: program, libraries, heap.
+const MAPPINGS_BESIDE: u64 = 256;
+/// Descriptors of the process without its connections: listeners, standard streams, files of `--www`.
+const DESCRIPTORS_BESIDE: u64 = 32;
 
 /// Raises the soft limit of open descriptors (`RLIMIT_NOFILE`) to the hard limit. Returns the limit
 /// now in force and the number needed if `limits` allows more connections than that; else `None`.
 ///
 /// This changes the whole process, so it is for the `main` of a program and not for a library.
-pub fn raise_descriptor_limit(limits: &Limits) -> Option<(u64, u64)> {
+pub(super) fn raise_descriptor_limit(limits: &Limits) -> Option<(u64, u64)> {
     let wakers = limits.max_connections as u64;
     let needed = connections(limits).saturating_add(wakers).saturating_add(DESCRIPTORS_BESIDE);
     // This fails if a sandbox forbids the call; the accept loop copes with any limit.
@@ -21,7 +27,7 @@ pub fn raise_descriptor_limit(limits: &Limits) -> Option<(u64, u64)> {
 ///
 /// `None` also if the limit cannot be read: a connection for which no thread can be started then
 /// gets a 503.
-pub fn mapping_shortage(limits: &Limits) -> Option<(u64, u64)> {
+pub(super) fn mapping_shortage(limits: &Limits) -> Option<(u64, u64)> {
     let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?.trim().parse().ok()?;
     shortage_of_mappings(limits, limit)
 }

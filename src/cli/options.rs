@@ -1,0 +1,404 @@
+//! The command line: parses options and turns them into a [`Config`].
+//!
+//! Defaults and limits are defined in the library.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use log::LevelFilter;
+
+use super::logging::Format;
+use crate::check;
+use crate::config::{
+    Certificate, ChatLimits, Clock, Config, LONG_TIME, Limits, Listen, ListenError,
+    MAX_MESSAGE_SIZE_CEILING, Network, TUTORIAL_REPLY, Template, Timeouts,
+};
+use crate::session::faults;
+
+/// Whether this build has no TLS. It still parses the TLS options, hidden, for a better error.
+const NO_TLS: bool = cfg!(not(feature = "tls"));
+
+/// A WebSocket echo server with a browser page.
+///
+/// Open the printed address in a browser, or connect a client to /ws (replies `You sent: … at …`)
+/// or /echo (replies with the same message). Environment variables can set every option, too.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, next_line_help = false, after_help = fault_parameters())]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub(crate) struct Options {
+    /// The subcommand; `None` to serve.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    /// Address and port to listen on, or unix:PATH[,mode=0660]; can be repeated. Port 0 means any
+    /// free port. Default: 127.0.0.1:8080, or 0.0.0.0:$PORT if PORT is set. Sockets passed by
+    /// systemd take precedence.
+    #[arg(long, value_name = "ADDR", env = "WSECHO_LISTEN")]
+    listen: Vec<Addresses>,
+
+    /// Address and port, or unix:PATH, of the admin listener: /metrics (Prometheus), /sessions
+    /// (JSON), /readyz, /healthz. It shows client addresses: use loopback or a Unix socket.
+    #[arg(long, value_name = "ADDR", env = "WSECHO_ADMIN")]
+    admin: Option<Listen>,
+
+    /// Certificate chain (PEM) for TLS on all TCP listeners; Unix sockets stay without TLS. SIGHUP
+    /// reloads it and its key.
+    #[arg(long, value_name = "FILE", env = "WSECHO_TLS_CERT", requires = "tls_key", hide = NO_TLS)]
+    tls_cert: Option<PathBuf>,
+
+    /// Private key of the certificate (PEM, not encrypted).
+    #[arg(long, value_name = "FILE", env = "WSECHO_TLS_KEY", requires = "tls_cert", hide = NO_TLS)]
+    tls_key: Option<PathBuf>,
+
+    /// Reply of /ws, with the placeholders {message} and {time}; write a brace as {{ or }}.
+    #[arg(long, value_name = "TEMPLATE", env = "WSECHO_REPLY", default_value = TUTORIAL_REPLY)]
+    reply: Template,
+
+    /// Format of {time}, as a format description of the `time` crate.
+    #[arg(long, value_name = "FORMAT", env = "WSECHO_TIME_FORMAT", default_value = LONG_TIME)]
+    time_format: String,
+
+    /// Show UTC instead of local time.
+    #[arg(long, env = "WSECHO_UTC")]
+    utc: bool,
+
+    /// Directory to serve instead of the built-in page.
+    #[arg(long, value_name = "DIR", env = "WSECHO_WWW")]
+    www: Option<PathBuf>,
+
+    /// Origin whose pages may connect, in addition to the server's own: https://example.com, null,
+    /// or * for all; can be repeated.
+    #[arg(long, value_name = "ORIGIN", env = "WSECHO_ALLOW_ORIGIN", value_delimiter = ',')]
+    allow_origin: Vec<String>,
+
+    /// Proxy (IP, CIDR, or unix for Unix sockets) whose `Forwarded` or `X-Forwarded-For` names the
+    /// client, for the log and --max-connections-per-ip; can be repeated.
+    #[arg(long, value_name = "CIDR", env = "WSECHO_TRUSTED_PROXY", value_delimiter = ',')]
+    trusted_proxy: Vec<Network>,
+
+    /// Ignore the query parameters of /ws and /echo (listed below).
+    #[arg(long, alias = "no-control", env = "WSECHO_NO_FAULTS")]
+    no_faults: bool,
+
+    /// Compress messages if the client offers permessage-deflate.
+    #[arg(
+        long,
+        value_name = "SWITCH",
+        env = "WSECHO_COMPRESSION",
+        value_enum,
+        default_value = "on"
+    )]
+    compression: Switch,
+
+    /// Format of the log lines.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "WSECHO_LOG_FORMAT",
+        value_enum,
+        default_value = "text"
+    )]
+    log_format: Format,
+
+    /// Log each message, with at most N characters (text) or bytes (binary) of it.
+    #[arg(long, value_name = "N", env = "WSECHO_LOG_PAYLOAD")]
+    log_payload: Option<usize>,
+
+    /// Also log each request; if repeated, the type and size of each message.
+    #[arg(short, long, action = clap::ArgAction::Count, env = "WSECHO_VERBOSE")]
+    verbose: u8,
+
+    /// Log only warnings and errors.
+    #[arg(short, long, conflicts_with = "verbose", env = "WSECHO_QUIET")]
+    quiet: bool,
+
+    #[command(flatten)]
+    limits: LimitOptions,
+}
+
+/// The values of an option that is on by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check a WebSocket server: connect, upgrade, echo, ping, close
+    ///
+    /// Check any WebSocket server, and the proxies in front of it: print each step with its time,
+    /// and the server's response if one fails. A reply that contains the message is an echo.
+    #[command(after_help = CHECK_EXIT_CODES)]
+    Check(check::CheckOptions),
+}
+
+const CHECK_EXIT_CODES: &str = "Exit code: 0 if all steps succeed, 2 for bad usage, else that of \
+    the first step that failed:\n  \
+    3 resolve, 4 connect, 5 upgrade, 6 echo, 7 ping, 8 close, 9 TLS";
+
+/// Every duration takes a unit (250ms, 5s, 2m, 1h). 0 disables an optional limit.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Limits (a duration takes a unit: 250ms, 5s, 2m, 1h)")]
+struct LimitOptions {
+    /// Largest message [beyond the limit: Close 1009].
+    #[arg(long, value_name = "SIZE", env = "WSECHO_MAX_MESSAGE_SIZE", default_value_t = size(Limits::default().max_message_size))]
+    max_message_size: ByteSize,
+
+    /// Concurrent WebSocket sessions [503].
+    #[arg(long, value_name = "N", env = "WSECHO_MAX_CONNECTIONS", default_value_t = Limits::default().max_connections)]
+    max_connections: usize,
+
+    /// Concurrent connections of an IP address, 0 for no limit [503].
+    #[arg(long, value_name = "N", env = "WSECHO_MAX_CONNECTIONS_PER_IP", default_value_t = 0)]
+    max_connections_per_ip: usize,
+
+    /// Time to receive a request head [408].
+    #[arg(long, value_name = "TIME", env = "WSECHO_HANDSHAKE_TIMEOUT", default_value_t = Timeouts::default().handshake.into())]
+    handshake_timeout: humantime::Duration,
+
+    /// Idle time between two requests [closed].
+    #[arg(long, value_name = "TIME", env = "WSECHO_KEEP_ALIVE_TIMEOUT", default_value_t = Timeouts::default().keep_alive.into())]
+    keep_alive_timeout: humantime::Duration,
+
+    /// Silence after which to send a Ping, 0 for never.
+    #[arg(long, value_name = "TIME", env = "WSECHO_PING_INTERVAL", default_value_t = optional(Timeouts::default().ping_interval))]
+    ping_interval: humantime::Duration,
+
+    /// Silence after a Ping was sent [dropped].
+    #[arg(long, value_name = "TIME", env = "WSECHO_PING_TIMEOUT", default_value_t = Timeouts::default().ping.into())]
+    ping_timeout: humantime::Duration,
+
+    /// Time without progress of a write [dropped].
+    #[arg(long, value_name = "TIME", env = "WSECHO_WRITE_TIMEOUT", default_value_t = Timeouts::default().write.into())]
+    write_timeout: humantime::Duration,
+
+    /// Time to answer the server's Close [dropped].
+    #[arg(long, value_name = "TIME", env = "WSECHO_CLOSE_TIMEOUT", default_value_t = Timeouts::default().close.into())]
+    close_timeout: humantime::Duration,
+
+    /// Time without a data message, 0 for no limit [Close 1001].
+    #[arg(long, value_name = "TIME", env = "WSECHO_IDLE_TIMEOUT", default_value_t = optional(Timeouts::default().idle))]
+    idle_timeout: humantime::Duration,
+
+    /// Duration of a session, 0 for no limit [Close 1001].
+    #[arg(long, value_name = "TIME", env = "WSECHO_MAX_DURATION", default_value_t = optional(Timeouts::default().max_duration))]
+    max_duration: humantime::Duration,
+
+    /// Concurrent rooms of /chat [Close 1013].
+    #[arg(long, value_name = "N", env = "WSECHO_CHAT_ROOMS", default_value_t = ChatLimits::default().rooms)]
+    chat_rooms: usize,
+
+    /// Members of a room [Close 1013].
+    #[arg(long, value_name = "N", env = "WSECHO_CHAT_MEMBERS", default_value_t = ChatLimits::default().members)]
+    chat_members: usize,
+
+    /// Largest chat message [Close 1009].
+    #[arg(long, value_name = "SIZE", env = "WSECHO_CHAT_MESSAGE_SIZE", default_value_t = size(ChatLimits::default().message_size))]
+    chat_message_size: ByteSize,
+
+    /// Messages per member and second [Close 1008].
+    #[arg(long, value_name = "N", env = "WSECHO_CHAT_RATE", default_value_t = ChatLimits::default().rate)]
+    chat_rate: u32,
+
+    /// Messages queued for a slow member [Close 1013].
+    #[arg(long, value_name = "N", env = "WSECHO_CHAT_OUTBOX", default_value_t = ChatLimits::default().outbox)]
+    chat_outbox: usize,
+
+    /// Time from SIGTERM to exit [remaining connections are dropped].
+    #[arg(long, value_name = "TIME", env = "WSECHO_GRACE_PERIOD", default_value_t = Timeouts::default().grace.into())]
+    grace_period: humantime::Duration,
+}
+
+impl Options {
+    /// Parses the command line and the environment. Exits the program on bad usage.
+    pub(crate) fn typed() -> Options {
+        let mut command = Options::command();
+        // The environment variables are for the server only, but clap reads them with a subcommand,
+        // too.
+        if std::env::args_os().nth(1).is_some_and(|first| first == "check") {
+            command = command.mut_args(|option| option.env(None::<&str>));
+        }
+        let mut matches = command.get_matches();
+        Options::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// Returns the format of log lines.
+    pub(crate) fn format(&self) -> Format {
+        self.log_format
+    }
+
+    /// Returns the log level.
+    pub(crate) fn level(&self) -> LevelFilter {
+        match (self.quiet, self.verbose) {
+            (true, _) => LevelFilter::Warn,
+            (false, 0) => LevelFilter::Info,
+            (false, 1) => LevelFilter::Debug,
+            (false, _) => LevelFilter::Trace,
+        }
+    }
+
+    /// Validates the options and converts them.
+    ///
+    /// # Errors
+    /// An invalid value, as an error of bad usage.
+    pub(crate) fn into_config(self) -> Result<Config, clap::Error> {
+        let clock = if self.utc { Clock::utc } else { Clock::local };
+        let clock = clock(&self.time_format)
+            .map_err(|error| usage(format!("--time-format {:?}: {error}", self.time_format)))?;
+        let listen =
+            listen_addresses(self.listen, std::env::var("PORT").ok().as_deref()).map_err(usage)?;
+        let tls = self.tls_cert.zip(self.tls_key).map(|(chain, key)| Certificate { chain, key });
+        let (limits, timeouts, chat) = self.limits.into_config()?;
+        Ok(Config {
+            listen,
+            admin: self.admin,
+            tls,
+            reply: self.reply,
+            clock,
+            www: self.www,
+            allow_origin: self.allow_origin,
+            faults: !self.no_faults,
+            compression: self.compression == Switch::On,
+            log_payload: self.log_payload,
+            trusted_proxies: self.trusted_proxy,
+            limits,
+            timeouts,
+            chat,
+        })
+    }
+}
+
+impl LimitOptions {
+    fn into_config(self) -> Result<(Limits, Timeouts, ChatLimits), clap::Error> {
+        let max_message_size = usize::try_from(self.max_message_size.as_u64())
+            .ok()
+            .filter(|size| *size <= MAX_MESSAGE_SIZE_CEILING)
+            .ok_or_else(|| {
+                usage(format!("--max-message-size is {} at most", size(MAX_MESSAGE_SIZE_CEILING)))
+            })?;
+        let limits = Limits {
+            max_connections: self.max_connections,
+            max_connections_per_ip: Some(self.max_connections_per_ip).filter(|max| *max > 0),
+            max_message_size,
+            ..Limits::default()
+        };
+        let timeouts = Timeouts {
+            handshake: positive("--handshake-timeout", self.handshake_timeout)?,
+            keep_alive: positive("--keep-alive-timeout", self.keep_alive_timeout)?,
+            ping_interval: unless_zero(self.ping_interval),
+            ping: positive("--ping-timeout", self.ping_timeout)?,
+            write: positive("--write-timeout", self.write_timeout)?,
+            close: positive("--close-timeout", self.close_timeout)?,
+            idle: unless_zero(self.idle_timeout),
+            max_duration: unless_zero(self.max_duration),
+            grace: self.grace_period.into(),
+        };
+        let chat = ChatLimits {
+            rooms: self.chat_rooms,
+            members: self.chat_members,
+            // `max_message_size` applies anyway.
+            message_size: usize::try_from(self.chat_message_size.as_u64())
+                .unwrap_or(limits.max_message_size),
+            rate: self.chat_rate,
+            outbox: self.chat_outbox,
+        };
+        Ok((limits, timeouts, chat))
+    }
+}
+
+/// Formats the last section of `--help`.
+fn fault_parameters() -> String {
+    format!(
+        "Fault injection: query parameters of /ws and /echo, \
+         as in ws://127.0.0.1:8080/echo?delay=250ms:\n{}",
+        faults::help()
+    )
+}
+
+/// Converts a default for clap.
+fn size(bytes: usize) -> ByteSize {
+    ByteSize::b(bytes as u64)
+}
+
+/// Converts an optional default for clap; 0 if it is off.
+fn optional(timeout: Option<Duration>) -> humantime::Duration {
+    timeout.unwrap_or_default().into()
+}
+
+fn unless_zero(timeout: humantime::Duration) -> Option<Duration> {
+    Some(*timeout).filter(|timeout| !timeout.is_zero())
+}
+
+fn positive(option: &str, timeout: humantime::Duration) -> Result<Duration, clap::Error> {
+    unless_zero(timeout).ok_or_else(|| usage(format!("{option} must be more than 0")))
+}
+
+/// Builds an error of bad usage, which has exit code 2.
+fn usage(message: String) -> clap::Error {
+    Options::command().error(ErrorKind::ValueValidation, message)
+}
+
+/// Returns the addresses of `--listen`, else that of PORT, else the library's default.
+fn listen_addresses(listen: Vec<Addresses>, port: Option<&str>) -> Result<Vec<Listen>, String> {
+    match port.filter(|port| !port.is_empty()) {
+        _ if !listen.is_empty() => Ok(listen.into_iter().flat_map(|Addresses(all)| all).collect()),
+        Some(port) => {
+            let port = port.parse().map_err(|_| {
+                format!("PORT={port:?} is not a port number; set --listen, or unset PORT")
+            })?;
+            Ok(vec![Listen::from((Ipv4Addr::UNSPECIFIED, port))])
+        }
+        None => Ok(Config::default().listen),
+    }
+}
+
+/// The addresses of one `--listen` option. A comma precedes the next address, or the mode of a
+/// path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Addresses(Vec<Listen>);
+
+impl FromStr for Addresses {
+    type Err = ListenError;
+
+    fn from_str(text: &str) -> Result<Addresses, ListenError> {
+        let mut parts: Vec<String> = Vec::new();
+        for part in text.split(',') {
+            match parts.last_mut() {
+                Some(path) if part.starts_with("mode=") => path.extend([",", part]),
+                _ => parts.push(part.to_owned()),
+            }
+        }
+        parts.iter().map(|part| part.parse()).collect::<Result<_, _>>().map(Addresses)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listen_precedes_port_and_port_the_default() {
+        let address = |text: &str| text.parse::<Listen>().unwrap();
+        let default = vec![address("127.0.0.1:8080")];
+        assert_eq!(listen_addresses(vec![], None), Ok(default.clone()));
+        assert_eq!(listen_addresses(vec![], Some("")), Ok(default), "an empty PORT is ignored");
+        assert_eq!(listen_addresses(vec![], Some("80")), Ok(vec![address("0.0.0.0:80")]));
+        assert!(listen_addresses(vec![], Some("65536")).is_err());
+        let given = ["localhost:1,unix:/a,mode=0660,[::1]:2", "unix:/b"];
+        let given = given.map(|text| text.parse().unwrap()).to_vec();
+        let expected = ["127.0.0.1:1", "unix:/a,mode=0660", "[::1]:2", "unix:/b"].map(address);
+        assert_eq!(listen_addresses(given, Some("80")), Ok(expected.to_vec()));
+    }
+
+    #[test]
+    fn options_are_consistent() {
+        Options::command().debug_assert();
+    }
+}
