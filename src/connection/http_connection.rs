@@ -10,28 +10,27 @@ use log::debug;
 
 use super::context::Context;
 use super::info;
-use super::route::{Route, route};
-use crate::chat::join_request::{self, JoinRequest};
+use super::route::{PlainRoute, Route, route};
+use super::upgrade::UpgradeRequest;
+use crate::config::Timeouts;
 use crate::config::tuning::{HEAD_READ, LINGER_TIME, STOP_REQUEST};
-use crate::config::{Config, Timeouts};
-use crate::handshake::check::{OriginPolicy, check, no_upgrade};
 use crate::handshake::negotiate::Negotiated;
 use crate::handshake::refusals;
 use crate::handshake::response::switching_protocols;
 use crate::http::diagnosis::Diagnosis;
-use crate::http::endpoint::{self, Endpoint};
 use crate::http::forwarded::{self, Client};
 use crate::http::head::{self, Head, HeadError};
+use crate::http::no_request;
 use crate::http::response::Response;
 use crate::http::unavailable::{self, Unavailable, state};
 use crate::net::Stream;
 use crate::net::address::Address;
-use crate::net::admission::{AddressPermit, ConnectionPermit, SessionPermit};
+use crate::net::admission::{AddressPermit, ConnectionPermit};
 use crate::net::lingering_close::linger;
 use crate::net::socket::Socket;
 use crate::net::tls::{TlsAcceptor, TlsSession};
 use crate::net::transport::{ReadTimeout, Transport};
-use crate::session::faults::{self, Faults};
+use crate::session::faults;
 
 /// An accepted connection with its slot.
 #[derive(Debug)]
@@ -53,25 +52,16 @@ pub(super) struct HttpConnection {
     pub(super) permit: ConnectionPermit,
     /// Behind a trusted proxy: the client's own slot, while its request or its session lasts.
     pub(super) client_permit: Option<AddressPermit>,
-    server: Arc<Context>,
+    pub(super) server: Arc<Context>,
 }
 
-/// What a valid handshake asks for, and the slot for its session.
-pub(super) struct UpgradeRequest {
-    pub(super) endpoint: Endpoint,
-    pub(super) faults: Faults,
-    /// The chat room to join; `None` on other endpoints.
-    pub(super) join: Option<JoinRequest>,
-    pub(super) permit: SessionPermit,
-}
-
-/// What a request leads to.
+/// How a request is answered.
 enum Answer {
-    /// A response, and another request.
-    Respond(Response),
-    /// A response, after which the connection closes.
-    Refuse(Response),
-    /// A session.
+    /// With this response; the connection is kept alive if client and server allow it.
+    KeepAlive(Response),
+    /// With this response, after which the connection is closed.
+    Close(Response),
+    /// With a 101, and then a session.
     Upgrade(Box<UpgradeRequest>),
 }
 
@@ -108,10 +98,10 @@ impl HttpConnection {
             };
             let (response, keep) = match self.answer(&head) {
                 Answer::Upgrade(request) => return Some((head, request)),
-                Answer::Respond(response) => {
+                Answer::KeepAlive(response) => {
                     (response, head.keeps_alive() && number < max_requests)
                 }
-                Answer::Refuse(response) => (response, false),
+                Answer::Close(response) => (response, false),
             };
             if !self.respond(response, &head, keep && !self.server.stop.requested()) {
                 return None;
@@ -120,11 +110,11 @@ impl HttpConnection {
         None
     }
 
-    /// Sends the 101.
+    /// Writes the 101 to the buffer, from which it is sent with the first replies or before the first wait.
     ///
     /// # Errors
     /// The peer is gone.
-    pub(super) fn accept(
+    pub(super) fn send_101(
         &mut self,
         head: &Head,
         request: &UpgradeRequest,
@@ -134,7 +124,7 @@ impl HttpConnection {
         let response = switching_protocols(head, negotiated, bad_accept);
         self.socket.write_all(response.as_bytes())?;
         if let Some(metrics) = self.server.metrics_of(head) {
-            // To be measured, it is sent now, and not together with the first replies.
+            // So that the time until it is sent can be measured.
             self.socket.flush()?;
             metrics.upgrades.observe(self.socket.last_received().elapsed());
         }
@@ -163,8 +153,8 @@ impl HttpConnection {
         Head::read(&mut self.socket, &mut self.buffer, &self.server.config.limits)
     }
 
-    /// Reads the first bytes of a request. A stop ends this wait, as nothing is lost by it; a client
-    /// that connected after the stop is read, so that it can get its 503.
+    /// Reads the first bytes of a request. The stop ends this wait, because no request has begun. A
+    /// connection accepted after the stop is not interrupted: it is to get its 503.
     fn wait_for_request(&mut self) -> Result<(), HeadError> {
         self.socket.set_waiting(!self.server.stop.requested());
         let read = head::fill(&mut self.socket, &mut self.buffer, HEAD_READ);
@@ -185,16 +175,16 @@ impl HttpConnection {
     /// Decides what a request gets.
     fn answer(&mut self, head: &Head) -> Answer {
         if let Err(response) = self.identify_client(head) {
-            return Answer::Refuse(response);
+            return Answer::Close(response);
         }
         if self.socket.spoke_plaintext() {
-            let diagnosis = unavailable::plaintext_on_tls_port(Some(head), &[]);
-            return Answer::Refuse(diagnosis.answer(head));
+            let diagnosis = no_request::plaintext_on_tls_port(Some(head), &[]);
+            return Answer::Close(diagnosis.answer(head));
         }
         match route(head) {
             Route::WebSocket => self.upgrade(head),
-            Route::End(diagnosis) => Answer::Refuse(diagnosis.answer(head)),
-            route => Answer::Respond(self.plain_response(route, head)),
+            Route::Plain(route) => Answer::KeepAlive(self.plain_response(&route, head)),
+            Route::Malformed(diagnosis) => Answer::Close(diagnosis.answer(head)),
         }
     }
 
@@ -215,33 +205,22 @@ impl HttpConnection {
     }
 
     /// The response to a request that is not a handshake.
-    fn plain_response(&self, route: Route, head: &Head) -> Response {
+    fn plain_response(&self, route: &PlainRoute, head: &Head) -> Response {
         match route {
-            Route::Health => state("ok\n", self.server.health(), head),
-            Route::Ready => state("ready\n", self.server.readiness(), head),
-            Route::Help => Response::text(200, faults::manual(self.server.config.faults)),
-            Route::Info => {
+            PlainRoute::Health => state("ok\n", self.server.health(), head),
+            PlainRoute::Ready => state("ready\n", self.server.readiness(), head),
+            PlainRoute::Help => Response::text(200, faults::manual(self.server.config.faults)),
+            PlainRoute::Info => {
                 let tls = self.socket.tls().and_then(TlsSession::details);
                 info::answer(head, &self.client, self.local, tls.as_ref())
             }
-            Route::Page(path) => self
-                .server
-                .site
-                .get(&path, head)
-                .unwrap_or_else(|| refusals::not_found(head).answer(head)),
-            Route::UpgradeRequired => self.upgrade_required(head).answer(head),
-            Route::Refusal(diagnosis) | Route::End(diagnosis) => diagnosis.answer(head),
-            Route::WebSocket => no_upgrade(head, &self.origin_policy()).answer(head),
+            PlainRoute::Page(path) => {
+                let page = self.server.site.get(path, head);
+                page.unwrap_or_else(|| refusals::not_found(head).answer(head))
+            }
+            PlainRoute::UpgradeRequired => self.upgrade_required(head).answer(head),
+            PlainRoute::MethodNotAllowed => refusals::method_not_allowed(head).answer(head),
         }
-    }
-
-    /// Plain HTTP to a WebSocket endpoint. The page asks so after a handshake failed, because browsers
-    /// hide the reason; so the answer is why a handshake would be refused, if it would be.
-    fn upgrade_required(&self, head: &Head) -> Diagnosis {
-        let refusal = self.faults(head).and_then(|_| join_request(head)).and_then(|_| {
-            self.session_slot().map_err(|why| unavailable::unavailable(why, Some(head)))
-        });
-        refusal.err().unwrap_or_else(|| no_upgrade(head, &self.origin_policy()))
     }
 
     /// Accepts a handshake, or refuses it.
@@ -254,60 +233,18 @@ impl HttpConnection {
                 {
                     metrics.handshake_refused(diagnosis.status);
                 }
-                Answer::Refuse(diagnosis.answer(head))
+                Answer::Close(diagnosis.answer(head))
             }
         }
     }
 
-    /// Checks all of a handshake; only then waits, if a fault asks for that, and takes a slot.
-    fn check_upgrade(&self, head: &Head) -> Result<UpgradeRequest, Diagnosis> {
-        let endpoint = check(head, &self.origin_policy())?;
-        let faults = self.faults(head)?;
-        let join = join_request(head)?;
-        if !faults.handshake.delay.is_zero() {
-            self.server.stop.wait_for(faults.handshake.delay);
-        }
-        let permit = self.session_slot().map_err(|why| self.unavailable(why, head))?;
-        Ok(UpgradeRequest { endpoint, faults, join, permit })
-    }
-
-    fn origin_policy(&self) -> OriginPolicy<'_> {
-        OriginPolicy {
-            local: self.local.is_some_and(|local| local.host().is_local()),
-            allow_origin: &self.server.config.allow_origin,
-        }
-    }
-
-    /// Parses the query parameters that inject faults.
-    ///
-    /// # Errors
-    /// They are invalid, or ask for a status other than 101.
-    fn faults(&self, head: &Head) -> Result<Faults, Diagnosis> {
-        let Config { faults: is_on, limits, .. } = &self.server.config;
-        if !is_on || head.query.is_empty() || !endpoint::reads_parameters(&head.path) {
-            return Ok(Faults::default());
-        }
-        let faults = faults::parse(&head.query, limits)
-            .map_err(|why| refusals::bad_parameters(head, why))?;
-        match faults.handshake.status {
-            Some(status) => Err(refusals::forced_status(head, status)),
-            None => Ok(faults),
-        }
-    }
-
-    /// Takes a slot for a session.
-    fn session_slot(&self) -> Result<SessionPermit, Unavailable> {
-        self.server.health()?;
-        self.permit.session().map_err(Unavailable::LimitReached)
-    }
-
     /// The refusal of a client that needed a slot; counted in the metrics.
     #[cold]
-    fn unavailable(&self, why: Unavailable, head: &Head) -> Diagnosis {
+    pub(super) fn unavailable(&self, why: Unavailable, head: &Head) -> Diagnosis {
         if let Some(metrics) = self.server.metrics_of(head) {
             metrics.refused(why.label());
         }
-        unavailable::unavailable(why, Some(head))
+        unavailable::diagnosis(why, Some(head))
     }
 
     /// Writes a response. Returns whether the connection is kept.
@@ -325,9 +262,9 @@ impl HttpConnection {
 
     /// Answers bytes that are not a request; does nothing if the peer has left.
     fn refuse_head(&mut self, error: &HeadError) {
-        let diagnosis = match unavailable::no_request(error, &self.buffer) {
+        let diagnosis = match no_request::diagnosis(error, &self.buffer) {
             Some(_) if self.socket.spoke_plaintext() => {
-                unavailable::plaintext_on_tls_port(None, &self.buffer)
+                no_request::plaintext_on_tls_port(None, &self.buffer)
             }
             Some(diagnosis) => diagnosis,
             None => return,
@@ -337,12 +274,4 @@ impl HttpConnection {
             linger(&mut self.socket, LINGER_TIME);
         }
     }
-}
-
-/// Parses the query of `/chat`; `None` on other paths.
-fn join_request(head: &Head) -> Result<Option<JoinRequest>, Diagnosis> {
-    if endpoint::at(&head.path) != Some(Endpoint::Chat) {
-        return Ok(None);
-    }
-    join_request::parse(&head.query).map(Some).map_err(|why| refusals::bad_join_request(head, why))
 }

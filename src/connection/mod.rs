@@ -8,6 +8,7 @@ pub(crate) mod info;
 pub(crate) mod route;
 mod session_log;
 mod session_setup;
+mod upgrade;
 
 use std::sync::Arc;
 
@@ -20,12 +21,12 @@ use self::session_setup::set_up;
 use crate::handshake::negotiate::negotiate;
 use crate::session::Session;
 
-/// The rest of a connection, to be run by the same thread.
+/// The session of a connection, to be run by the same thread; see [`serve`].
 pub(crate) type Continuation = Box<dyn FnOnce()>;
 
-/// Serves a connection up to its upgrade, on a thread of its own. Returns its session, which the same
-/// thread runs after the stack of all that came before is free again: an idle session keeps every page
-/// of stack that its thread has touched.
+/// Serves a connection up to its upgrade, on a thread of its own. Returns the session as a closure. The
+/// pool runs it on the same thread after this function has returned, so that the session uses the same
+/// pages of stack again: every page that a thread has touched stays in memory while it waits.
 pub(crate) fn serve(accepted: Accepted, server: &Arc<Context>) -> Option<Continuation> {
     let peer = accepted.peer;
     let mut http = HttpConnection::open(accepted, server)
@@ -36,7 +37,7 @@ pub(crate) fn serve(accepted: Accepted, server: &Arc<Context>) -> Option<Continu
     let mut negotiated =
         negotiate(&head, request.endpoint, &request.faults, server.config.compression);
     let takeover = negotiated.reserve_takeover(&server.deflate);
-    http.accept(&head, &request, &negotiated).ok()?;
+    http.send_101(&head, &request, &negotiated).ok()?;
     let server = Arc::clone(server);
     Some(Box::new(move || {
         let (socket, setup, log) = set_up(http, head, *request, negotiated, takeover, &server);

@@ -3,16 +3,25 @@
 //!
 //! **Invariant:** Every head has exactly one route.
 
-use crate::handshake::check::is_websocket_meant;
-use crate::handshake::refusals;
 use crate::http::diagnosis::Diagnosis;
 use crate::http::endpoint;
 use crate::http::framing;
 use crate::http::head::Head;
 
-/// How a request is answered.
+/// What a request leads to.
 #[derive(Debug)]
 pub(crate) enum Route {
+    /// An upgrade to WebSocket is attempted; `handshake::check` validates it.
+    WebSocket,
+    /// A response, after which the connection can be kept alive.
+    Plain(PlainRoute),
+    /// This error, after which the connection is closed: where the next request begins is uncertain.
+    Malformed(Diagnosis),
+}
+
+/// Which response a request without an upgrade gets.
+#[derive(Debug)]
+pub(crate) enum PlainRoute {
     /// `/healthz`.
     Health,
     /// `/readyz`.
@@ -23,34 +32,34 @@ pub(crate) enum Route {
     Info,
     /// The file of this path, if there is one.
     Page(String),
-    /// An upgrade to WebSocket is attempted; `handshake::check` validates it.
-    WebSocket,
     /// Plain HTTP on a WebSocket path; `check::no_upgrade` diagnoses the likely cause.
     UpgradeRequired,
-    /// This error; the connection can be kept alive.
-    Refusal(Diagnosis),
-    /// This error, and the connection is closed: the bytes after the head cannot be trusted.
-    End(Diagnosis),
+    /// The method is neither GET nor HEAD.
+    MethodNotAllowed,
 }
 
 /// Determines the route of a request.
 pub(crate) fn route(head: &Head) -> Route {
-    if is_websocket_meant(head) {
+    if head.attempts_websocket() {
         return Route::WebSocket;
     }
     if let Err(diagnosis) = framing::check(head) {
-        return Route::End(diagnosis);
+        return Route::Malformed(diagnosis);
     }
+    Route::Plain(plain_route(head))
+}
+
+fn plain_route(head: &Head) -> PlainRoute {
     if !matches!(head.method.as_str(), "GET" | "HEAD") {
-        return Route::Refusal(refusals::method_not_allowed(head));
+        return PlainRoute::MethodNotAllowed;
     }
     match head.path.as_str() {
-        "/healthz" => Route::Health,
-        "/readyz" => Route::Ready,
-        "/help" => Route::Help,
-        "/info" => Route::Info,
-        path if path != "/" && endpoint::at(path).is_some() => Route::UpgradeRequired,
-        path => Route::Page(path.to_owned()),
+        "/healthz" => PlainRoute::Health,
+        "/readyz" => PlainRoute::Ready,
+        "/help" => PlainRoute::Help,
+        "/info" => PlainRoute::Info,
+        path if path != "/" && endpoint::at(path).is_some() => PlainRoute::UpgradeRequired,
+        path => PlainRoute::Page(path.to_owned()),
     }
 }
 
@@ -65,16 +74,10 @@ mod tests {
         route(&parse(head.as_bytes(), &Limits::default()).unwrap().unwrap().0)
     }
 
-    fn status(request: &str) -> u16 {
+    fn plain(request: &str) -> PlainRoute {
         match routed(request) {
-            Route::Refusal(why) | Route::End(why) => why.status,
-            Route::UpgradeRequired => 426,
-            Route::Health
-            | Route::Ready
-            | Route::Help
-            | Route::Info
-            | Route::Page(_)
-            | Route::WebSocket => 200,
+            Route::Plain(plain) => plain,
+            other => panic!("{request}: {other:?}"),
         }
     }
 
@@ -93,15 +96,17 @@ mod tests {
     #[test]
     fn plain_requests_are_routed_by_path() {
         for method in ["GET", "HEAD"] {
-            let routed = |path| routed(&format!("{method} {path} HTTP/1.1\nHost: h\nUpgrade: h2c"));
-            assert!(matches!(routed("/healthz"), Route::Health));
-            assert!(matches!(routed("/readyz"), Route::Ready));
-            assert!(matches!(routed("/help"), Route::Help));
-            assert!(matches!(routed("/info?x"), Route::Info));
-            assert!(matches!(routed("/"), Route::Page(path) if path == "/"));
-            assert!(matches!(routed("/client.js?v=1"), Route::Page(path) if path == "/client.js"));
+            let plain = |path| plain(&format!("{method} {path} HTTP/1.1\nHost: h\nUpgrade: h2c"));
+            assert!(matches!(plain("/healthz"), PlainRoute::Health));
+            assert!(matches!(plain("/readyz"), PlainRoute::Ready));
+            assert!(matches!(plain("/help"), PlainRoute::Help));
+            assert!(matches!(plain("/info?x"), PlainRoute::Info));
+            assert!(matches!(plain("/"), PlainRoute::Page(path) if path == "/"));
+            assert!(
+                matches!(plain("/client.js?v=1"), PlainRoute::Page(path) if path == "/client.js")
+            );
             for path in ["/ws", "/echo", "/WebSocketHandler.ashx"] {
-                assert!(matches!(routed(path), Route::UpgradeRequired), "{path}");
+                assert!(matches!(plain(path), PlainRoute::UpgradeRequired), "{path}");
             }
         }
     }
@@ -109,19 +114,16 @@ mod tests {
     #[test]
     fn other_methods_are_405() {
         for request in ["POST /", "DELETE /ws", "OPTIONS *", "get /", "PUT /nothing"] {
-            assert_eq!(
-                status(&format!("{request} HTTP/1.1\nHost: h\nContent-Length: 0")),
-                405,
-                "{request}"
-            );
+            let plain = plain(&format!("{request} HTTP/1.1\nHost: h\nContent-Length: 0"));
+            assert!(matches!(plain, PlainRoute::MethodNotAllowed), "{request}: {plain:?}");
         }
     }
 
     #[test]
-    fn requests_with_uncertain_framing_end_the_connection() {
+    fn requests_with_uncertain_framing_are_malformed() {
         for fields in ["Host: h\nContent-Length: 1", "Host: h\nHost: h", "X: y"] {
             let route = routed(&format!("GET /healthz HTTP/1.1\n{fields}"));
-            assert!(matches!(route, Route::End(_)), "{fields}: {route:?}");
+            assert!(matches!(route, Route::Malformed(_)), "{fields}: {route:?}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The end of a session for the operator: its slots are freed, its statistics counted, and its log line
-//! written.
+//! What the server does at the end of a session: it frees the slots, counts the statistics, writes the
+//! log line, and then frees the connection's slot.
 //!
 //! **Invariant:** every session has one log line, at its end. Sessions of the server's own probe have it
 //! with `-v` only, as there is one every few seconds for years.
@@ -34,13 +34,13 @@ impl SessionLog {
         self.registration.as_ref().map(|registration| Arc::clone(registration.stats()))
     }
 
-    /// Frees the slots, then logs: writing the line may take time.
+    /// Frees the slots before it logs, because writing the line may take time. The connection's slot
+    /// stands for this thread, so it is freed last.
     pub(super) fn finish(self, outcome: &SessionOutcome) {
         let SessionLog { number, path, client, is_own, started, registration, permits } = self;
         if let Some(mut registration) = registration {
             registration.set_end(outcome.end.labels());
         }
-        // The thread's own slot is the last: the pool counts threads by it.
         let (_connection, client_permit, session_permit) = permits;
         drop((client_permit, session_permit));
         let level = if is_own { Level::Debug } else { Level::Info };

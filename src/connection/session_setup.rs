@@ -7,9 +7,10 @@ use std::time::Instant;
 use log::debug;
 
 use super::context::Context;
-use super::http_connection::{HttpConnection, UpgradeRequest};
+use super::http_connection::HttpConnection;
 use super::info::{self, SessionInfo};
 use super::session_log::SessionLog;
+use super::upgrade::UpgradeRequest;
 use crate::chat::join_request::JoinRequest;
 use crate::chat::member::ChatSession;
 use crate::chat::room::JoinError;
@@ -21,10 +22,10 @@ use crate::http::head::Head;
 use crate::metrics::registry::{Registration, SessionIdentity};
 use crate::net::socket::Socket;
 use crate::net::tls::TlsSession;
+use crate::session::SessionSetup;
 use crate::session::deflate::{DeflateSetup, TakeoverSlot};
 use crate::session::faults::Faults;
 use crate::session::reply::Reply;
-use crate::session::{DescribeHandshake, SessionSetup};
 
 /// Prepares the session of a connection whose 101 was written.
 pub(super) fn set_up(
@@ -62,17 +63,21 @@ pub(super) fn set_up(
         permits: (permit, client_permit, session_permit),
     };
 
-    let deflate = deflate(&negotiated, &faults, takeover, server);
-    let tls = socket.tls().and_then(TlsSession::details);
-    let describe: DescribeHandshake = Box::new(move |reached| {
-        let opened = Some(SessionInfo { number, negotiated: &negotiated, reached });
-        info::text(&info::describe(&head, &client, local, tls.as_ref(), opened))
-    });
-    let stats = log.stats();
     // It has the capacity for a request head; most clients send nothing before the 101.
     early.shrink_to_fit();
-    let setup =
-        SessionSetup { number, early, reply, faults: faults.session, deflate, describe, stats };
+    let tls = socket.tls().and_then(TlsSession::details);
+    let setup = SessionSetup {
+        number,
+        early,
+        reply,
+        deflate: deflate(&negotiated, &faults, takeover, server),
+        faults: faults.session,
+        stats: log.stats(),
+        describe: Box::new(move |reached| {
+            let opened = Some(SessionInfo { number, negotiated: &negotiated, reached });
+            info::text(&info::describe(&head, &client, local, tls.as_ref(), opened))
+        }),
+    };
     (socket, setup, log)
 }
 

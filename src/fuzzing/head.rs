@@ -7,7 +7,7 @@ use super::peer::{Peer, PeerBehavior, PeerOutput};
 use crate::chat::join_request;
 use crate::config::Limits;
 use crate::connection::info;
-use crate::connection::route::{Route, route};
+use crate::connection::route::{PlainRoute, Route, route};
 use crate::handshake::check::{self, OriginPolicy};
 use crate::handshake::negotiate::negotiate;
 use crate::handshake::refusals;
@@ -96,26 +96,34 @@ fn next(
 }
 
 fn check_answer(head: &Head) {
-    let keep = head.keeps_alive();
     let client = Client::of_connection(([192, 0, 2, 1], 7).into());
     let text = serde_json::to_string(&info::describe(head, &client, None, None, None)).unwrap();
     assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{text}");
     assert!(origin::allows(None, head.get("Host").unwrap_or_default(), false, &[]));
     match route(head) {
-        Route::Health => assert_eq!(head.path, "/healthz"),
-        Route::Ready => assert_eq!(head.path, "/readyz"),
-        Route::Help => assert_eq!(head.path, "/help"),
-        Route::Info => assert_eq!(head.path, "/info"),
-        Route::Page(path) => {
-            assert_eq!(path, head.path);
+        Route::WebSocket => check_handshake(head),
+        Route::Plain(plain) => check_plain(&plain, head),
+        Route::Malformed(refusal) => check_refusal(&refusal, head, false),
+    }
+}
+
+fn check_plain(route: &PlainRoute, head: &Head) {
+    let keep = head.keeps_alive();
+    match route {
+        PlainRoute::Health => assert_eq!(head.path, "/healthz"),
+        PlainRoute::Ready => assert_eq!(head.path, "/readyz"),
+        PlainRoute::Help => assert_eq!(head.path, "/help"),
+        PlainRoute::Info => assert_eq!(head.path, "/info"),
+        PlainRoute::Page(path) => {
+            assert_eq!(path, &head.path);
             check_refusal(&refusals::not_found(head), head, keep);
         }
-        Route::WebSocket => check_handshake(head),
-        Route::UpgradeRequired => {
+        PlainRoute::UpgradeRequired => {
             check_refusal(&check::no_upgrade(head, &POLICY), head, keep);
         }
-        Route::Refusal(refusal) => check_refusal(&refusal, head, keep),
-        Route::End(refusal) => check_refusal(&refusal, head, false),
+        PlainRoute::MethodNotAllowed => {
+            check_refusal(&refusals::method_not_allowed(head), head, keep);
+        }
     }
 }
 

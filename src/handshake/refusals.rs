@@ -1,6 +1,5 @@
 //! Refusals of requests that are no handshakes, or whose query has to be refused.
 
-use super::check::is_websocket_meant;
 use crate::http::diagnosis::Diagnosis;
 use crate::http::endpoint::ENDPOINT_LIST;
 use crate::http::excerpt::{brief, request_line};
@@ -11,7 +10,7 @@ use crate::session::faults;
 #[cold]
 pub(crate) fn not_found(head: &Head) -> Diagnosis {
     let path = brief(&head.path);
-    let problem = if is_websocket_meant(head) {
+    let problem = if head.attempts_websocket() {
         format!("No WebSocket is served at {path}.")
     } else {
         format!("Nothing is served at {path}.")

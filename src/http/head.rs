@@ -83,6 +83,11 @@ impl Head {
         self.list(name).any(|listed| listed.eq_ignore_ascii_case(token))
     }
 
+    /// Whether an upgrade to WebSocket is attempted, however wrong the handshake may be.
+    pub(crate) fn attempts_websocket(&self) -> bool {
+        self.lists("Upgrade", "websocket") || self.get("Sec-WebSocket-Key").is_some()
+    }
+
     /// Whether the client allows another request on this connection (RFC 9112, section 9.3).
     pub(crate) fn keeps_alive(&self) -> bool {
         match self.version {

@@ -9,6 +9,7 @@ pub(crate) mod excerpt;
 pub(crate) mod forwarded;
 pub(crate) mod framing;
 pub(crate) mod head;
+pub(crate) mod no_request;
 pub(crate) mod origin;
 pub(crate) mod page;
 pub(crate) mod response;

@@ -96,7 +96,7 @@ impl Acceptor {
         let response = match self.context.tls_for(peer) {
             // A readable refusal needs a TLS handshake, and so a thread. So it is an alert.
             Some(_) => REFUSAL.to_vec(),
-            None => rendered(unavailable::unavailable(why, None).unasked()),
+            None => rendered(unavailable::diagnosis(why, None).unasked()),
         };
         self.rejector.reject(stream, response);
     }

@@ -21,9 +21,10 @@ use crate::config::tuning::{ACCEPT_BACKOFF, ADMIN_THREADS, LINGER_TIME, STACK};
 use crate::connection::context::Context;
 use crate::http::framing;
 use crate::http::head::Head;
+use crate::http::no_request;
 use crate::http::origin;
 use crate::http::response::Response;
-use crate::http::unavailable::{self, Unavailable, state};
+use crate::http::unavailable::{Unavailable, state};
 use crate::metrics::{Gauges, Metrics};
 use crate::net::Stream;
 use crate::net::address::Address;
@@ -139,7 +140,7 @@ impl AdminState {
         let mut buffer = Vec::new();
         let (response, head_only) = match Head::read(&mut socket, &mut buffer, limits) {
             Ok(head) => (self.answer(&head, local), head.method == "HEAD"),
-            Err(error) => match unavailable::no_request(&error, &buffer) {
+            Err(error) => match no_request::diagnosis(&error, &buffer) {
                 Some(diagnosis) => (diagnosis.unasked(), false),
                 None => return Ok(()),
             },

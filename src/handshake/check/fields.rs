@@ -2,7 +2,6 @@
 
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD};
 
-use super::is_websocket_meant;
 use super::proxy::{self, FORWARD_UPGRADES};
 use super::{OriginPolicy, origin};
 use crate::http::diagnosis::Diagnosis;
@@ -70,7 +69,7 @@ fn wrong_method(head: &Head) -> Diagnosis {
 /// on what may have removed it.
 #[cold]
 pub(crate) fn no_upgrade(head: &Head, policy: &OriginPolicy) -> Diagnosis {
-    let status = if is_websocket_meant(head) { 400 } else { 426 };
+    let status = if head.attempts_websocket() { 400 } else { 426 };
     let is_websocket = head.fields.iter().any(|(name, _)| {
         name.get(..14).is_some_and(|start| start.eq_ignore_ascii_case("Sec-WebSocket-"))
     });

@@ -20,11 +20,6 @@ pub(crate) struct OriginPolicy<'a> {
     pub(crate) allow_origin: &'a [String],
 }
 
-/// Whether the request means to become a WebSocket, even if its handshake is wrong.
-pub(crate) fn is_websocket_meant(head: &Head) -> bool {
-    head.lists("Upgrade", "websocket") || head.get("Sec-WebSocket-Key").is_some()
-}
-
 /// Checks a handshake, in the order in which a client's author wants to know what is wrong. Returns the
 /// endpoint that it asks for.
 ///

@@ -1,0 +1,84 @@
+//! From a request head to a session's slot: what a handshake has to pass.
+
+use super::http_connection::HttpConnection;
+use crate::chat::join_request::{self, JoinRequest};
+use crate::config::Config;
+use crate::handshake::check::{OriginPolicy, check, no_upgrade};
+use crate::handshake::refusals;
+use crate::http::diagnosis::Diagnosis;
+use crate::http::endpoint::{self, Endpoint};
+use crate::http::head::Head;
+use crate::http::unavailable::{self, Unavailable};
+use crate::net::admission::SessionPermit;
+use crate::session::faults::{self, Faults};
+
+/// What a valid handshake asks for, and the slot for its session.
+pub(super) struct UpgradeRequest {
+    pub(super) endpoint: Endpoint,
+    pub(super) faults: Faults,
+    /// The chat room to join; `None` on other endpoints.
+    pub(super) join: Option<JoinRequest>,
+    pub(super) permit: SessionPermit,
+}
+
+impl HttpConnection {
+    /// Checks all of a handshake; only then waits, if a fault asks for that, and takes a slot.
+    pub(super) fn check_upgrade(&self, head: &Head) -> Result<UpgradeRequest, Diagnosis> {
+        let endpoint = check(head, &self.origin_policy())?;
+        let faults = self.faults(head)?;
+        let join = join_request(head)?;
+        if !faults.handshake.delay.is_zero() {
+            self.server.stop.wait_for(faults.handshake.delay);
+        }
+        let permit = self.session_slot().map_err(|why| self.unavailable(why, head))?;
+        Ok(UpgradeRequest { endpoint, faults, join, permit })
+    }
+
+    fn origin_policy(&self) -> OriginPolicy<'_> {
+        OriginPolicy {
+            local: self.local.is_some_and(|local| local.host().is_local()),
+            allow_origin: &self.server.config.allow_origin,
+        }
+    }
+
+    /// Parses the query parameters that inject faults.
+    ///
+    /// # Errors
+    /// They are invalid, or ask for a status other than 101.
+    fn faults(&self, head: &Head) -> Result<Faults, Diagnosis> {
+        let Config { faults: is_on, limits, .. } = &self.server.config;
+        if !is_on || head.query.is_empty() || !endpoint::reads_parameters(&head.path) {
+            return Ok(Faults::default());
+        }
+        let faults = faults::parse(&head.query, limits)
+            .map_err(|why| refusals::bad_parameters(head, why))?;
+        match faults.handshake.status {
+            Some(status) => Err(refusals::forced_status(head, status)),
+            None => Ok(faults),
+        }
+    }
+
+    /// Takes a slot for a session.
+    fn session_slot(&self) -> Result<SessionPermit, Unavailable> {
+        self.server.health()?;
+        self.permit.session().map_err(Unavailable::LimitReached)
+    }
+
+    /// The response to plain HTTP on a WebSocket path: why a handshake with this query would be refused
+    /// now, or else what makes a handshake of this request. Browsers hide why a handshake failed, so
+    /// the page sends this request afterwards.
+    pub(super) fn upgrade_required(&self, head: &Head) -> Diagnosis {
+        let refusal = self.faults(head).and_then(|_| join_request(head)).and_then(|_| {
+            self.session_slot().map_err(|why| unavailable::diagnosis(why, Some(head)))
+        });
+        refusal.err().unwrap_or_else(|| no_upgrade(head, &self.origin_policy()))
+    }
+}
+
+/// Parses the query of `/chat`; `None` on other paths.
+fn join_request(head: &Head) -> Result<Option<JoinRequest>, Diagnosis> {
+    if endpoint::at(&head.path) != Some(Endpoint::Chat) {
+        return Ok(None);
+    }
+    join_request::parse(&head.query).map(Some).map_err(|why| refusals::bad_join_request(head, why))
+}
