@@ -284,7 +284,7 @@ impl HttpConnection {
     /// They are invalid, or ask for a status other than 101.
     fn faults(&self, head: &Head) -> Result<Faults, Diagnosis> {
         let Config { faults: is_on, limits, .. } = &self.server.config;
-        if !is_on || head.query.is_empty() || !endpoint::reads_parameters(&head.path) {
+        if !is_on || head.query.is_empty() || !endpoint::takes_faults(&head.path) {
             return Ok(Faults::default());
         }
         let faults = faults::parse(&head.query, limits)
@@ -333,7 +333,7 @@ impl HttpConnection {
             None => return,
         };
         debug!("{}: no request: {}", self.client.peer, diagnosis.status);
-        if diagnosis.unasked().write(&mut self.socket, false, false).is_ok() {
+        if diagnosis.without_request().write(&mut self.socket, false, false).is_ok() {
             linger(&mut self.socket, LINGER_TIME);
         }
     }
