@@ -11,12 +11,15 @@
 //! chat        rooms, members, outboxes
 //! http        request heads, responses, the page, diagnoses
 //! net         listeners, sockets, TLS, wakers, the stop
+//! frame       frame headers as bytes
 //! metrics     counters, histograms, the registry of sessions
 //! config      every choice and every limit
 //! ```
 //!
-//! The types tell the same story: `Stream → Socket → Head → UpgradeRequest → Session → SessionOutcome`.
-//! With the feature `tls`, TLS is inside the `Socket`, and nothing above it knows.
+//! The types tell the same story:
+//! `Stream → Accepted → HttpConnection → Head → UpgradeRequest → Session → SessionOutcome`.
+//! With the feature `tls`, TLS is inside the `Socket` of a connection: requests and sessions are
+//! read and written in plaintext.
 //!
 //! There is no framework, no proxy and no async runtime in it. The program `wsecho` is a command line
 //! around this library, with a client that checks other servers. The library alone serves tests of

@@ -236,7 +236,10 @@ fn refusals_are_counted_by_reason() {
     assert_eq!(status(foreign), 403);
     assert_eq!(status(handshake("/nowhere")), 404);
     assert_eq!(status(handshake("/echo").replace("Version: 13", "Version: 7")), 426);
-    assert_eq!(status(handshake("/echo?status=418")), 418);
+    // A forced 503 is no lack of capacity.
+    for forced in [418, 503] {
+        assert_eq!(status(handshake(&format!("/echo?status={forced}"))), forced);
+    }
     let by_reason = |connections| {
         [
             format!("wsecho_refused_total{{reason=\"connections\"}} {connections}"),
@@ -254,7 +257,7 @@ fn refusals_are_counted_by_reason() {
             "wsecho_handshakes_refused_total{status=\"403\"} 1",
             "wsecho_handshakes_refused_total{status=\"404\"} 1",
             "wsecho_handshakes_refused_total{status=\"426\"} 1",
-            "wsecho_handshakes_refused_total{status=\"other\"} 1",
+            "wsecho_handshakes_refused_total{status=\"other\"} 2",
             "wsecho_connections 1",
         ],
     );

@@ -1,4 +1,4 @@
-//! One member of a room, as its session sees it: the seam between `session` and `chat`.
+//! One member of a room, as its session sees it: the interface between `session` and `chat`.
 
 use std::io::{self, IoSlice, Write};
 use std::sync::Arc;

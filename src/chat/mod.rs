@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A member is served by its session's thread alone: that thread waits for its socket and for the
-//! outbox's waker. The seam to `session` is [`ChatSession`](member::ChatSession).
+//! outbox's waker. The interface to `session` is [`ChatSession`](member::ChatSession).
 //!
 //! **Invariants:** all members of a room get the same messages in the same order, without a gap in
 //! `seq`. A room never waits for a member: one that reads too slowly is removed. A room exists while

@@ -54,7 +54,7 @@ impl Outbox {
     /// Adds an event.
     ///
     /// # Errors
-    /// The outbox is full. From then on it is empty, and [`take`](Outbox::take) fails.
+    /// A limit is exceeded. All frames are dropped, and every later [`take`](Outbox::take) fails.
     pub(super) fn put(&self, frame: EncodedFrame) -> Result<(), OutboxFull> {
         let mut state = self.lock();
         let was_empty = state.frames.is_empty();

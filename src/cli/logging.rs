@@ -1,7 +1,8 @@
 //! The log on stderr: one line per event, with the time in UTC, as text or as JSON.
 //!
-//! Invariants: an event is always one line, whatever a client has put into it. In the long run at
-//! most [`LINES_PER_SECOND`] lines are written, so that a flood of clients does not fill the disk.
+//! **Invariants:** an event is always one line, whatever a client has put into it. In the long run
+//! at most [`LINES_PER_SECOND`] lines are written, so that a flood of clients does not fill the
+//! disk.
 
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};

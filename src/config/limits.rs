@@ -139,8 +139,8 @@ pub(crate) mod chat {
     /// Earlier messages that a new member gets.
     pub(crate) const HISTORY: usize = 20;
     /// Bytes of events that wait for one member, beyond the greeting: 256 KiB are 64 of the largest
-    /// messages. At its largest, with 1000 members that do not read: 250 MiB, if they all wait for
-    /// different events; members of one room share the bytes of theirs.
+    /// messages, and at most 250 MiB with 1000 members that do not read. A frame that waits for
+    /// several members of a room exists once.
     pub(crate) const OUTBOX_BYTES: usize = 256 * 1024;
     /// Frames in one vectored write; the kernel takes 1024 at most.
     pub(crate) const FRAMES_PER_WRITE: usize = 64;

@@ -1,7 +1,9 @@
 //! Every choice and every number of a server, named once.
 //!
-//! **Invariants:** every limit and timeout of the crate is a named number in [`limits`], [`tuning`],
-//! [`faults`] or [`chat`]. Values are validated when they are made, so nothing here can fail later.
+//! **Invariants:** every limit and timeout of the server is a named number in [`limits`],
+//! [`tuning`], [`faults`] or [`chat`]; the command line has some of its own. Types with a text form
+//! are validated when they are parsed; [`Limits`], [`Timeouts`] and [`ChatLimits`] are taken as
+//! they are.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;

@@ -18,6 +18,8 @@ pub(crate) const LOG_EVERY: Duration = Duration::from_secs(5);
 /// resets the connection, and the reset could overtake the refusal. More than a client sends before
 /// it reads, little enough to bound the work.
 pub(crate) const LINGER_BYTES: usize = 16 * 1024 * 1024;
+/// Size of a read whose bytes are discarded.
+pub(crate) const LINGER_READ: usize = 4096;
 /// How long a refused peer is read after the refusal.
 pub(crate) const LINGER_TIME: Duration = Duration::from_secs(2);
 /// Rejected connections held open at one time, so that they can read why; the oldest is closed
@@ -91,6 +93,6 @@ pub(crate) const LATENCY_BUCKETS: [Duration; 16] = [
     Duration::from_secs(1),
 ];
 /// Stack of a connection's thread. Measured with the fuzzer's seeds, Autobahn and every page
-/// request: 20 KiB at most, and 312 KiB without optimization. Small stacks save a page of page
-/// tables each.
+/// request: 20 KiB at most, and 312 KiB without optimization. A small stack also needs one page of
+/// page tables less.
 pub(crate) const STACK: usize = if cfg!(debug_assertions) { 1024 * 1024 } else { 128 * 1024 };

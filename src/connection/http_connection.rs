@@ -227,14 +227,7 @@ impl HttpConnection {
     fn upgrade(&self, head: &Head) -> Answer {
         match self.check_upgrade(head) {
             Ok(request) => Answer::Upgrade(Box::new(request)),
-            Err(diagnosis) => {
-                if let Some(metrics) = self.server.metrics_of(head)
-                    && diagnosis.status != unavailable::STATUS
-                {
-                    metrics.handshake_refused(diagnosis.status);
-                }
-                Answer::Close(diagnosis.answer(head))
-            }
+            Err(diagnosis) => Answer::Close(diagnosis.answer(head)),
         }
     }
 
@@ -270,7 +263,7 @@ impl HttpConnection {
             None => return,
         };
         debug!("{}: no request: {}", self.client.peer, diagnosis.status);
-        if diagnosis.unasked().write(&mut self.socket, false, false).is_ok() {
+        if diagnosis.without_request().write(&mut self.socket, false, false).is_ok() {
             linger(&mut self.socket, LINGER_TIME);
         }
     }

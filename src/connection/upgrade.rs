@@ -23,15 +23,28 @@ pub(super) struct UpgradeRequest {
 
 impl HttpConnection {
     /// Checks all of a handshake; only then waits, if a fault asks for that, and takes a slot.
+    ///
+    /// # Errors
+    /// Why it is refused; counted in the metrics.
     pub(super) fn check_upgrade(&self, head: &Head) -> Result<UpgradeRequest, Diagnosis> {
-        let endpoint = check(head, &self.origin_policy())?;
-        let faults = self.faults(head)?;
-        let join = join_request(head)?;
+        let (endpoint, faults, join) = self.check_request(head).inspect_err(|refusal| {
+            if let Some(metrics) = self.server.metrics_of(head) {
+                metrics.handshake_refused(refusal.status);
+            }
+        })?;
         if !faults.handshake.delay.is_zero() {
             self.server.stop.wait_for(faults.handshake.delay);
         }
         let permit = self.session_slot().map_err(|why| self.unavailable(why, head))?;
         Ok(UpgradeRequest { endpoint, faults, join, permit })
+    }
+
+    /// Checks all that does not depend on the server's state.
+    fn check_request(
+        &self,
+        head: &Head,
+    ) -> Result<(Endpoint, Faults, Option<JoinRequest>), Diagnosis> {
+        Ok((check(head, &self.origin_policy())?, self.faults(head)?, join_request(head)?))
     }
 
     fn origin_policy(&self) -> OriginPolicy<'_> {
@@ -47,7 +60,7 @@ impl HttpConnection {
     /// They are invalid, or ask for a status other than 101.
     fn faults(&self, head: &Head) -> Result<Faults, Diagnosis> {
         let Config { faults: is_on, limits, .. } = &self.server.config;
-        if !is_on || head.query.is_empty() || !endpoint::reads_parameters(&head.path) {
+        if !is_on || head.query.is_empty() || !endpoint::takes_faults(&head.path) {
             return Ok(Faults::default());
         }
         let faults = faults::parse(&head.query, limits)

@@ -5,7 +5,8 @@
 //!                    └──▶ Diagnosis: the problem, the usual cause, the fix
 //! ```
 //!
-//! All of it is pure: from a request head to a decision.
+//! Each step computes a decision from a request head, without I/O. Only
+//! [`reserve_takeover`](negotiate::Negotiated::reserve_takeover) takes a slot.
 
 pub(crate) mod check;
 pub(crate) mod extensions;

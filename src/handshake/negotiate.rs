@@ -54,8 +54,8 @@ pub(crate) fn negotiate(
     }
 }
 
-/// A chat encodes each message once for all members, and a malformed frame can be told from a valid
-/// one only without compression.
+/// Whether compression may be accepted: not in a chat, whose members share one encoded frame, and
+/// not with `bad=`, as a malformed compressed frame would fail for another reason.
 fn allows_compression(endpoint: Endpoint, faults: &Faults) -> bool {
     let is_off = faults.handshake.compression == Some(CompressionChoice::Off);
     let frames = faults.session.as_ref().and_then(|session| session.frames);

@@ -11,7 +11,7 @@ pub(crate) fn switching_protocols(
     negotiated: &Negotiated,
     bad_accept: bool,
 ) -> String {
-    // The right answer to another key is a wrong one to this.
+    // For `bad_accept`: the answer to an empty key, which is wrong for this one.
     let key = head.get("Sec-WebSocket-Key").filter(|_| !bad_accept).unwrap_or_default();
     let accept = derive_accept_key(key.as_bytes());
     let subprotocol = field("Sec-WebSocket-Protocol: ", negotiated.subprotocol.as_deref());

@@ -41,7 +41,7 @@ impl Diagnosis {
     }
 
     /// The response if no request could be read; always text.
-    pub(crate) fn unasked(&self) -> Response {
+    pub(crate) fn without_request(&self) -> Response {
         self.complete(Response::text(self.status, self.to_string()))
     }
 

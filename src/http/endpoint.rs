@@ -33,9 +33,9 @@ pub(crate) const ENDPOINT_LIST: &str = "\
 /readyz   200 while another session can be accepted (GET)
 /WebSocketGenericHandler.ashx and /WebSocketHandler.ashx answer as /ws.";
 
-/// Whether the query of `path` holds query parameters for the session. The query of other paths is
-/// ignored: the tutorial's addresses and the page's links have queries of their own.
-pub(crate) fn reads_parameters(path: &str) -> bool {
+/// Whether the query of `path` may inject faults. `/chat` has parameters of its own; every other
+/// query is ignored, as the tutorial's addresses and the page's links have queries, too.
+pub(crate) fn takes_faults(path: &str) -> bool {
     matches!(path, "/ws" | "/echo")
 }
 

@@ -54,7 +54,8 @@ pub(crate) enum HeadError {
     Version,
     /// Not HTTP, with the parser's message.
     Malformed(String),
-    /// The connection was closed or lost before the head was complete.
+    /// No response is due: the connection was closed or lost, idle for too long between two
+    /// requests, or interrupted by the stop; or its TLS handshake failed.
     Left,
 }
 

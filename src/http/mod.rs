@@ -1,6 +1,6 @@
 //! HTTP/1.1 (RFC 9110, RFC 9112): request heads, responses and the page.
 //!
-//! Every module works on one request or one response; `connection` holds the sequence of them.
+//! Every module works on one request or one response; `connection` puts them in sequence.
 
 pub(crate) mod content_negotiation;
 pub(crate) mod diagnosis;

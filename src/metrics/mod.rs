@@ -16,8 +16,8 @@ use self::exposition::Exposition;
 use self::histogram::Histogram;
 use self::registry::{SessionRegistry, Totals};
 
-/// The statuses of invalid handshakes. All other statuses come from the query parameter `status`,
-/// and share the label value `other`.
+/// The statuses of invalid handshakes; the query parameter `status` can force them, too. All other
+/// statuses are forced, and share the label value `other`.
 const STATUSES: [(u16, &str); 6] =
     [(400, "400"), (403, "403"), (404, "404"), (405, "405"), (413, "413"), (426, "426")];
 const OTHER_STATUS: &str = "other";
@@ -83,8 +83,7 @@ impl Metrics {
         self.refused.add(reason);
     }
 
-    /// Counts a handshake refused with this status, for a mistake or by the query parameter
-    /// `status`.
+    /// Counts a handshake refused with this status, as invalid or by the query parameter `status`.
     pub(crate) fn handshake_refused(&self, status: u16) {
         let known = STATUSES.into_iter().find(|(known, _)| *known == status);
         self.handshakes_refused.add(known.map_or(OTHER_STATUS, |(_, label)| label));
@@ -109,7 +108,8 @@ impl Metrics {
         );
         page.counters(
             "wsecho_handshakes_refused_total",
-            "Handshakes refused as invalid, by status; other: requested with the parameter status.",
+            "Handshakes refused as invalid or by the query parameter status; \
+             other: further statuses that the parameter asked for.",
             ["status"],
             self.handshakes_refused.all(),
         );
@@ -139,7 +139,7 @@ impl Metrics {
 }
 
 fn add_sessions(page: &mut Exposition, totals: &Totals, max: usize) {
-    let Totals { open, opened, received, answered, ends } = totals;
+    let Totals { open, opened, received, sent, ends } = totals;
     page.gauge("wsecho_sessions", "Open WebSocket sessions.", open);
     page.gauge("wsecho_sessions_max", "Limit of open WebSocket sessions (--max-connections).", max);
     page.counter("wsecho_sessions_total", "WebSocket sessions opened since the start.", *opened);
@@ -151,7 +151,7 @@ fn add_sessions(page: &mut Exposition, totals: &Totals, max: usize) {
         ["by", "how", "code"],
         ends.iter().copied(),
     );
-    for (direction, tally) in [("received", received), ("sent", answered)] {
+    for (direction, tally) in [("received", received), ("sent", sent)] {
         let messages = format!("wsecho_messages_{direction}_total");
         page.counter(&messages, &format!("Data messages {direction}."), tally.messages);
         let bytes = format!("wsecho_message_{direction}_bytes_total");

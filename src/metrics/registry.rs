@@ -33,7 +33,7 @@ struct RegistryState {
     opened: u64,
     /// Totals of the sessions that have ended.
     received: Tally,
-    answered: Tally,
+    sent: Tally,
     ends: BTreeMap<EndLabels, u64>,
 }
 
@@ -60,8 +60,7 @@ pub(crate) struct SessionStats {
     since: SystemTime,
     started: Instant,
     pub(crate) received: SharedTally,
-    /// Messages sent.
-    pub(crate) answered: SharedTally,
+    pub(crate) sent: SharedTally,
     /// The last round-trip time in nanoseconds; 0 before the first one.
     round_trip: AtomicU64,
 }
@@ -87,7 +86,7 @@ pub(super) struct Totals {
     pub(super) open: usize,
     pub(super) opened: u64,
     pub(super) received: Tally,
-    pub(super) answered: Tally,
+    pub(super) sent: Tally,
     pub(super) ends: Vec<(EndLabels, u64)>,
 }
 
@@ -107,7 +106,7 @@ impl SessionRegistry {
             open: state.open.len(),
             opened: state.opened,
             received: sum(state.received, |open| open.received.get()),
-            answered: sum(state.answered, |open| open.answered.get()),
+            sent: sum(state.sent, |open| open.sent.get()),
             ends: state.ends.iter().map(|(end, count)| (*end, *count)).collect(),
         }
     }
@@ -127,7 +126,7 @@ impl SessionStats {
 
     /// The session's entry of `/sessions` at `now`.
     pub(crate) fn row(&self, now: Instant) -> SessionRow {
-        let (received, answered) = (self.received.get(), self.answered.get());
+        let (received, sent) = (self.received.get(), self.sent.get());
         let round_trip = Duration::from_nanos(self.round_trip.load(Ordering::Relaxed));
         SessionRow {
             session: self.number,
@@ -136,8 +135,8 @@ impl SessionStats {
             seconds: now.saturating_duration_since(self.started).as_secs_f64(),
             messages_in: received.messages,
             bytes_in: received.bytes,
-            messages_out: answered.messages,
-            bytes_out: answered.bytes,
+            messages_out: sent.messages,
+            bytes_out: sent.bytes,
             ping_ms: (!round_trip.is_zero()).then_some(round_trip.as_secs_f64() * 1e3),
         }
     }
@@ -171,7 +170,7 @@ impl Registration {
             since: SystemTime::now(),
             started: Instant::now(),
             received: SharedTally::default(),
-            answered: SharedTally::default(),
+            sent: SharedTally::default(),
             round_trip: AtomicU64::new(0),
         });
         let mut locked = registry.lock();
@@ -197,7 +196,7 @@ impl Drop for Registration {
         let mut state = self.registry.lock();
         state.open.remove(&self.stats.number);
         state.received = state.received.and(self.stats.received.get());
-        state.answered = state.answered.and(self.stats.answered.get());
+        state.sent = state.sent.and(self.stats.sent.get());
         *state.ends.entry(self.end).or_default() += 1;
     }
 }
@@ -224,12 +223,12 @@ mod tests {
         let (mut first, second) = (register(&registry, 1), register(&registry, 2));
         first.stats().received.set(Tally { messages: 3, bytes: 30 });
         second.stats().received.set(Tally { messages: 1, bytes: 5 });
-        second.stats().answered.set(Tally { messages: 2, bytes: 7 });
+        second.stats().sent.set(Tally { messages: 2, bytes: 7 });
         let totals = |open, ends| Totals {
             open,
             opened: 2,
             received: Tally { messages: 4, bytes: 35 },
-            answered: Tally { messages: 2, bytes: 7 },
+            sent: Tally { messages: 2, bytes: 7 },
             ends,
         };
         assert_eq!(registry.totals(), totals(2, vec![]));
@@ -248,7 +247,7 @@ mod tests {
         let registration = register(&registry, 7);
         let stats = registration.stats();
         stats.received.set(Tally { messages: 1, bytes: 2 });
-        stats.answered.set(Tally { messages: 3, bytes: 4 });
+        stats.sent.set(Tally { messages: 3, bytes: 4 });
         let shown = |seconds| {
             let now = stats.started + Duration::from_secs(seconds);
             serde_json::to_value(stats.row(now)).unwrap()

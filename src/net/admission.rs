@@ -57,6 +57,7 @@ impl fmt::Display for LimitReached {
 
 impl Admission {
     pub(crate) fn new(limits: &Limits) -> Arc<Admission> {
+        // `--max-connections` is named after connections, and limits sessions.
         Arc::new(Admission {
             max_connections: limits.max_connections.saturating_add(limits.reserve),
             max_sessions: limits.max_connections,

@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use super::transport::{ReadTimeout, Transport};
-use crate::config::tuning::LINGER_BYTES;
+use crate::config::tuning::{LINGER_BYTES, LINGER_READ};
 
 /// Closes the write side, and discards input until the peer closes the connection, for at most
 /// `time` and [`LINGER_BYTES`].
@@ -20,7 +20,7 @@ pub(crate) fn linger<T: Transport>(transport: &mut T, time: Duration) {
     transport.set_read_timeout(ReadTimeout::deadline(Instant::now() + time));
     let mut discarded = 0;
     // On the heap: a page of stack, once touched, stays resident for the rest of a session.
-    let mut buffer = vec![0; 4096];
+    let mut buffer = vec![0; LINGER_READ];
     while discarded < LINGER_BYTES {
         match transport.read(&mut buffer) {
             Ok(0) | Err(_) => return,

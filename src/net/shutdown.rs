@@ -133,8 +133,8 @@ pub(crate) struct Interruptible {
 }
 
 impl Interruptible {
-    /// Says whether the connection waits for its peer with nothing half done. From then on a stop,
-    /// also one that came earlier, makes its reads see the end of the stream.
+    /// While `is_waiting`, a stop (an earlier one, too) makes reads see the end of the stream.
+    /// `false` in the middle of a request.
     pub(crate) fn set_waiting(&self, is_waiting: bool) {
         if let Some(entry) = self.stop.lock().entries.get_mut(&self.id) {
             entry.is_waiting = is_waiting;

@@ -43,7 +43,7 @@ struct ReplyLatency {
 /// The reply to what the last read received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReplyState {
-    /// The last read received nothing.
+    /// Nothing was received since the last call of `on_sent`.
     NotDue,
     Due,
     /// Already sent, past the write buffer (a large message, or a flushed Pong).
@@ -104,12 +104,12 @@ impl Socket {
         cfg!(feature = "tls") && self.spoke_plaintext
     }
 
-    /// Measures from now on how long replies take, from those to early frames on.
+    /// Measures reply times from now on, beginning with the replies to early frames.
     pub(crate) fn measure(&mut self, histogram: Arc<Histogram>) {
         self.latency = Some(ReplyLatency { histogram, reply: ReplyState::Due });
     }
 
-    /// Says whether the stop may interrupt a read, as nothing is half done.
+    /// Sets whether the stop may interrupt a read; it may not in the middle of a request.
     pub(crate) fn set_waiting(&mut self, is_waiting: bool) {
         self.stream.set_waiting(is_waiting);
     }

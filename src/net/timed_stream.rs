@@ -177,7 +177,8 @@ impl Read for TimedStream {
         loop {
             let read = self.wait().and_then(|()| self.ahead.read(&self.stream, buf));
             match read {
-                // A peer that left has answered our Close with a reset.
+                // The end comes from the stop's shutdown of the read side. If the peer has reset
+                // the connection instead, that is pending as an error.
                 Ok(0) if self.is_interrupted() => {
                     let error = self.stream.take_error()?;
                     return Err(error.unwrap_or(io::ErrorKind::WouldBlock.into()));

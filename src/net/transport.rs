@@ -30,8 +30,8 @@ impl ReadTimeout {
 /// The stream under a session: a [`Socket`](super::socket::Socket), or a fuzzer's script.
 ///
 /// **Invariants:** a read fails with `WouldBlock` when its time is over, the session was woken, or
-/// the server stops. A write takes all of its bytes or fails; `TimedOut` says that the peer does
-/// not read.
+/// the server stops. `write` takes all of its bytes or fails; `write_vectored` may take only a
+/// part. `TimedOut` from either says that the peer does not read.
 pub(crate) trait Transport: Read + Write {
     /// Sets how long reads may wait.
     fn set_read_timeout(&mut self, timeout: ReadTimeout);

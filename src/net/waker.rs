@@ -1,9 +1,10 @@
 //! Wakes a thread that waits for its socket.
 //!
-//! No other thread can interrupt a blocking read. A thread that others have something for (a chat
-//! member; an accept loop or a session on a Unix socket when the server stops) therefore waits with
-//! poll(2) for its socket and for a [`Waker`], and reads once the socket is readable. Every other
-//! session blocks in the read itself, which is one system call a message.
+//! No other thread can interrupt a blocking read. A thread that others have to reach (a chat
+//! member, for events; an accept loop, until accepting is over; a connection on a Unix socket,
+//! until the stop) therefore waits with poll(2) for its socket and for a [`Waker`], and reads once
+//! the socket is readable. Every other session blocks in the read itself, which is one system call
+//! a message.
 //!
 //! **Invariant:** a wake-up is never lost: a waker stays set until [`Waker::clear`].
 
@@ -31,7 +32,7 @@ impl Waker {
         let _ = self.0.write(1);
     }
 
-    /// Takes the wake-ups so far back.
+    /// Resets the waker.
     pub(crate) fn clear(&self) {
         // It fails only when the waker is not set.
         let _ = self.0.read();

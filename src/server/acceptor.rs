@@ -30,8 +30,8 @@ pub(super) struct Acceptor {
     pool: ThreadPool<Accepted>,
     rejector: Rejector,
     context: Arc<Context>,
-    /// Set when accepting is over. It goes on while sessions close, so that a health check gets the
-    /// 503 of the stop.
+    /// Set when accepting is over. Accepting goes on while sessions close, so that a health check
+    /// gets the 503 of the stop.
     closed: Waker,
 }
 
@@ -94,9 +94,9 @@ impl Acceptor {
             metrics.refused(why.label());
         }
         let response = match self.context.tls_for(peer) {
-            // A readable refusal needs a TLS handshake, and so a thread. So it is an alert.
+            // A readable refusal would need a TLS handshake, and so a thread. Hence the alert.
             Some(_) => REFUSAL.to_vec(),
-            None => rendered(unavailable::diagnosis(why, None).unasked()),
+            None => rendered(unavailable::diagnosis(why, None).without_request()),
         };
         self.rejector.reject(stream, response);
     }
@@ -136,7 +136,8 @@ impl Acceptor {
     }
 }
 
-/// Whether an error is that of one connection, which accept(2) reports as its own.
+/// Whether an error belongs to the connection, although accept(2) reports it. An interrupted call
+/// counts as such an error: neither needs a pause.
 fn concerns_one_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,

@@ -4,8 +4,8 @@
 //! All of it is read-only. It is separate from the public listeners because `/sessions` shows the
 //! clients' addresses.
 //!
-//! Invariants: it answers while all other slots are in use, and until the last session has ended.
-//! When an [`AdminServer`] has been dropped, its threads and connections are gone.
+//! **Invariants:** it answers while all other slots are in use, and until the last session has
+//! ended. When an [`AdminServer`] has been dropped, its threads and connections are gone.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -141,7 +141,7 @@ impl AdminState {
         let (response, head_only) = match Head::read(&mut socket, &mut buffer, limits) {
             Ok(head) => (self.answer(&head, local), head.method == "HEAD"),
             Err(error) => match no_request::diagnosis(&error, &buffer) {
-                Some(diagnosis) => (diagnosis.unasked(), false),
+                Some(diagnosis) => (diagnosis.without_request(), false),
                 None => return Ok(()),
             },
         };

@@ -4,7 +4,7 @@
 //! [`POOL_IDLE`], which is cheaper than starting a thread. It does not queue: a job is taken at
 //! once or given back, because a job behind a connection that lasts a day would never be served.
 //!
-//! Invariants: there are never more threads than there may be jobs (admission limits those). After
+//! **Invariants:** there are never more threads than there may be jobs (admission limits those). After
 //! [`ThreadPool::join`] no thread of the pool exists.
 
 use std::collections::{HashMap, VecDeque};

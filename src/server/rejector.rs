@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use crate::config::tuning::{LINGER_TIME, REFUSED_HELD, REFUSED_POLL};
+use crate::config::tuning::{LINGER_READ, LINGER_TIME, REFUSED_HELD, REFUSED_POLL};
 use crate::net::Stream;
 
 /// A rejected connection, and the response to send.
@@ -98,7 +98,7 @@ fn send_response(rejected: Rejected) -> io::Result<Stream> {
 
 /// Discards received data. Returns false once the peer has closed the connection.
 fn still_sending(stream: &mut Stream) -> bool {
-    let mut buffer = [0; 4096];
+    let mut buffer = [0; LINGER_READ];
     match stream.read(&mut buffer) {
         Ok(n) => n > 0,
         Err(error) => error.kind() == io::ErrorKind::WouldBlock,

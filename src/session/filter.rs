@@ -1,7 +1,7 @@
 //! Rewrites a session's frames between tungstenite and the socket.
 //!
-//! An ordinary session has no filter: its frames pass, at the price of a branch. With compression
-//! frames are rewritten both ways; with fault injection outgoing frames are, after that.
+//! Without a filter, frames pass unchanged. Compression rewrites frames in both directions; fault
+//! injection then rewrites the outgoing ones.
 //!
 //! **Invariant:** tungstenite hands over one whole frame a write (its write buffer is off), and `write`
 //! takes all of it.

@@ -7,8 +7,10 @@
 //! Cause ──▶ end: the Close, the closing handshake, the outcome
 //! ```
 //!
-//! **Invariants:** a message that arrived whole before our Close gets its reply. A client that can still
-//! read is told why its session ends.
+//! **Invariants:** a message that was read is answered before the next read. A stop ends the
+//! session only when nothing is left to read, or after [`STOP_REPLIES`]. A limit, a violation or a
+//! fault ends it at once, and messages that were not read by then get no reply. A client that can
+//! still read gets a Close with the reason, unless it asked for `abort`.
 
 mod cached_clock;
 pub(crate) mod close_codes;
@@ -45,8 +47,8 @@ use crate::metrics::tally::{CompressedBytes, CompressionStats, Tally};
 use crate::net::lingering_close::linger;
 use crate::net::transport::{ReadTimeout, Transport};
 
-/// A message that is answered with a description of the handshake: the first message of a session, or
-/// with compression any.
+/// As the first message of a session, it is answered with a description of the handshake. With
+/// compression, every `?info` is.
 const INFO_MESSAGE: &str = "?info";
 
 /// Describes the handshake, and what compression has saved since.
@@ -89,7 +91,7 @@ pub(crate) struct Session<'a, T> {
     reply: Reply,
     /// Why the session ends before it begins.
     refused: Option<JoinError>,
-    /// Until the first message, because it holds the request; with compression to the end.
+    /// Dropped after the first message, because it holds the request. With compression it is kept.
     describe: Option<DescribeHandshake>,
     faults: Option<Box<FaultSchedule>>,
     keepalive: Keepalive<'a>,
@@ -107,6 +109,7 @@ impl<'a, T: Transport> Session<'a, T> {
         let SessionSetup { number, mut early, reply, faults, deflate, describe, stats } = setup;
         let (reply, refused) = match reply {
             Ok(reply) => (reply, None),
+            // Never used: `start` ends the session before its first read.
             Err(error) => (Reply::Echo, Some(error)),
         };
         let now = Instant::now();
@@ -179,7 +182,7 @@ impl<'a, T: Transport> Session<'a, T> {
     #[cold]
     fn publish(&self, stats: &SessionStats) {
         stats.received.set(self.received);
-        stats.answered.set(self.sent);
+        stats.sent.set(self.sent);
         if let Some(time) = self.keepalive.round_trip() {
             stats.set_round_trip(time);
         }
@@ -289,11 +292,11 @@ impl<'a, T: Transport> Session<'a, T> {
     /// Ends the session as its cause demands.
     fn end(&mut self, cause: &Cause) -> SessionOutcome {
         let plan = cause.plan();
-        let is_reachable = plan.close.is_none_or(|frame| {
+        let is_close_lost = plan.close.is_some_and(|frame| {
             // A Pong that is due goes first; tungstenite alone would send it after the Close.
-            self.ws.flush().and_then(|()| self.ws.close(Some(frame))).is_ok()
+            self.ws.flush().and_then(|()| self.ws.close(Some(frame))).is_err()
         });
-        if is_reachable {
+        if !is_close_lost {
             self.tear_down(plan.teardown);
         }
         if let Some(stats) = &self.stats {
@@ -327,7 +330,8 @@ impl<'a, T: Transport> Session<'a, T> {
         while Instant::now() < deadline {
             match self.ws.read() {
                 Ok(_) => {}
-                // The deadline, a waker, or the stop; the latter would end every further wait.
+                // The deadline, a waker, or the stop. After a stop every further wait would end at
+                // once, hence the sleep.
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                     if self.ws.get_ref().is_stopping() {
                         std::thread::sleep(STOP_POLL);

@@ -28,7 +28,8 @@ impl Reply {
         Reply::Tutorial(template, CachedClock::new(clock))
     }
 
-    /// The reply to a data message. `now` is called only if the reply shows the time.
+    /// The reply to a data message. `now` is called only if the reply shows the time. Not for
+    /// [`Chat`](Reply::Chat): the session passes its messages to [`ChatSession::on_message`].
     pub(crate) fn reply(&mut self, message: Message, now: impl FnOnce() -> SystemTime) -> Message {
         let Reply::Tutorial(template, clock) = self else { return message };
         let text = match &message {

@@ -1,4 +1,4 @@
-//! The refusal of a page by its origin, with how that differs from the server's own. The rule
+//! Refuses a page because of its origin, and explains how `Origin` and `Host` differ. The rule
 //! itself is in `http::origin`.
 
 use super::OriginPolicy;

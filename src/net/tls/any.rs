@@ -12,11 +12,11 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 /// Accepts any certificate.
 #[derive(Debug)]
-pub struct AnyCertificate(Arc<CryptoProvider>);
+pub(crate) struct AnyCertificate(Arc<CryptoProvider>);
 
 impl AnyCertificate {
     /// Creates a verifier with the signature algorithms of `provider`.
-    pub fn new(provider: Arc<CryptoProvider>) -> AnyCertificate {
+    pub(crate) fn new(provider: Arc<CryptoProvider>) -> AnyCertificate {
         AnyCertificate(provider)
     }
 }

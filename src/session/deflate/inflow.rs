@@ -1,10 +1,9 @@
-//! The receiving direction: inflates compressed messages, and hands uncompressed ones to
-//! tungstenite.
+//! The receiving direction: inflates compressed messages for tungstenite.
 //!
 //! The reader parses frame headers. Frames of a compressed message (RSV1 on the first one; RFC
 //! 7692, section 6) are unmasked and inflated; all other bytes pass unchanged.
 //!
-//! Invariants: each frame of a compressed message becomes one or more fragments, so tungstenite
+//! **Invariants:** each frame of a compressed message becomes one or more fragments, so tungstenite
 //! sees every frame, in order, and applies its size limit and its UTF-8 check while the message is
 //! being inflated. All input of one read is processed before the next read.
 

@@ -11,8 +11,8 @@
 //!                     otherwise: unchanged
 //! ```
 //!
-//! Invariants: a read that fails with `WouldBlock` loses no data. A session has an inflater only
-//! while a compressed message is being received, and a deflater only while one is being sent,
+//! **Invariants:** a read that fails with `WouldBlock` loses no data. A session has an inflater
+//! only while a compressed message is being received, and a deflater only while one is being sent,
 //! unless it has a slot for context takeover.
 
 mod inflater;

@@ -1,7 +1,9 @@
 //! Fault injection: query parameters by which the author of a client makes this server misbehave.
 //!
 //! This module has the parsed parameters. `parameters` parses them, `schedule` says when a fault is
-//! due, `malformed` rewrites frames; the handshake's faults are applied in `connection`.
+//! due, `malformed` rewrites frames. Of the handshake's faults, `connection` applies the delay and
+//! the status, `handshake::negotiate` the subprotocol and the compression, and
+//! `handshake::response` the wrong `Sec-WebSocket-Accept`.
 //!
 //! **Invariant:** parsed parameters are within their limits, and do not contradict each other.
 
