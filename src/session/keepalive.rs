@@ -102,19 +102,26 @@ impl<'a> Keepalive<'a> {
         self.round_trip
     }
 
+    /// Returns the limit of the session that has passed at `now`, if one has. After a frame this is all
+    /// that can be due, as no Ping is awaited then.
+    #[inline]
+    pub(super) fn expired(&self, now: Instant) -> Option<Expired> {
+        let Timeouts { idle, max_duration, .. } = self.timeouts;
+        if max_duration.is_some_and(|limit| has_passed(self.started, limit, now)) {
+            return Some(Expired::Duration);
+        }
+        idle.is_some_and(|limit| has_passed(self.last_data, limit, now)).then_some(Expired::Idle)
+    }
+
     /// Returns what the session has to do at `now`.
     pub(super) fn due(&self, now: Instant) -> Due {
-        let passed = |since: Instant, limit| limit <= now.saturating_duration_since(since);
-        let Timeouts { ping_interval, ping, idle, max_duration, .. } = self.timeouts;
-        if max_duration.is_some_and(|limit| passed(self.started, limit)) {
-            return Due::End(Expired::Duration);
+        if let Some(expired) = self.expired(now) {
+            return Due::End(expired);
         }
-        if idle.is_some_and(|limit| passed(self.last_data, limit)) {
-            return Due::End(Expired::Idle);
-        }
+        let Timeouts { ping_interval, ping, .. } = self.timeouts;
         match (self.awaiting_frame, ping_interval) {
-            (Some(pinged), _) if passed(pinged, *ping) => Due::End(Expired::Ping),
-            (None, Some(interval)) if passed(self.last_frame, *interval) => Due::Ping,
+            (Some(pinged), _) if has_passed(pinged, *ping, now) => Due::End(Expired::Ping),
+            (None, Some(interval)) if has_passed(self.last_frame, *interval, now) => Due::Ping,
             _ => Due::Nothing,
         }
     }
@@ -133,6 +140,10 @@ impl<'a> Keepalive<'a> {
             deadline: deadlines.into_iter().flatten().min(),
         }
     }
+}
+
+fn has_passed(since: Instant, limit: Duration, now: Instant) -> bool {
+    limit <= now.saturating_duration_since(since)
 }
 
 #[cfg(test)]

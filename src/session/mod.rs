@@ -208,7 +208,7 @@ impl<'a, T: Transport> Session<'a, T> {
         if let Reply::Chat(_) = self.reply {
             self.deliver()?;
         }
-        if let Due::End(expired) = self.keepalive.due(now) {
+        if let Some(expired) = self.keepalive.expired(now) {
             return Err(Cause::Expired(expired));
         }
         if self.faults.is_some() { self.run_due_faults(now) } else { Ok(()) }
