@@ -7,7 +7,7 @@ use tungstenite::Message;
 use super::WIRE;
 use crate::support::client::{Client, FIN_CLOSE, FIN_TEXT, frame, wait_until};
 use crate::support::program::Program;
-use crate::support::server::TestServer;
+use crate::support::server::{CLOSE_TIMEOUT, TestServer};
 
 /// A member of a chat room, with the name that the server has assigned.
 struct Member {
@@ -258,6 +258,8 @@ fn rooms_and_members_are_limited() {
     let server = TestServer::over(WIRE, |config| {
         config.chat.rooms = 1;
         config.chat.members = 1;
+        // The stop may precede the notice that the last member has left.
+        config.timeouts.close = CLOSE_TIMEOUT;
     });
     let ann = Member::join(server.open("/chat?room=a"));
     let full = |query: &str| server.open(&format!("/chat{query}")).close();
