@@ -40,7 +40,8 @@ const FLAGS: [&str; 15] = [
 ];
 
 /// Runs the command `$@` in the background until stdin ends, then kills it and removes its profile,
-/// `$0`. Signals are left to the process that holds stdin.
+/// `$0`, which Chromium's other processes may still write to as they end. Signals are left to the
+/// process that holds stdin.
 const UNTIL_STDIN_ENDS: &str = r#"
     trap '' HUP INT TERM
     "$@" &
@@ -48,7 +49,7 @@ const UNTIL_STDIN_ENDS: &str = r#"
     read -r _
     kill -KILL $!
     wait
-    rm -rf "$0"
+    rm -rf "$0" || { sleep 1; rm -rf "$0"; }
 "#;
 
 /// The Chromium that the tests of this process share. However the process ends, the kernel closes
