@@ -14,8 +14,10 @@ use socket2::SockRef;
 use tungstenite::Message;
 
 use super::WIRE;
-use crate::support::client::{FIN_BINARY, FIN_PING, FIN_TEXT, TIMEOUT, frame, handshake};
-use crate::support::program::{Program, Vitals, command, tool};
+use crate::support::client::{
+    FIN_BINARY, FIN_PING, FIN_TEXT, TIMEOUT, frame, handshake, wait_until,
+};
+use crate::support::program::{POOL_IDLE, Program, Vitals, command, tool};
 use crate::support::stream::Wire;
 
 /// Permitted growth of resident memory: malloc keeps some memory for its threads.
@@ -48,7 +50,9 @@ fn slow_head_gets_408() {
         let stream = raw.0.get_mut();
         // One byte every 5 ms, so that each read succeeds, but the head is never complete.
         stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
-        while stream.write_all(b"x").is_ok() && stream.peek(&mut [0]).is_err() {}
+        wait_until("an answer", || {
+            stream.write_all(b"x").is_err() || stream.peek(&mut [0]).is_ok()
+        });
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         assert_eq!(raw.response().status, 408);
     });
@@ -60,7 +64,7 @@ fn peer_that_never_reads_is_dropped_at_the_write_timeout() {
         let mut raw = server.raw();
         raw.upgrade("/echo");
         let message = frame(FIN_BINARY, &vec![0; 60_000]);
-        while raw.0.get_mut().write_all(&message).is_ok() {}
+        raw.send_until_closed(&message);
     });
     let log = log_after(program);
     assert!(
@@ -142,7 +146,7 @@ fn upgrade_gets_503_when_no_thread_can_be_spawned() {
     std::fs::copy(command(&[]).get_program(), &copy).unwrap();
     let mut limited = Command::new("setpriv");
     limited.args(["--reuid", "54321", "--clear-groups", "prlimit", "--nproc=10"]);
-    limited.arg(copy).args(["--listen", "127.0.0.1:0"]);
+    limited.arg(copy).args(["--listen", "127.0.0.1:0", "--pool-idle", POOL_IDLE]);
     let program = Program::spawn(&mut limited, 1);
     let before = program.rested();
     let mut first = program.open("/echo");
@@ -166,7 +170,7 @@ fn upgrade_gets_503_when_no_thread_can_be_spawned() {
 fn connect_flood_beyond_the_descriptor_limit_is_survived() {
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -n 256; exec \"$0\" --listen 127.0.0.1:0 --handshake-timeout 1s"]);
-    limited.arg(command(&[]).get_program());
+    limited.arg(command(&[]).get_program()).env("WSECHO_POOL_IDLE", POOL_IDLE);
     let program = Program::spawn(&mut limited, 1);
     let before = program.rested();
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
@@ -205,12 +209,10 @@ fn endless_fragmented_message_is_closed_with_1009() {
         let mut raw = server.raw();
         raw.upgrade("/echo").send(frame(0x01, b""));
         let fragments = frame(0x00, b"x").repeat(1000);
-        while raw.0.get_mut().write_all(&fragments).is_ok() {
-            raw.0.get_ref().set_read_timeout(Some(Duration::from_millis(1))).unwrap();
-            if raw.0.get_ref().peek(&mut [0]).is_ok() {
-                break;
-            }
-        }
+        raw.0.get_ref().set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        wait_until("an answer", || {
+            raw.0.get_mut().write_all(&fragments).is_err() || raw.0.get_ref().peek(&mut [0]).is_ok()
+        });
         raw.0.get_ref().set_read_timeout(Some(TIMEOUT)).unwrap();
         assert_eq!(raw.close_code(), 1009);
     });
@@ -239,7 +241,7 @@ fn ping_flood_from_a_peer_that_never_reads_ends() {
         let mut raw = server.raw();
         raw.upgrade("/echo");
         let pings = frame(FIN_PING, &[0; 125]).repeat(500);
-        while raw.0.get_mut().write_all(&pings).is_ok() {}
+        raw.send_until_closed(&pings);
     });
 }
 
@@ -345,8 +347,9 @@ fn endless_pipelining_ends_at_the_request_limit() {
         let mut answered = 1;
         while raw.response().get("Connection") != Some("close") {
             answered += 1;
+            assert!(answered <= 1000, "not the last one"); // `Limits::max_requests`
         }
-        assert_eq!(answered, 1000); // `Limits::max_requests`
+        assert_eq!(answered, 1000);
         flood.join().unwrap();
     });
 }

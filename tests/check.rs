@@ -20,7 +20,7 @@ const FIN_PONG: u8 = 0x8a;
 /// Timeout if every answer is expected to come.
 const LONG: [&str; 2] = ["--timeout", "20s"];
 /// Timeout if a later answer is expected to be missing, so that the earlier ones arrive in time.
-const SOME: [&str; 2] = ["--timeout", "2s"];
+const SOME: [&str; 2] = ["--timeout", "1s"];
 /// Timeout if the first answer is expected to be missing.
 const SHORT: [&str; 2] = ["--timeout", "150ms"];
 
@@ -464,7 +464,7 @@ fn an_interim_response_is_skipped() {
 #[test]
 fn a_missing_echo_exits_with_6_after_ping_and_close_were_tried() {
     let steps = "ok resolve, ok connect, ok upgrade, FAILED echo, ok ping, ok close";
-    let silent = "no echo of message 1 within 2s; no other message received";
+    let silent = "no echo of message 1 within 1s; no other message received";
     Peer::ignoring(FIN_TEXT).assert(&SOME, 6, steps, &[silent]);
     let talking = Peer::accepting(|raw| {
         receive(raw);
@@ -472,7 +472,7 @@ fn a_missing_echo_exits_with_6_after_ping_and_close_were_tried() {
         send(raw, frame(FIN_BINARY, b"\xff"));
         serve_but(raw, 0);
     });
-    let talk = r#"within 2s; 2 other messages received: "{\"error\":\"\u{1b}[2J\"}", "#;
+    let talk = r#"within 1s; 2 other messages received: "{\"error\":\"\u{1b}[2J\"}", "#;
     talking.assert(&SOME, 6, steps, &[talk]);
 }
 
@@ -519,14 +519,14 @@ fn a_session_that_ends_before_the_echo_exits_with_6() {
 #[test]
 fn an_unanswered_ping_exits_with_7() {
     let steps = "ok resolve, ok connect, ok upgrade, ok echo, FAILED ping, ok close";
-    Peer::ignoring(FIN_PING).assert(&SOME, 7, steps, &["no Pong within 2s; no other"]);
+    Peer::ignoring(FIN_PING).assert(&SOME, 7, steps, &["no Pong within 1s; no other"]);
     let other = Peer::accepting(|raw| {
         let (first, payload) = receive(raw);
         send(raw, frame(first, &payload));
         send(raw, frame(FIN_PONG, b"unsolicited"));
         serve_but(raw, FIN_PING);
     });
-    other.assert(&SOME, 7, steps, &["no Pong within 2s"]);
+    other.assert(&SOME, 7, steps, &["no Pong within 1s"]);
 }
 
 #[test]
@@ -536,7 +536,7 @@ fn an_unanswered_close_exits_with_8() {
         serve_but(raw, FIN_CLOSE);
         raw.assert_ended();
     });
-    silent.assert(&SOME, 8, steps, &["no Close within 2s; no other message received"]);
+    silent.assert(&SOME, 8, steps, &["no Close within 1s; no other message received"]);
     let lingering = Peer::accepting(|raw| {
         serve_but(raw, 0);
         raw.assert_ended();

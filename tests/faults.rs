@@ -8,7 +8,7 @@ use tungstenite::{Error, Message};
 
 use crate::support::client::{Client, FIN_PING, FIN_PONG, FIN_TEXT, Raw, frame, handshake};
 use crate::support::program::command;
-use crate::support::server::TestServer;
+use crate::support::server::{CLOSE_TIMEOUT, TestServer};
 
 /// Sends a plain GET for `path`, as the page does after a failed handshake to learn the reason.
 /// Returns status and body.
@@ -36,7 +36,7 @@ fn delay_postpones_each_reply() {
 
 #[test]
 fn shutdown_cuts_a_delay_short_and_sends_its_reply() {
-    let mut server = TestServer::start();
+    let mut server = TestServer::with(|config| config.timeouts.close = CLOSE_TIMEOUT);
     let mut raw = server.raw();
     raw.upgrade("/echo?delay=1min").send(frame(FIN_TEXT, b"x"));
     server.stopper.stop();
@@ -149,7 +149,7 @@ fn pong_off_leaves_pings_unanswered() {
 
 #[test]
 fn read_off_still_sends_pings_and_the_close_at_shutdown() {
-    let mut server = TestServer::start();
+    let mut server = TestServer::with(|config| config.timeouts.close = CLOSE_TIMEOUT);
     let mut raw = server.raw();
     raw.upgrade("/echo?read=off&ping=20ms").send(frame(FIN_TEXT, b"x"));
     for _ in 0..5 {

@@ -1,13 +1,12 @@
 //! Every limit and timeout, as a client observes it.
 
-use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tungstenite::Message;
 use wsecho::{Config, Limits, Timeouts};
 
 use super::WIRE;
-use crate::support::client::{FIN_BINARY, FIN_TEXT, frame, handshake};
+use crate::support::client::{FIN_BINARY, FIN_TEXT, TIMEOUT, frame, handshake, wait_until};
 use crate::support::server::TestServer;
 use crate::support::stream::Wire;
 
@@ -91,7 +90,7 @@ fn pages_are_served_when_every_session_slot_is_taken() {
     sessions[0].0.close(None).unwrap();
     sessions[0].assert_closed();
     // The server's thread releases the slot shortly after the client sees the end of the session.
-    while server.raw().get("/readyz").status == 503 {}
+    wait_until("the slot is released", || server.raw().get("/readyz").status != 503);
     assert_eq!(server.raw().send(handshake("/echo")).response_to_head().status, 101);
     assert_eq!(sessions[1].ask("x").to_text().unwrap().split(' ').next(), Some("You"));
 }
@@ -144,7 +143,7 @@ fn each_client_behind_a_trusted_proxy_is_limited() {
     assert_eq!(response.get("Connection"), Some("close"));
     assert!(response.body.contains("--max-connections-per-ip"), "{}", response.body);
     drop(first);
-    while status("203.0.113.1").0 == 503 {}
+    wait_until("the slot is released", || status("203.0.113.1").0 != 503);
     assert_eq!(status("203.0.113.2").0, 503);
 }
 
@@ -207,8 +206,7 @@ fn a_peer_that_does_not_read_is_dropped() {
     let mut raw = server.raw();
     raw.upgrade("/echo");
     let message = frame(FIN_BINARY, &vec![0; 60_000]);
-    // Fails once the server has closed; without the timeout it would block forever.
-    while raw.0.get_mut().write_all(&message).is_ok() {}
+    raw.send_until_closed(&message);
     assert_eq!(server.open("/echo").ask("x"), Message::text("x"));
 }
 
@@ -230,7 +228,10 @@ fn a_session_beyond_max_duration_is_closed_with_1001() {
     client.assert_closed();
 
     let mut busy = server.open("/echo");
-    while busy.ask("x").is_text() {} // until the Close
+    let deadline = Instant::now() + TIMEOUT;
+    while busy.ask("x").is_text() {
+        assert!(Instant::now() < deadline, "no Close");
+    }
     busy.assert_closed();
 }
 

@@ -214,6 +214,11 @@ struct LimitOptions {
     /// Time from SIGTERM to exit [remaining connections are dropped].
     #[arg(long, value_name = "TIME", env = "WSECHO_GRACE_PERIOD", default_value_t = Timeouts::default().grace.into())]
     grace_period: humantime::Duration,
+
+    /// Time that a finished thread waits for another connection [the thread ends]. Hidden, because
+    /// no client notices it; tests shorten it.
+    #[arg(long, value_name = "TIME", env = "WSECHO_POOL_IDLE", default_value_t = Timeouts::default().pool_idle.into(), hide = true)]
+    pool_idle: humantime::Duration,
 }
 
 impl Options {
@@ -299,6 +304,7 @@ impl LimitOptions {
             idle: unless_zero(self.idle_timeout),
             max_duration: unless_zero(self.max_duration),
             grace: self.grace_period.into(),
+            pool_idle: self.pool_idle.into(),
         };
         let chat = ChatLimits {
             rooms: self.chat_rooms,

@@ -98,6 +98,9 @@ pub struct Timeouts {
     /// Grace period from the stop to the end. Default 8 s, less than the 10 s that container runtimes
     /// wait before they kill. Beyond it the remaining connections are dropped.
     pub grace: Duration,
+    /// How long a finished thread waits for another connection. Default 5 s: longer than a page load
+    /// takes, short enough that a burst's threads do not stay. Beyond it the thread ends.
+    pub pool_idle: Duration,
 }
 
 impl Default for Timeouts {
@@ -112,6 +115,7 @@ impl Default for Timeouts {
             idle: None,
             max_duration: None,
             grace: Duration::from_secs(8),
+            pool_idle: Duration::from_secs(5),
         }
     }
 }

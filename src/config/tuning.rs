@@ -5,9 +5,6 @@ use std::time::Duration;
 /// Connections that wait in the kernel to be accepted. With std's 128 a burst waits seconds for
 /// SYN retransmission.
 pub(crate) const LISTEN_BACKLOG: i32 = 4096;
-/// How long a finished thread waits for another connection: longer than a page load takes,
-/// short enough that a burst's threads do not stay.
-pub(crate) const POOL_IDLE: Duration = Duration::from_secs(5);
 /// First and longest pause after a failed accept: long enough not to spin while no descriptor is
 /// left, short enough to go on soon after one is free.
 pub(crate) const ACCEPT_BACKOFF: (Duration, Duration) =

@@ -163,9 +163,11 @@ impl Server {
     pub fn run(self) -> Result<(), Error> {
         let Server { listeners, admin, context } = self;
         let serving = Arc::clone(&context);
-        let pool = ThreadPool::new(context.admission.max_connections(), move |accepted| {
-            connection::serve(accepted, &serving)
-        });
+        let max_threads = context.admission.max_connections();
+        let pool =
+            ThreadPool::new(max_threads, context.config.timeouts.pool_idle, move |accepted| {
+                connection::serve(accepted, &serving)
+            });
         // It is dropped last, so that the operator sees how the sessions end.
         let admin = admin
             .zip(context.metrics.as_ref())

@@ -1,8 +1,9 @@
 //! The thread pool that serves connections.
 //!
 //! The pool grows with the load and shrinks again: an idle thread waits for another connection for
-//! [`POOL_IDLE`], which is cheaper than starting a thread. It does not queue: a job is taken at
-//! once or given back, because a job behind a connection that lasts a day would never be served.
+//! [`Timeouts::pool_idle`](crate::Timeouts::pool_idle), which is cheaper than starting a thread. It
+//! does not queue: a job is taken at once or given back, because a job behind a connection that lasts
+//! a day would never be served.
 //!
 //! **Invariants:** there are never more threads than there may be jobs (admission limits those). After
 //! [`ThreadPool::join`] no thread of the pool exists.
@@ -11,8 +12,9 @@ use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
+use std::time::Duration;
 
-use crate::config::tuning::{POOL_IDLE, STACK};
+use crate::config::tuning::STACK;
 use crate::connection::Continuation;
 
 /// Runs `serve` for each job, and then what it returns: the rest of the job, which starts on a stack
@@ -22,6 +24,8 @@ pub(crate) struct ThreadPool<J>(Arc<PoolInner<J>>);
 struct PoolInner<J> {
     serve: Box<dyn Fn(J) -> Option<Continuation> + Send + Sync>,
     max_threads: usize,
+    /// `Timeouts::pool_idle`.
+    idle_timeout: Duration,
     state: Mutex<PoolState<J>>,
     /// Notified when a job is pending or the pool is closed.
     job_pending: Condvar,
@@ -45,6 +49,7 @@ impl<J: Send + 'static> ThreadPool<J> {
     /// at one time. A job ends when it is dropped, so at the limit some thread is about to be idle.
     pub(crate) fn new(
         max_threads: usize,
+        idle_timeout: Duration,
         serve: impl Fn(J) -> Option<Continuation> + Send + Sync + 'static,
     ) -> ThreadPool<J> {
         let state = PoolState {
@@ -57,6 +62,7 @@ impl<J: Send + 'static> ThreadPool<J> {
         ThreadPool(Arc::new(PoolInner {
             serve: Box::new(serve),
             max_threads,
+            idle_timeout,
             state: Mutex::new(state),
             job_pending: Condvar::new(),
             thread_retired: Condvar::new(),
@@ -124,13 +130,13 @@ impl<J> PoolInner<J> {
         }
     }
 
-    /// Waits for a job. `None` if the pool is closed, or if no job came for [`POOL_IDLE`]; the
+    /// Waits for a job. `None` if the pool is closed, or if no job came for the idle time; the
     /// calling thread then no longer belongs to the pool.
     fn next_job(&self) -> Option<J> {
         let is_idle = |state: &mut PoolState<J>| state.pending.is_empty() && !state.closed;
         let mut state = self
             .job_pending
-            .wait_timeout_while(self.lock(), POOL_IDLE, is_idle)
+            .wait_timeout_while(self.lock(), self.idle_timeout, is_idle)
             .unwrap_or_else(PoisonError::into_inner)
             .0;
         if let Some(job) = state.pending.pop_front() {
@@ -163,17 +169,23 @@ fn join(thread: Option<JoinHandle<()>>) {
 mod tests {
     use super::*;
     use std::sync::mpsc;
+    use std::time::Instant;
+
+    /// Longer than any of these tests takes.
+    const IDLE: Duration = Duration::from_secs(60);
 
     #[test]
     fn a_finished_thread_serves_the_next_job() {
         let (done, ids) = mpsc::channel();
-        let pool = ThreadPool::new(8, move |()| {
+        let pool = ThreadPool::new(8, IDLE, move |()| {
             done.send(thread::current().id()).unwrap();
             None
         });
         pool.run(()).unwrap();
         let first = ids.recv().unwrap();
+        let deadline = Instant::now() + IDLE;
         while pool.0.lock().idle == 0 {
+            assert!(Instant::now() < deadline, "the thread is not idle again");
             thread::yield_now();
         }
         pool.run(()).unwrap();
@@ -182,9 +194,22 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_without_a_job_ends_after_the_idle_time() {
+        let pool = ThreadPool::new(8, Duration::from_millis(1), |()| None);
+        pool.run(()).unwrap();
+        let (count, deadline) = (pool.counter(), Instant::now() + IDLE);
+        while count() > 0 {
+            assert!(Instant::now() < deadline, "the thread is still there");
+            thread::yield_now();
+        }
+        pool.run(()).unwrap();
+        pool.join();
+    }
+
+    #[test]
     fn jobs_run_concurrently() {
         let barrier = std::sync::Barrier::new(8);
-        let pool = ThreadPool::new(8, move |()| {
+        let pool = ThreadPool::new(8, IDLE, move |()| {
             barrier.wait();
             None
         });
@@ -197,7 +222,7 @@ mod tests {
     #[test]
     fn a_panic_ends_only_its_own_job() {
         let (done, results) = mpsc::channel();
-        let pool = ThreadPool::new(8, move |job: u8| {
+        let pool = ThreadPool::new(8, IDLE, move |job: u8| {
             assert_ne!(job, 0, "this panic is part of the test");
             done.send(job).unwrap();
             None
@@ -210,7 +235,7 @@ mod tests {
 
     #[test]
     fn join_leaves_no_thread_and_no_reference() {
-        let pool = ThreadPool::new(8, |()| None);
+        let pool = ThreadPool::new(8, IDLE, |()| None);
         for _ in 0..4 {
             pool.run(()).unwrap();
         }
@@ -224,7 +249,7 @@ mod tests {
     #[test]
     fn a_job_at_the_limit_is_taken_by_the_thread_that_finishes() {
         let (done, ids) = mpsc::channel();
-        let pool = ThreadPool::new(1, move |()| {
+        let pool = ThreadPool::new(1, IDLE, move |()| {
             done.send(thread::current().id()).unwrap();
             None
         });
@@ -239,7 +264,7 @@ mod tests {
     #[test]
     fn a_continuation_runs_on_the_thread_of_its_job() {
         let (done, ids) = mpsc::channel();
-        let pool = ThreadPool::new(8, move |()| {
+        let pool = ThreadPool::new(8, IDLE, move |()| {
             let job = thread::current().id();
             let done = done.clone();
             Some(Box::new(move || done.send((job, thread::current().id())).unwrap()) as _)

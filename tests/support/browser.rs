@@ -1,15 +1,18 @@
 //! A real headless Chromium, driven through its DevTools protocol. The protocol is JSON over a
 //! WebSocket, so that tungstenite suffices as a driver.
+//!
+//! Starting Chromium takes half a second of CPU time, so the tests of a process share one. Each test
+//! has a browser context of its own: cookies, storage, cache and windows are not shared.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tungstenite::{Message, WebSocket};
 
 use super::client::TIMEOUT;
@@ -36,71 +39,111 @@ const FLAGS: [&str; 15] = [
     "about:blank",
 ];
 
-/// One browser with one page; killed when dropped.
+/// Runs the command `$@` in the background until stdin ends, then kills it and removes its profile,
+/// `$0`, which Chromium's other processes may still write to as they end. Signals are left to the
+/// process that holds stdin.
+const UNTIL_STDIN_ENDS: &str = r#"
+    trap '' HUP INT TERM
+    "$@" &
+    exec 2>/dev/null
+    read -r _
+    kill -KILL $!
+    wait
+    rm -rf "$0" || { sleep 1; rm -rf "$0"; }
+"#;
+
+/// The Chromium that the tests of this process share. However the process ends, the kernel closes
+/// the pipe, which ends Chromium; a static is never dropped.
+static SHARED: LazyLock<Shared> = LazyLock::new(|| {
+    let profile = tempfile::tempdir().unwrap().keep();
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(UNTIL_STDIN_ENDS).arg(&profile).arg(executable()).args(FLAGS);
+    command.arg(format!("--user-data-dir={}", profile.display()));
+    command.env("TMPDIR", &profile); // removes what a killed browser leaves
+    let (mut shell, url) = spawn(command.stdin(Stdio::piped()));
+    Shared { url, _stdin: shell.stdin.take().unwrap() }
+});
+
+struct Shared {
+    url: String,
+    _stdin: ChildStdin,
+}
+
+/// Starts Chromium. Returns the process and the URL of its DevTools protocol.
+fn spawn(command: &mut Command) -> (Child, String) {
+    let command = command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("Chromium does not start");
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let url = lines
+        .by_ref()
+        .find_map(|line| Some(line.ok()?.strip_prefix("DevTools listening on ")?.to_owned()))
+        .expect("Chromium ended before it listened");
+    std::thread::spawn(move || lines.for_each(drop)); // a full pipe would block it
+    (child, url)
+}
+
+/// One page. Its browser context, or its own Chromium, ends when it is dropped.
 pub struct Browser {
-    child: Child,
     socket: WebSocket<TcpStream>,
     session: Value,
     next_id: u64,
     events: Vec<Value>,
-    /// Removed together with the browser; `None` if the caller passed a profile.
-    profile: Option<TempDir>,
+    /// `None` if the page is in the shared Chromium.
+    child: Option<Child>,
 }
 
 impl Browser {
+    /// Opens a page in the shared Chromium, in a new browser context.
     pub fn launch() -> Browser {
-        let profile = tempfile::tempdir().unwrap();
-        let mut command = Command::new(executable());
-        command
-            .args(FLAGS)
-            .arg(format!("--user-data-dir={}", profile.path().display()))
-            .env("TMPDIR", profile.path()); // removes what a killed browser leaves
-        let mut browser = Browser::start(&mut command);
-        browser.profile = Some(profile);
+        let mut browser = Browser::connect(&SHARED.url);
+        // The context ends with the connection to it.
+        let mut context =
+            browser.call("Target.createBrowserContext", &json!({"disposeOnDetach": true}));
+        let id = context["browserContextId"].take();
+        let blank = json!({"url": "about:blank", "browserContextId": id});
+        let page = browser.call("Target.createTarget", &blank)["targetId"].take();
+        browser.attach(&page);
         browser
     }
 
-    /// Starts Chromium by `command`, which must open a page and have `--remote-debugging-port=0`.
+    /// Starts a Chromium of its own by `command`, which must open a page and have
+    /// `--remote-debugging-port=0`.
     pub fn start(command: &mut Command) -> Browser {
-        let mut child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("Chromium does not start");
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let url = lines
-            .by_ref()
-            .find_map(|line| Some(line.ok()?.strip_prefix("DevTools listening on ")?.to_owned()))
-            .expect("Chromium ended before it listened");
-        std::thread::spawn(move || lines.for_each(drop)); // a full pipe would block it
+        let (child, url) = spawn(command);
+        let mut browser = Browser::connect(&url);
+        browser.child = Some(child);
+        let page = browser.first_page();
+        browser.attach(&page);
+        browser
+    }
+
+    fn connect(url: &str) -> Browser {
         let address = url.trim_start_matches("ws://").split('/').next().unwrap();
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(BROWSER_TIMEOUT)).unwrap();
-        let (socket, _) = tungstenite::client(&url, stream).unwrap();
-        let mut browser = Browser {
-            child,
-            socket,
-            session: Value::Null,
-            next_id: 0,
-            events: Vec::new(),
-            profile: None,
-        };
-        let attach = json!({"targetId": browser.page(), "flatten": true});
-        browser.session = browser.call("Target.attachToTarget", &attach)["sessionId"].take();
+        let (socket, _) = tungstenite::client(url, stream).unwrap();
+        Browser { socket, session: Value::Null, next_id: 0, events: Vec::new(), child: None }
+    }
+
+    /// Sends all further calls to this page.
+    fn attach(&mut self, page: &Value) {
+        let attach = json!({"targetId": page, "flatten": true});
+        self.session = self.call("Target.attachToTarget", &attach)["sessionId"].take();
         for domain in ["Page", "Runtime", "Log", "DOM", "Network", "Accessibility"] {
-            browser.call(&format!("{domain}.enable"), &json!({}));
+            self.call(&format!("{domain}.enable"), &json!({}));
         }
-        browser
     }
 
     /// Waits for the first page, which appears shortly after the start. Returns its target's ID.
-    fn page(&mut self) -> Value {
+    fn first_page(&mut self) -> Value {
+        let deadline = Instant::now() + BROWSER_TIMEOUT;
         loop {
             let mut targets = self.call("Target.getTargets", &json!({}));
             let mut infos = targets["targetInfos"].as_array_mut().unwrap().iter_mut();
             if let Some(page) = infos.find(|target| target["type"] == "page") {
                 return page["targetId"].take();
             }
+            assert!(Instant::now() < deadline, "Chromium opens no page");
         }
     }
 
@@ -262,7 +305,10 @@ impl Browser {
 
     /// Opens another tab in front of the page, which becomes hidden.
     pub fn hide(&mut self) {
-        let target = self.call("Target.createTarget", &json!({"url": "about:blank"}));
+        let mut own = self.call("Target.getTargetInfo", &json!({}))["targetInfo"].take();
+        let blank =
+            json!({"url": "about:blank", "browserContextId": own["browserContextId"].take()});
+        let target = self.call("Target.createTarget", &blank);
         self.call("Target.activateTarget", &target);
         self.wait("document.hidden");
     }
@@ -329,8 +375,10 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 use tungstenite::protocol::frame::Frame;
@@ -16,6 +16,14 @@ use super::stream::{Stream, Wire};
 
 /// Read timeout of every client: a test that waits this long has failed.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Polls until `condition` holds, without a pause. Panics after [`TIMEOUT`].
+pub fn wait_until(expected: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !condition() {
+        assert!(Instant::now() < deadline, "not within {TIMEOUT:?}: {expected}");
+    }
+}
 
 /// Returns a handshake request for `path`, with the sample key of RFC 6455, section 1.3.
 pub fn handshake(path: &str) -> String {
@@ -189,6 +197,19 @@ impl Raw {
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Raw {
         self.0.get_mut().write_all(bytes.as_ref()).unwrap();
         self
+    }
+
+    /// Sends `bytes` again and again, without reading, until the server has closed the connection.
+    pub fn send_until_closed(&mut self, bytes: &[u8]) {
+        let deadline = Instant::now() + TIMEOUT;
+        self.0.get_ref().set_write_timeout(Some(TIMEOUT)).unwrap();
+        let error = loop {
+            match self.0.get_mut().write_all(bytes) {
+                Ok(()) => assert!(Instant::now() < deadline, "still open"),
+                Err(error) => break error,
+            }
+        };
+        assert_ne!(error.kind(), ErrorKind::WouldBlock, "still open, and not reading");
     }
 
     /// Shuts down the sending side.

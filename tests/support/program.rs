@@ -25,6 +25,9 @@ pub struct Program {
     wire: Wire,
 }
 
+/// `--pool-idle` of every program: far longer than it takes to reuse a thread.
+pub const POOL_IDLE: &str = "100ms";
+
 /// The resources that a process uses.
 #[derive(Debug, Clone, Copy)]
 pub struct Vitals {
@@ -43,7 +46,8 @@ fn address(url: &str) -> Option<SocketAddr> {
     url.split_once("://")?.1.trim_end_matches('/').parse().ok()
 }
 
-/// Returns a command for the binary, without the environment variables that would configure it.
+/// Returns a command for the binary, without the environment variables that would configure it. Its
+/// idle threads end after [`POOL_IDLE`], so that `Program::wait_for_rest` does not wait for them.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wsecho"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WSECHO_")) {
@@ -52,6 +56,7 @@ pub fn command(arguments: &[&str]) -> Command {
     for name in ["PORT", "NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS"] {
         command.env_remove(name);
     }
+    command.env("WSECHO_POOL_IDLE", POOL_IDLE); // not an argument, which `check` would not accept
     command.args(arguments).stdin(Stdio::null());
     command
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use wsecho::{Config, Error, Server, Stopper};
 
@@ -10,6 +11,9 @@ use super::client::{Client, Raw};
 use super::stream::Wire;
 #[cfg(feature = "tls")]
 use super::tls::Files;
+
+/// Close timeout of a server whose client does not answer the Close.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
 pub struct TestServer {
     pub address: SocketAddr,
