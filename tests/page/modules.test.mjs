@@ -20,7 +20,7 @@ test("each element that a module looks up exists once", () => {
   for (const [name, script] of Object.entries(scripts)) {
     for (const [, list] of script.matchAll(/^const \{([^}]+)\} = elements;$/gm)) {
       for (const property of list.split(",").map((item) => item.split(":")[0].trim()).filter(Boolean)) {
-        const id = property.replace(/[A-Z]/g, (letter) => "-" + letter.toLowerCase());
+        const id = property.replace(/[A-Z]/g, "-$&").toLowerCase();
         assert.ok(ids.includes(id), `${name}: ${id}`);
         count += 1;
       }

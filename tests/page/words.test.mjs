@@ -25,7 +25,8 @@ test("milliseconds have a digit below 100, and a comma above 999", () => {
 });
 
 test("a ratio needs bytes on the wire", () => {
-  table(words.formatRatio, [[{ bytes: 100, on_the_wire: 40 }], "2.5 : 1"], [[{ bytes: 0, on_the_wire: 0 }], "–"]);
+  table(words.formatRatio, [[{ bytes: 100, on_the_wire: 40 }], "2.5 : 1"], [[{ bytes: 0, on_the_wire: 4 }], "0.0 : 1"],
+    [[{ bytes: 0, on_the_wire: 0 }], "–"]);
 });
 
 test("a quantile is one of the numbers", () => {
@@ -51,7 +52,7 @@ test("hexadecimal input may be separated and prefixed", () => {
 test("a hex dump has offset, bytes and ASCII, and stops after 512 bytes", () => {
   table(words.hexDump,
     [[bytes()], ""],
-    [[bytes(0x48, 0, 0x7e, 0x7f, 0x80)], "0000  48 00 7e 7f 80           H·~··"],
+    [[bytes(0x48, 0x1f, 0x20, 0x7e, 0x7f, 0x80)], "0000  48 1f 20 7e 7f 80        H· ~··"],
     [[new TextEncoder().encode("123456789")], "0000  31 32 33 34 35 36 37 38  12345678\n0008  39                       9"]);
   const whole = words.hexDump(new Uint8Array(512)).split("\n");
   assert.equal(whole.length, 64);
@@ -144,7 +145,7 @@ test("each status of a failed handshake is explained", () => {
 
 test("an address is a path, or a URL of either scheme", () => {
   table((text, base = "http://h:1/?chat") => words.parseAddress(text, base).href,
-    [[""], "ws://h:1/WebSocketGenericHandler.ashx"],
+    [[""], "ws://h:1/WebSocketGenericHandler.ashx"], [[" "], "ws://h:1/WebSocketGenericHandler.ashx"],
     [[" /ws?x=1#y "], "ws://h:1/ws?x=1"],
     [["/ws", "https://h/"], "wss://h/ws"],
     [["https://other/x"], "wss://other/x"], [["ws://other"], "ws://other/"]);
@@ -160,7 +161,7 @@ test("a room is addressed on the server of the address, or on this one", () => {
   const url = new URL("ws://other/chat?room=old");
   words.roomAddress(url, "http://h/", { room: "new" });
   assert.equal(url.search, "?room=old", "the argument stays");
-  table(words.isRoom, [[undefined], false], [[url], true], [[new URL("ws://h/chats")], false]);
+  table((url) => Boolean(words.isRoom(url)), [[undefined], false], [[url], true], [[new URL("ws://h/chats")], false]);
 });
 
 test("a link reproduces the form, but repeats no message in a room", () => {
@@ -173,6 +174,7 @@ test("a link reproduces the form, but repeats no message in a room", () => {
     [["ws://h/ws", false, "", "x".repeat(501)], "?url=%2Fws"],
     [["ws://h/chat", true, "", "x"], "?chat"],
     [["ws://h/chat?room=a&name=b", true, "", "x"], "?chat&room=a&name=b"],
+    [["ws://h/chats?room=a", true, "", ""], "?chat&url=%2Fchats%3Froom%3Da"],
     [["ws://other/chat?room=a", true, "", ""], "?chat&url=ws%3A%2F%2Fother%2Fchat%3Froom%3Da"]);
 });
 
