@@ -99,7 +99,9 @@ mod tests {
             assert!(matches!(routed("/help"), Route::Help));
             assert!(matches!(routed("/info?x"), Route::Info));
             assert!(matches!(routed("/"), Route::Page(path) if path == "/"));
-            assert!(matches!(routed("/js/main.js?v=1"), Route::Page(path) if path == "/js/main.js"));
+            assert!(
+                matches!(routed("/js/main.js?v=1"), Route::Page(path) if path == "/js/main.js")
+            );
             for path in ["/ws", "/echo", "/WebSocketHandler.ashx"] {
                 assert!(matches!(routed(path), Route::UpgradeRequired), "{path}");
             }

@@ -2,7 +2,7 @@
 import { connect, readAddress } from "./connection.js";
 import { addEntry, addEvent } from "./history.js";
 import { addRenderer, announce, createElement, elements, isKiosk, on, params, root, scheduleRender } from "./page.js";
-import { DEFAULT_PATH, formatInteger, isRoom, roomAddress } from "./words.js";
+import * as words from "./words.js";
 
 /** Members that are listed; the count includes all. */
 const MAX_LISTED_MEMBERS = 100;
@@ -13,17 +13,14 @@ const title = document.title;
 /** Stores the form's fields, if the browser permits. */
 const storage = (() => { try { return localStorage; } catch { return {}; } })();
 
-let isChatMode = !isKiosk && params.has("chat");
+export let isChat = !isKiosk && params.has("chat");
 /** The address of the mode that is not shown. */
 let otherAddress = "";
 /** The room of the welcome. @type {{name: string, seq: number, members: Set<string>}|null} */
-let room = null;
+export let room = null;
 let membersChanged = false;
 /** Messages that arrived while the page was hidden. */
 let unread = 0;
-
-export const isChat = () => isChatMode;
-export const isInRoom = () => room !== null;
 
 /** Returns whether an event is this page's own message, sent in this session. */
 export const isOwn = (event) => event.type === "message" && event.from === room?.name && isNew(event);
@@ -56,9 +53,7 @@ function enterRoom({ room: roomName, name, members: names, seq }) {
   setRoom({ name, seq, members: new Set([names].flat().filter((member) => typeof member === "string")) });
 }
 
-export function leaveRoom() {
-  setRoom(null);
-}
+export const leaveRoom = () => setRoom(null);
 
 function setRoom(next) {
   room = next;
@@ -71,7 +66,7 @@ function renderMembers() {
   membersChanged = false;
   const names = [...(room?.members ?? [])];
   members.hidden = !room;
-  memberCount.textContent = `Members: ${formatInteger(names.length)}`;
+  memberCount.textContent = `Members: ${words.formatInteger(names.length)}`;
   const listed = names.slice(0, MAX_LISTED_MEMBERS).map((name) => name + (name === room.name ? " (you)" : ""));
   memberList.replaceChildren(...listed.map((name) => createElement("li", "", name)));
 }
@@ -82,48 +77,40 @@ function showUnread(count) {
 }
 
 function setMode(chat) {
-  if (chat === isChatMode) return;
-  isChatMode = chat;
+  if (chat === isChat) return;
+  isChat = chat;
   [address.value, otherAddress] = [otherAddress, address.value];
   showMode();
   connect();
 }
 
 function showMode() {
-  root.dataset.service = isChatMode ? "chat" : "echo";
-  asEcho.ariaPressed = String(!isChatMode);
-  asChat.ariaPressed = String(isChatMode);
+  root.dataset.service = isChat ? "chat" : "echo";
+  asEcho.ariaPressed = !isChat;
+  asChat.ariaPressed = isChat;
 }
 
-/** Copies room and name from the address to the form. */
+/** Fills in room and name from the address. */
 function readRoom() {
   const url = readAddress();
-  if (isChatMode && isRoom(url)) fields.forEach((field) => (field.value = url.searchParams.get(field.id) ?? ""));
+  if (isChat && words.isRoom(url)) fields.forEach((field) => (field.value = url.searchParams.get(field.id) ?? ""));
 }
 
-/** Copies room and name from the form to the address. */
 function writeRoom() {
   address.value = addressOfRoom(readAddress());
   fields.forEach(({ id, value }) => (storage[id] = value));
 }
 
 /** Returns the address of the room in the form, on the server of `url` or on this one. */
-function addressOfRoom(url) {
-  return roomAddress(url, location.href, { room: roomField.value, name: nameField.value });
-}
-
-/** Fills the form from the page's query. */
-function initForm() {
-  fields.forEach((field) => (field.value = params.get(field.id) ?? storage[field.id] ?? ""));
-  const addresses = [DEFAULT_PATH, addressOfRoom()];
-  otherAddress = addresses[Number(!isChatMode)];
-  address.value = params.get("url") ?? addresses[Number(isChatMode)];
-  address.value = readAddress()?.href ?? address.value; // connect shows the error
-  readRoom();
-}
+const addressOfRoom = (url) => words.roomAddress(url, location.href, { room: roomField.value, name: nameField.value });
 
 showMode();
-initForm();
+fields.forEach((field) => (field.value = params.get(field.id) ?? storage[field.id] ?? ""));
+otherAddress = isChat ? words.DEFAULT_PATH : addressOfRoom();
+address.value = params.get("url") ?? (isChat ? addressOfRoom() : words.DEFAULT_PATH);
+// An invalid address stays as it is; `connect` shows the error.
+address.value = readAddress()?.href ?? address.value;
+readRoom();
 addRenderer(renderMembers);
 on(asEcho, "click", () => setMode(false));
 on(asChat, "click", () => setMode(true));

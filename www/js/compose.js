@@ -1,11 +1,11 @@
 // Sends messages: from the box, from files, from the page's link, and repeatedly. Keeps a link in the
 // address bar that reproduces the form.
-import { isChat, isInRoom } from "./chat.js";
+import { isChat, room } from "./chat.js";
 import { bufferedBytes, readAddress, send as sendData, state } from "./connection.js";
 import { addEntry, scrollToNewest } from "./history.js";
 import { elements, isKiosk, on, onInstead, params, scheduleRender, setStatus } from "./page.js";
 import { countSent, expectInfo } from "./statistics.js";
-import { byteLength, formatBytes, linkQuery, parseHex } from "./words.js";
+import * as words from "./words.js";
 
 const MAX_FILE_BYTES = 16 * 1024 * 1024;
 /** Repeat yields to the next frame once this much is buffered, or after this time. */
@@ -20,7 +20,7 @@ const { compose, message, hex, pick, file, times, every, repeat, requestInfo, su
 
 /** Sent messages for the Up key; `at` is the current position, `draft` the unsent text. */
 const recall = { texts: [], at: 0, draft: "" };
-/** The running repetition: message, number, interval and start. */
+/** The running repetition. */
 let repetition = null;
 /** Messages of the link that are still to be sent. */
 const linkTexts = params.getAll("send");
@@ -41,9 +41,10 @@ function transmit(data, typed) {
     setStatus("The underlying connection is closed.");
     return false;
   }
-  const size = byteLength(data);
+  const size = words.byteLength(data);
   countSent(size);
-  if (!isInRoom()) addEntry("sent", data, size); // a room sends it back, in the order of all messages
+  // A room sends it back, in the order of all messages.
+  if (!room) addEntry("sent", data, size);
   scheduleRender();
   if (typed) addToRecall(typed);
   return true;
@@ -66,21 +67,20 @@ function updateLink() {
   linkUpdateTimer = 0;
   const url = readAddress();
   if (!url) return;
-  const query = linkQuery(url, location.host, isChat(), subprotocols.value, lastText);
+  const query = words.linkQuery(url, location.host, isChat, subprotocols.value, lastText);
   history.replaceState(null, "", query || location.pathname);
 }
 
 /** Returns the message in the box; undefined after an error, which is shown. */
 function readMessage() {
   try {
-    return hex.checked ? parseHex(message.value) : message.value;
+    return hex.checked ? words.parseHex(message.value) : message.value;
   } catch (error) {
     setStatus(error.message);
     return undefined;
   }
 }
 
-/** Sends the message in the box. */
 export function send() {
   const data = readMessage();
   if (data === undefined || (isKiosk && !data)) return;
@@ -116,18 +116,20 @@ function moveRecall(step, event) {
 export async function sendFiles(files) {
   for (const next of files) {
     if (next.size > MAX_FILE_BYTES) {
-      setStatus(`${next.name} is larger than ${formatBytes(MAX_FILE_BYTES)}.`);
+      setStatus(`${next.name} is larger than ${words.formatBytes(MAX_FILE_BYTES)}.`);
     } else {
       transmit(new Uint8Array(await next.arrayBuffer()));
     }
   }
-  file.value = ""; // else choosing the same file again would not be a change
+  // Otherwise, choosing the same file again would not be a change.
+  file.value = "";
 }
 
 /** Sends the next message of the link, and the others after its answer or LINK_DELAY_MS. */
 export function sendLinkTexts() {
+  if (!linkTexts.length) return;
   clearTimeout(linkTimer);
-  if (!linkTexts.length || state() !== "OPEN") return;
+  if (state() !== "OPEN") return;
   const text = linkTexts.shift();
   transmit(text, text);
   linkTimer = setTimeout(sendLinkTexts, LINK_DELAY_MS);
@@ -156,7 +158,8 @@ function sendDue() {
     if (!transmit(data)) return stopRepeat();
     repetition.done += 1;
   }
-  if (!(repetition.done < number)) return stopRepeat(); // also if `number` is NaN
+  // Not `>=`, as `number` may be NaN.
+  if (!(repetition.done < number)) return stopRepeat();
   repetition.timer = setTimeout(sendDue, interval > 0 ? since + repetition.done * interval - performance.now() : 0);
 }
 
@@ -171,4 +174,5 @@ on(message, "keydown", onKeyDown);
 on(pick, "click", () => file.click());
 on(file, "change", () => sendFiles([...file.files]));
 on(repeat, "click", toggleRepeat);
-on(requestInfo, "click", () => expectInfo(transmit("?info"))); // a message, which the history shows
+// An ordinary message, which the history shows.
+on(requestInfo, "click", () => expectInfo(transmit("?info")));

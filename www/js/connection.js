@@ -1,7 +1,7 @@
 // Opens and closes the WebSocket to the address in the form, shows its state, and finds out why a
 // handshake failed.
-import { elements, on, onInstead, root } from "./page.js";
-import { describeClose, describeStatus, parseAddress } from "./words.js";
+import { elements, on, onInstead, params, root } from "./page.js";
+import * as words from "./words.js";
 
 const STATES = ["CONNECTING", "OPEN", "CLOSING", "CLOSED"];
 const FETCH_TIMEOUT_MS = 5000;
@@ -23,14 +23,14 @@ export function observe(functions) {
 
 /** Returns the address in the form; undefined if it is invalid. */
 export function readAddress() {
-  try { return parseAddress(address.value, location.href); } catch { return undefined; }
+  try { return words.parseAddress(address.value, location.href); } catch { return undefined; }
 }
 
-/** Opens a WebSocket to the address in the form, and drops the current one. */
+/** Drops the current connection, and opens another. */
 export function connect() {
   disconnect();
   try {
-    const url = parseAddress(address.value, location.href);
+    const url = words.parseAddress(address.value, location.href);
     const socket = new WebSocket(url, subprotocols.value.split(/[\s,]+/).filter(Boolean));
     current = { url, socket, wasOpen: false, isStopped: false };
   } catch (error) {
@@ -44,7 +44,7 @@ export function connect() {
   observer.onConnecting();
 }
 
-/** Adds a listener to the current socket, which is not called once the socket has been dropped. */
+/** Adds a listener to the socket, which is not called once the socket has been dropped. */
 function listen(type, listener) {
   const connection = current;
   on(connection.socket, type, (event) => connection === current && listener(event));
@@ -60,7 +60,7 @@ export function disconnect() {
 }
 
 function close() {
-  if (!current || current.socket.readyState > WebSocket.OPEN) return;
+  if (/^CLOS/.test(state())) return;
   current.isStopped = true;
   current.socket.close(1000);
   showState();
@@ -73,7 +73,6 @@ export function send(data) {
   return true;
 }
 
-/** Returns how many bytes wait to be sent. */
 export const bufferedBytes = () => (state() === "OPEN" ? current.socket.bufferedAmount : 0);
 
 export const state = () => STATES[current?.socket.readyState ?? WebSocket.CLOSED];
@@ -88,7 +87,7 @@ function onOpen() {
 function onClose(event) {
   observer.onDrop();
   const isFailure = !current.wasOpen && !current.isStopped;
-  const description = describeClose(event, current);
+  const description = words.describeClose(event, current);
   showState(isFailure ? "" : description);
   observer.onClose(event.code, description, current);
   if (isFailure) explainFailure(current);
@@ -107,7 +106,7 @@ async function failureReason(url) {
     return [navigator.onLine ? "The browser hides the reason from pages of another origin; its console may show it." : OFFLINE];
   }
   const { failure, status, text } = await fetchText(plain);
-  return [failure ?? describeStatus(status), text];
+  return [failure ?? words.describeStatus(status), text];
 }
 
 /** Returns the status and the plain text of a response, or why there is no response. */
@@ -123,14 +122,14 @@ export async function fetchText(url) {
 
 function showState(detail = "") {
   root.dataset.state = stateWord.textContent = state();
-  stop.ariaDisabled = String(/^CLOS/.test(state()));
+  stop.ariaDisabled = /^CLOS/.test(state());
   showDetail(detail);
 }
 
-/** Shows a text beside the state. */
 export function showDetail(text) {
   stateDetail.textContent = text;
 }
 
+subprotocols.value = params.get("subprotocols") ?? "";
 onInstead(form, "submit", connect);
 on(stop, "click", close);

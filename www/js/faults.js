@@ -1,14 +1,14 @@
 // Lists the query parameters of this server that inject faults and delays, as /help has them.
 import { fetchText, readAddress } from "./connection.js";
 import { createElement, elements, on } from "./page.js";
-import { parseHelp } from "./words.js";
+import * as words from "./words.js";
 
 const { faults, faultList, faultsStatus, address } = elements;
 
 async function load() {
   if (!faults.open || faultList.firstChild) return;
   const { failure, text } = await fetchText("/help");
-  const lines = parseHelp(text);
+  const lines = words.parseHelp(text);
   faultList.replaceChildren(...lines.map(createButton));
   faultsStatus.textContent = failure ?? (lines.length ? "" : text || "The server lists no parameters.");
 }

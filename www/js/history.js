@@ -1,8 +1,6 @@
 // Adds entries to the history at once, renders their rows once a frame, and offers a row's tools.
 import { addRenderer, createElement, elements, isKiosk, on, scheduleRender, setStatus } from "./page.js";
-import { copyText, formatBytes, formatInteger, isJson, jsonLine, rowText } from "./words.js";
-
-/** @typedef {import("./words.js").Entry} Entry */
+import * as words from "./words.js";
 
 /** Limits of the history, so that a page can stay open for months. */
 const MAX_ENTRIES = 1000;
@@ -13,9 +11,9 @@ const timeFormat = new Intl.DateTimeFormat(undefined, {
   hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23",
 });
 
-/** @type {Entry[]} */
+/** @type {words.Entry[]} */
 const entries = [];
-/** @type {WeakMap<Element, Entry>} */
+/** @type {WeakMap<Element, words.Entry>} */
 const entryOf = new WeakMap();
 let historyBytes = 0;
 let dropped = 0;
@@ -50,7 +48,7 @@ function render() {
     removeRow(history.firstElementChild);
   }
   history.append(...entries.slice(old).map(createRow));
-  droppedText.textContent = dropped ? `${formatInteger(dropped)} older entries dropped` : "";
+  droppedText.textContent = dropped ? `${words.formatInteger(dropped)} older entries dropped` : "";
   if (isFollowing) history.scrollTop = history.scrollHeight;
 }
 
@@ -62,8 +60,8 @@ function createRow(entry) {
   row.append(
     createElement("span", "arrow", arrow),
     createElement("time", "", timeFormat.format(entry.at)),
-    createElement("span", "size", entry.from === "event" ? "" : formatBytes(entry.size)),
-    createElement("span", "content", rowText(entry)),
+    createElement("span", "size", entry.from === "event" ? "" : words.formatBytes(entry.size)),
+    createElement("span", "content", words.rowText(entry)),
   );
   row.firstChild.title = entry.from;
   entry.row = row;
@@ -84,10 +82,9 @@ function clearHistory() {
   scheduleRender();
 }
 
-/** Saves the history as JSON lines. */
 function saveHistory() {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob(entries.map(jsonLine), { type: "application/jsonl" }));
+  link.href = URL.createObjectURL(new Blob(entries.map(words.jsonLine), { type: "application/jsonl" }));
   link.download = `wsecho-${new Date().toISOString().replace(/[:.]/g, "-")}.jsonl`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
@@ -104,7 +101,7 @@ function selectRow({ target }) {
   row.classList.add("selected");
   row.append(tools);
   tools.hidden = false;
-  asJson.hidden = !isJson(entry);
+  asJson.hidden = !words.isJson(entry);
   asHex.hidden = entry.from === "event";
   updateViewButtons(entry);
 }
@@ -116,28 +113,27 @@ function hideTools() {
 }
 
 function updateViewButtons({ view }) {
-  asHex.ariaPressed = String(view === "hex");
-  asJson.ariaPressed = String(view === "json");
+  asHex.ariaPressed = view === "hex";
+  asJson.ariaPressed = view === "json";
 }
 
-function selectedEntry() {
-  return entryOf.get(tools.closest("li"));
-}
+const selectedEntry = () => entryOf.get(tools.closest("li"));
 
 /** Shows the selected message in this view, or as text if it was in this view already. */
 function toggleView(view) {
   const entry = selectedEntry();
   entry.view = entry.view === view ? "text" : view;
-  entry.row.querySelector(".content").textContent = rowText(entry);
+  entry.row.querySelector(".content").textContent = words.rowText(entry);
   updateViewButtons(entry);
 }
 
 async function copyEntry() {
-  const text = copyText(selectedEntry());
+  const text = words.copyText(selectedEntry());
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    copyBySelection(text); // the clipboard needs HTTPS, or a loopback address
+    // The clipboard needs HTTPS, or a loopback address.
+    copyBySelection(text);
   }
   setStatus("Copied.", false);
 }
@@ -153,13 +149,13 @@ function copyBySelection(text) {
 }
 
 function onKeyDown(event) {
-  const rows = history.children;
+  const { firstElementChild: first, lastElementChild: last } = history;
   const row = event.target.closest("li");
   const to = {
-    ArrowUp: row ? row.previousElementSibling : rows[rows.length - 1],
-    ArrowDown: row ? row.nextElementSibling : rows[0],
-    Home: rows[0],
-    End: rows[rows.length - 1],
+    ArrowUp: row ? row.previousElementSibling : last,
+    ArrowDown: row ? row.nextElementSibling : first,
+    Home: first,
+    End: last,
   }[event.key];
   if (!to) return;
   event.preventDefault();
@@ -182,4 +178,5 @@ on(copy, "click", copyEntry);
 on(history, "scroll", onScroll);
 on(history, "keydown", onKeyDown);
 for (const type of ["click", "focusin", "pointermove"]) on(history, type, selectRow);
-new ResizeObserver(scheduleRender).observe(history); // keeps the newest row in view
+// Keeps the newest row in view.
+new ResizeObserver(scheduleRender).observe(history);

@@ -11,9 +11,9 @@ import { addEntry, addEvent } from "./history.js";
 import { kiosk } from "./kiosk.js";
 import { announce, elements, hideNotice, isKiosk, on, onInstead, root, scheduleRender, setStatus, showNotice } from "./page.js";
 import * as statistics from "./statistics.js";
-import { byteLength, DEFAULT_PATH, explainCode, parseAddress, parseEvent } from "./words.js";
+import * as words from "./words.js";
 
-const OFFERED_PATHS = [DEFAULT_PATH, "/ws", "/echo"];
+const OFFERED_PATHS = [words.DEFAULT_PATH, "/ws", "/echo"];
 const { addresses, message } = elements;
 
 connection.observe({
@@ -31,7 +31,7 @@ connection.observe({
     statistics.startSession();
     hideNotice();
     setStatus("");
-    addEvent(isChat() ? "Connection Opened." : "Connection Opened with the Echo server.");
+    addEvent(isChat ? "Connection Opened." : "Connection Opened with the Echo server.");
     statistics.showExtensions(extensions);
     compose.sendLinkTexts();
     kiosk.onOpen();
@@ -40,8 +40,8 @@ connection.observe({
   onMessage({ data }) {
     const isText = typeof data === "string";
     const content = isText ? data : new Uint8Array(data);
-    const size = byteLength(content);
-    const event = isChat() && isText && parseEvent(data);
+    const size = words.byteLength(content);
+    const event = isChat && isText && words.parseEvent(data);
     statistics.countReceived(size, !event || isOwn(event));
     if (event) {
       showEvent(event, data, size);
@@ -59,7 +59,7 @@ connection.observe({
     kiosk.onClose(code);
     if (wasOpen || isStopped) {
       addEvent(`Connection Closed ${description}${wasOpen ? `; ${statistics.describeSession()}` : ""}.`);
-      if (!isStopped && code !== 1000) showError("Connection Closed.", `Closed ${description}.${explainCode(code)}`);
+      if (!isStopped && code !== 1000) showError("Connection Closed.", `Closed ${description}.${words.explainCode(code)}`);
     } else {
       addEvent("Unexpected Error.");
       showError("Unexpected Error.", "Asking the server for the reason …");
@@ -92,7 +92,7 @@ function addDropListeners() {
 root.dataset.mode = isKiosk ? "kiosk" : "tester";
 for (const path of OFFERED_PATHS) {
   const option = document.createElement("option");
-  option.value = parseAddress(path, location.href).href;
+  option.value = words.parseAddress(path, location.href).href;
   addresses.append(option);
 }
 on(window, "offline", () => showError("Offline.", connection.OFFLINE));

@@ -1,5 +1,5 @@
 // Shared by all modules: the page's elements and query, one rendering a frame, errors and results.
-import { asText, truncate } from "./words.js";
+import * as words from "./words.js";
 
 const ANNOUNCE_MS = 1000;
 export const root = document.documentElement;
@@ -10,9 +10,9 @@ export const isKiosk = params.has("kiosk");
  * if one is missing. @type {Record<string, HTMLElement>} */
 export const elements = new Proxy({}, {
   get(_, name) {
-    const id = name.replace(/[A-Z]/g, (letter) => "-" + letter.toLowerCase());
+    const id = name.replace(/[A-Z]/g, "-$&").toLowerCase();
     const element = document.getElementById(id);
-    if (!element) throw new Error(`The page has no element with the id ${id}.`);
+    if (!element) throw new Error(`There is no element with the id ${id}.`);
     return element;
   },
 });
@@ -63,7 +63,7 @@ function render(now) {
 export function showNotice(title, text, answer = "") {
   noticeTitle.textContent = title;
   noticeText.textContent = text;
-  const [first, ...others] = truncate(answer.trim()).split(/(?=\n)/);
+  const [first, ...others] = words.truncate(answer.trim()).split(/(?=\n)/);
   noticeAnswer.replaceChildren(createElement("strong", "", first), others.join(""));
   noticeAnswer.hidden = !answer;
   notice.hidden = false;
@@ -84,6 +84,6 @@ export function announce(message) {
   newestMessage = message;
   announceTimer ||= setTimeout(() => {
     announceTimer = 0;
-    lastText.textContent = truncate(asText(newestMessage));
+    lastText.textContent = words.truncate(words.asText(newestMessage));
   }, isKiosk ? 0 : ANNOUNCE_MS);
 }

@@ -1,7 +1,7 @@
 // Counts messages, measures round trips, each from a message to the next answer in order, and shows
 // what compression reaches.
 import { addRenderer, elements, on } from "./page.js";
-import { formatBytes, formatInteger, formatMs, formatRatio, formatTotals, parseJson, quantile } from "./words.js";
+import * as words from "./words.js";
 
 /** Round trips that are plotted. */
 const MAX_ROUND_TRIPS = 100;
@@ -15,7 +15,7 @@ const {
   plot, plotBars, plotMedian, plotScale, compression, negotiated, offered, sentRatio, receivedRatio,
 } = elements;
 
-const totals = newTotals();
+let totals = newTotals();
 /** Totals of the current connection, and its start. */
 let session = newTotals();
 let sessionStart = 0;
@@ -63,7 +63,7 @@ export function startSession() {
 
 /** Returns the totals of the session in words. */
 export function describeSession() {
-  return formatTotals(session, performance.now() - sessionStart);
+  return words.formatTotals(session, performance.now() - sessionStart);
 }
 
 /** Forgets the messages that have no answer. */
@@ -74,20 +74,21 @@ export function forgetUnanswered() {
 }
 
 function reset() {
-  Object.assign(totals, newTotals());
+  totals = newTotals();
   roundTrips = [];
 }
 
 function render() {
-  sent.textContent = formatInteger(totals.sent);
-  sentBytes.textContent = formatBytes(totals.sentBytes);
-  received.textContent = formatInteger(totals.received);
-  receivedBytes.textContent = formatBytes(totals.receivedBytes);
+  sent.textContent = words.formatInteger(totals.sent);
+  sentBytes.textContent = words.formatBytes(totals.sentBytes);
+  received.textContent = words.formatInteger(totals.received);
+  receivedBytes.textContent = words.formatBytes(totals.receivedBytes);
   const sorted = [...roundTrips].sort((a, b) => a - b);
-  rttLast.textContent = formatMs(roundTrips.at(-1));
-  rttMedian.textContent = formatMs(quantile(sorted, 0.5));
-  rttP99.textContent = formatMs(quantile(sorted, 0.99));
-  renderPlot(quantile(sorted, 0.5) ?? 0, sorted.at(-1));
+  const middle = words.quantile(sorted, 0.5);
+  rttLast.textContent = words.formatMs(roundTrips.at(-1));
+  rttMedian.textContent = words.formatMs(middle);
+  rttP99.textContent = words.formatMs(words.quantile(sorted, 0.99));
+  renderPlot(middle ?? 0, sorted.at(-1));
 }
 
 /** Draws a bar for each round trip, the newest on the right, and a dashed line for the median. */
@@ -99,7 +100,7 @@ function renderPlot(middle, longest) {
   plotBars.setAttribute("d", path.join(""));
   plotBars.setAttribute("stroke-width", 0.7 * slot);
   for (const end of ["y1", "y2"]) plotMedian.setAttribute(end, height(middle));
-  plotScale.textContent = path.length ? `last ${path.length}; maximum ${formatMs(longest)}; dashed: median` : "no round trips yet";
+  plotScale.textContent = path.length ? `last ${path.length}; maximum ${words.formatMs(longest)}; dashed: median` : "no round trips yet";
   plot.ariaLabel = `Round trips, ${plotScale.textContent}`;
 }
 
@@ -119,12 +120,12 @@ export function expectInfo(isSent) {
 
 /** Shows the ratios if the message is the answer to `?info`. */
 export function showRatios(text) {
-  const extensions = isInfoPending && parseJson(text)?.extensions;
+  const extensions = isInfoPending && words.parseJson(text)?.extensions;
   if (!extensions?.reached) return;
   isInfoPending = false;
   offered.textContent = `Offered: ${extensions.offered.join(", ")}`;
-  sentRatio.textContent = formatRatio(extensions.reached.received);
-  receivedRatio.textContent = formatRatio(extensions.reached.sent);
+  sentRatio.textContent = words.formatRatio(extensions.reached.received);
+  receivedRatio.textContent = words.formatRatio(extensions.reached.sent);
 }
 
 addRenderer(render);

@@ -12,8 +12,6 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 const integer = new Intl.NumberFormat("en");
 
-// --- Numbers
-
 export const formatInteger = (n) => integer.format(n);
 
 export function formatBytes(n) {
@@ -32,8 +30,6 @@ export const formatRatio = ({ bytes, on_the_wire: wire }) => (wire ? `${(bytes /
 /** Returns a quantile of ascending numbers; undefined if there are none. */
 export const quantile = (sorted, q) => sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)];
 
-// --- Messages: strings, or bytes
-
 /** Returns the size in bytes; a string is sent as UTF-8. */
 export const byteLength = (data) => (typeof data === "string" ? encoder.encode(data) : data).length;
 export const asText = (data) => (typeof data === "string" ? data : decoder.decode(data));
@@ -42,8 +38,9 @@ const hexByte = (byte) => byte.toString(16).padStart(2, "0");
 /** Formats eight bytes a line: offset, hexadecimal, ASCII. */
 export function hexDump(data) {
   const lines = [];
-  for (let at = 0; at < Math.min(data.length, MAX_ROW_BYTES); at += 8) {
-    const line = [...data.subarray(at, Math.min(at + 8, MAX_ROW_BYTES))];
+  const shown = [...data.subarray(0, MAX_ROW_BYTES)];
+  for (let at = 0; at < shown.length; at += 8) {
+    const line = shown.slice(at, at + 8);
     const ascii = line.map((byte) => (byte > 31 && byte < 127 ? String.fromCharCode(byte) : "·")).join("");
     lines.push(`${at.toString(16).padStart(4, "0")}  ${line.map(hexByte).join(" ").padEnd(23)}  ${ascii}`);
   }
@@ -77,8 +74,6 @@ export function parseJson(text) {
   try { return JSON.parse(text); } catch { return undefined; }
 }
 
-// --- Entries of the history
-
 /** `displayText` is shown instead of `data`.
  * @typedef {{from: "sent"|"received"|"event", at: number, data: string|Uint8Array, size: number,
  *   view: "text"|"hex"|"json", displayText?: string, row?: HTMLLIElement}} Entry */
@@ -108,8 +103,6 @@ export function isJson({ data, from }) {
   return /^\s*[[{]/.test(text) && parseJson(text) !== undefined;
 }
 
-// --- Ends and failures
-
 /** Returns name and meaning. */
 export function closeCode(code) {
   return closeCodes[code] ?? closeCodes[`${Math.floor(code / 1000)}xxx`] ?? closeCodes.other;
@@ -134,14 +127,12 @@ export function formatTotals({ sent, sentBytes, received, receivedBytes }, ms) {
 
 export function describeStatus(status) {
   const known = {
-    404: "The server is reachable, but has nothing at this path.",
-    426: "The server is reachable, but got no WebSocket handshake; a proxy may drop it.",
-    503: "The server is reachable, but accepts no WebSocket now.",
+    404: "has nothing at this path",
+    426: "got no WebSocket handshake; a proxy may drop it",
+    503: "accepts no WebSocket now",
   };
-  return known[status] ?? `The server is reachable, but answers with ${status || "a redirect"}.`;
+  return `The server is reachable, but ${known[status] ?? `answers with ${status || "a redirect"}`}.`;
 }
-
-// --- Addresses
 
 /** Parses an address; a path means the server of `base`, and http(s) means ws(s). Throws if invalid. */
 export function parseAddress(text, base) {
@@ -151,7 +142,7 @@ export function parseAddress(text, base) {
   return url;
 }
 
-export const isRoom = (url) => Boolean(url?.pathname.endsWith("/chat"));
+export const isRoom = (url) => url?.pathname.endsWith("/chat");
 
 /** Returns the address of a room: on the server of `url` if that is a chat, else on that of `base`. */
 export function roomAddress(url, base, fields) {
@@ -174,8 +165,6 @@ export function linkQuery(url, host, isChat, subprotocols, text) {
   if (!isChat && text && text.length <= MAX_LINK_TEXT) query.set("send", text);
   return query.size ? `?${query}`.replace("?chat=", "?chat") : "";
 }
-
-// --- Texts of the server
 
 /** Required fields of a chat's events; `seq` is a number, all others are strings. */
 const EVENT_FIELDS = {
