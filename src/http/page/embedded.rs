@@ -96,7 +96,7 @@ impl Asset {
     }
 }
 
-/// Removes comments that have lines of their own, blank lines and indentation: a quarter of the page.
+/// Removes comments that have lines of their own, blank lines and indentation: a fifth of the page.
 /// `--www www` serves the files as they are written.
 fn condense(text: &str) -> String {
     let mut condensed = String::new();
