@@ -11,7 +11,7 @@ fn every_plain_endpoint_answers_get_and_head_on_one_connection() {
     let mut raw = server.raw();
     for (path, status, content_type, sample) in [
         ("/", 200, "text/html", "<title>"),
-        ("/client.js", 200, "text/javascript", "WebSocket"),
+        ("/js/main.js", 200, "text/javascript", "connection.connect()"),
         ("/style.css", 200, "text/css", "{"),
         ("/favicon.svg", 200, "image/svg+xml", "<svg"),
         ("/healthz", 200, "text/plain", "ok"),
@@ -69,7 +69,7 @@ fn a_404_lists_the_endpoints() {
 #[test]
 fn an_upgrade_on_a_plain_path_gets_404() {
     let server = TestServer::start();
-    for path in ["/healthz", "/info", "/client.js", "/nothing"] {
+    for path in ["/healthz", "/info", "/js/main.js", "/nothing"] {
         let mut raw = server.raw();
         let response = raw.send(handshake(path)).response();
         assert_eq!((response.status, response.get("Connection")), (404, Some("close")), "{path}");

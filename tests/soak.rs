@@ -106,7 +106,7 @@ impl Soak {
         while self.is_running() {
             let mut raw = Raw::connect(self.address);
             for _ in 0..=dice.below(20) {
-                let path = ["/", "/client.js", "/style.css", "/healthz"][dice.below(4)];
+                let path = ["/", "/js/main.js", "/style.css", "/healthz"][dice.below(4)];
                 assert_eq!(raw.get(path).status, 200);
                 self.counts.pages.fetch_add(1, Ordering::Relaxed);
             }

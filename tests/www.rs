@@ -23,7 +23,7 @@ fn the_folder_replaces_the_page_and_cannot_be_escaped() {
     assert_eq!(index.get("Content-Type"), Some("text/html; charset=utf-8"));
     assert_eq!(raw.get("/large.bin").body.len(), 300_000);
     for path in
-        ["/../secret", "/%2e%2e/secret", "/..%2fsecret", "/%2e%2e%2fsecret", "/out", "/client.js"]
+        ["/../secret", "/%2e%2e/secret", "/..%2fsecret", "/%2e%2e%2fsecret", "/out", "/js/main.js"]
     {
         assert_eq!(raw.get(path).status, 404, "{path}");
     }

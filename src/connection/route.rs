@@ -103,7 +103,7 @@ mod tests {
             assert!(matches!(plain("/info?x"), PlainRoute::Info));
             assert!(matches!(plain("/"), PlainRoute::Page(path) if path == "/"));
             assert!(
-                matches!(plain("/client.js?v=1"), PlainRoute::Page(path) if path == "/client.js")
+                matches!(plain("/js/main.js?v=1"), PlainRoute::Page(path) if path == "/js/main.js")
             );
             for path in ["/ws", "/echo", "/WebSocketHandler.ashx"] {
                 assert!(matches!(plain(path), PlainRoute::UpgradeRequired), "{path}");

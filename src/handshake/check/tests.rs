@@ -243,7 +243,7 @@ fn the_origin_of_a_page_that_requests_plain_http_is_diagnosed() {
 
 #[test]
 fn handshakes_on_other_paths_are_404() {
-    for path in ["/nothing", "/Echo", "/echo/", "/healthz", "/info", "/client.js"] {
+    for path in ["/nothing", "/Echo", "/echo/", "/healthz", "/info", "/js/main.js"] {
         let diagnosis = broken("/echo", path);
         assert_eq!(diagnosis.status, 404, "{path}");
         assert_eq!(diagnosis.problem, format!("No WebSocket is served at {path}."));

@@ -1,14 +1,17 @@
-//! Serves the page that is embedded in the binary, plain or gzipped, with its security policies.
+//! Serves the page that is embedded in the binary, plain or gzipped, with its security policies. What
+//! is served lacks the comments.
 //!
 //! **Invariant:** A file and its gzipped form have different entity tags.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::io::Write;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::content_type;
 use crate::http::content_negotiation::{accepts_gzip, is_current};
 use crate::http::head::Head;
 use crate::http::response::Response;
@@ -24,65 +27,52 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 /// needs only `clipboard-write`, to copy a message, which is allowed to it by default.
 const PERMISSIONS_POLICY: &str = "camera=(), microphone=(), geolocation=(), clipboard-read=()";
 
-/// Browsers revalidate these files on every load, mostly answered with 304. The files belong
+/// Browsers revalidate the page's files on every load, mostly answered with 304. The files belong
 /// together: after an update of the server, a new page must not load an old script from a cache.
-const REVALIDATE: &str = "no-cache";
 /// An outdated icon does no harm, and browsers request it on every page.
-const A_DAY: &str = "max-age=86400";
+fn cache_control(path: &str) -> &'static str {
+    if path == "/favicon.svg" { "max-age=86400" } else { "no-cache" }
+}
 
 /// One embedded file, in both forms.
 struct Asset {
     path: &'static str,
-    content_type: &'static str,
-    cache_control: &'static str,
-    plain: &'static [u8],
+    plain: Vec<u8>,
     gzip: Vec<u8>,
     /// The entity tag of the plain form, without quotes.
     tag: String,
 }
 
-static ASSETS: LazyLock<[Asset; 4]> = LazyLock::new(|| {
-    [
-        Asset::new(
-            "/",
-            "text/html; charset=utf-8",
-            REVALIDATE,
-            include_bytes!("../../../www/index.html"),
-        ),
-        Asset::new(
-            "/client.js",
-            "text/javascript; charset=utf-8",
-            REVALIDATE,
-            include_bytes!("../../../www/client.js"),
-        ),
-        Asset::new(
-            "/style.css",
-            "text/css; charset=utf-8",
-            REVALIDATE,
-            include_bytes!("../../../www/style.css"),
-        ),
-        Asset::new(
-            "/favicon.svg",
-            "image/svg+xml",
-            A_DAY,
-            include_bytes!("../../../www/favicon.svg"),
-        ),
-    ]
-});
+/// Path and content of each file in www.
+macro_rules! files {
+    ($($name:literal)*) => {
+        [$((concat!("/", $name), include_str!(concat!("../../../www/", $name)))),*]
+    };
+}
+
+const FILES: [(&str, &str); 14] = files! {
+    "index.html" "style.css" "favicon.svg" "js/main.js" "js/chat.js" "js/close-codes.js"
+    "js/compose.js" "js/connection.js" "js/faults.js" "js/history.js" "js/kiosk.js" "js/page.js"
+    "js/statistics.js" "js/words.js"
+};
+
+static ASSETS: LazyLock<Vec<Asset>> =
+    LazyLock::new(|| FILES.into_iter().map(|(path, text)| Asset::new(path, text)).collect());
 
 /// The file at this path, gzipped if the client accepts that; `None` if there is no such file.
 pub(crate) fn get(path: &str, head: &Head) -> Option<Response> {
+    let path = match path {
+        "/" => "/index.html",
+        "/index.html" => return None,
+        path => path,
+    };
     ASSETS.iter().find(|asset| asset.path == path).map(|asset| asset.respond(head))
 }
 
 impl Asset {
-    fn new(
-        path: &'static str,
-        content_type: &'static str,
-        cache_control: &'static str,
-        plain: &'static [u8],
-    ) -> Asset {
-        Asset { path, content_type, cache_control, plain, gzip: gzip(plain), tag: tag(plain) }
+    fn new(path: &'static str, text: &str) -> Asset {
+        let text = condense(text);
+        Asset { path, gzip: gzip(text.as_bytes()), tag: tag(text.as_bytes()), plain: text.into() }
     }
 
     fn respond(&'static self, head: &Head) -> Response {
@@ -90,10 +80,10 @@ impl Asset {
         let (bytes, etag) = if compressed {
             (self.gzip.as_slice(), format!("\"{}-gzip\"", self.tag))
         } else {
-            (self.plain, format!("\"{}\"", self.tag))
+            (self.plain.as_slice(), format!("\"{}\"", self.tag))
         };
-        let mut response = Response::embedded(bytes, self.content_type)
-            .with("Cache-Control", self.cache_control)
+        let mut response = Response::embedded(bytes, content_type(Path::new(self.path)))
+            .with("Cache-Control", cache_control(self.path))
             .with("Vary", "Accept-Encoding")
             .with("ETag", etag.clone())
             .with("Content-Security-Policy", CONTENT_SECURITY_POLICY)
@@ -106,6 +96,22 @@ impl Asset {
     }
 }
 
+/// Removes comments that have lines of their own, blank lines and indentation: a fifth of the page.
+/// `--www www` serves the files as they are written.
+fn condense(text: &str) -> String {
+    let mut condensed = String::new();
+    let mut in_comment = false;
+    for line in text.lines().map(str::trim) {
+        in_comment |= line.starts_with("/*");
+        if !(in_comment || line.is_empty() || line.starts_with("//")) {
+            condensed.push_str(line);
+            condensed.push('\n');
+        }
+        in_comment &= !line.ends_with("*/");
+    }
+    condensed
+}
+
 /// Compresses at the first request, which takes milliseconds and spares a build script.
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -113,10 +119,41 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// An entity tag from a hash of the content. std's hasher with its fixed keys is enough: the bytes
-/// are trusted, and if another version of std hashes differently, a browser just loads 12 KiB
+/// are trusted, and if another version of std hashes differently, a browser just loads 20 KiB
 /// again.
 fn tag(bytes: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
     hasher.write(bytes);
     format!("{:016x}", hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_file_of_the_page_is_embedded() {
+        let www = Path::new(env!("CARGO_MANIFEST_DIR")).join("www");
+        let listed = |folder: &str| {
+            let entries = std::fs::read_dir(www.join(folder)).unwrap().map(Result::unwrap);
+            let files = entries.filter(|entry| entry.path().is_file());
+            let name = |entry: std::fs::DirEntry| entry.file_name().into_string().unwrap();
+            files.map(|entry| format!("/{folder}{}", name(entry))).collect::<Vec<_>>()
+        };
+        let files: BTreeSet<_> = listed("").into_iter().chain(listed("js/")).collect();
+        assert_eq!(files, FILES.iter().map(|(path, _)| (*path).to_owned()).collect());
+    }
+
+    #[test]
+    fn comments_blank_lines_and_indentation_are_removed() {
+        let script = "// a\n/** b */\nlet c; // d\n\n  /** e\n   * f */\n  g(\"//\");\n";
+        assert_eq!(condense(script), "let c; // d\ng(\"//\");\n");
+        for (path, text) in FILES {
+            let follows = |line: &str| line.contains("*/") && !line.ends_with("*/");
+            assert!(!text.lines().any(follows), "{path}: code behind a comment would be removed");
+            let opens = |line: &str| line.matches('`').count() % 2 == 1;
+            assert!(!text.lines().any(opens), "{path}: a text of several lines would be changed");
+        }
+    }
 }

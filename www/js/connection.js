@@ -1,0 +1,135 @@
+// Opens and closes the WebSocket to the address in the form, shows its state, and finds out why a
+// handshake failed.
+import { elements, on, onInstead, params, root } from "./page.js";
+import * as words from "./words.js";
+
+const STATES = ["CONNECTING", "OPEN", "CLOSING", "CLOSED"];
+const FETCH_TIMEOUT_MS = 5000;
+export const OFFLINE = "This device is offline.";
+const { connect: form, address, subprotocols, stop, stateWord, stateDetail } = elements;
+
+/** @typedef {{url: URL, socket: WebSocket, wasOpen: boolean, isStopped: boolean}} Connection */
+
+/** @type {Connection|null} */
+let current = null;
+let observer;
+
+/** Sets the functions to call: onDrop, which forgets what belongs to the connection; onConnecting;
+ * onOpen(socket); onMessage(event); onClose(code, description, connection);
+ * onFailure(text, answer) after the onClose of a failed handshake; onError(title, text). */
+export function observe(functions) {
+  observer = functions;
+}
+
+/** Returns the address in the form; undefined if it is invalid. */
+export function readAddress() {
+  try { return words.parseAddress(address.value, location.href); } catch { return undefined; }
+}
+
+/** Drops the current connection, and opens another. */
+export function connect() {
+  disconnect();
+  try {
+    const url = words.parseAddress(address.value, location.href);
+    const socket = new WebSocket(url, subprotocols.value.split(/[\s,]+/).filter(Boolean));
+    current = { url, socket, wasOpen: false, isStopped: false };
+  } catch (error) {
+    return observer.onError("Cannot connect.", error.message);
+  }
+  current.socket.binaryType = "arraybuffer";
+  listen("open", onOpen);
+  listen("message", observer.onMessage);
+  listen("close", onClose);
+  showState();
+  observer.onConnecting();
+}
+
+/** Adds a listener to the socket, which is not called once the socket has been dropped. */
+function listen(type, listener) {
+  const connection = current;
+  on(connection.socket, type, (event) => connection === current && listener(event));
+}
+
+/** Drops the socket without waiting for its closing handshake. */
+export function disconnect() {
+  const previous = current;
+  current = null;
+  observer.onDrop();
+  previous?.socket.close(1000);
+  showState();
+}
+
+function close() {
+  if (/^CLOS/.test(state())) return;
+  current.isStopped = true;
+  current.socket.close(1000);
+  showState();
+}
+
+/** Sends a message; returns false if there is no connection. */
+export function send(data) {
+  if (state() !== "OPEN") return false;
+  current.socket.send(data);
+  return true;
+}
+
+export const bufferedBytes = () => (state() === "OPEN" ? current.socket.bufferedAmount : 0);
+
+export const state = () => STATES[current?.socket.readyState ?? WebSocket.CLOSED];
+
+function onOpen() {
+  const { socket } = current;
+  current.wasOpen = true;
+  showState(socket.protocol && `subprotocol ${socket.protocol}`);
+  observer.onOpen(socket);
+}
+
+function onClose(event) {
+  observer.onDrop();
+  const isFailure = !current.wasOpen && !current.isStopped;
+  const description = words.describeClose(event, current);
+  showState(isFailure ? "" : description);
+  observer.onClose(event.code, description, current);
+  if (isFailure) explainFailure(current);
+}
+
+/** Browsers hide why a handshake failed, so a GET asks for the reason. */
+async function explainFailure(failed) {
+  const [text, answer] = await failureReason(failed.url);
+  if (failed === current) observer.onFailure(text, answer);
+}
+
+/** Returns the page's explanation, and the server's. The Referer stands for the handshake's Origin. */
+async function failureReason(url) {
+  const plain = new URL(url.href.replace(/^ws/, "http"));
+  if (plain.origin !== location.origin) {
+    return [navigator.onLine ? "The browser hides the reason from pages of another origin; its console may show it." : OFFLINE];
+  }
+  const { failure, status, text } = await fetchText(plain);
+  return [failure ?? words.describeStatus(status), text];
+}
+
+/** Returns the status and the plain text of a response, or why there is no response. */
+export async function fetchText(url) {
+  try {
+    const response = await fetch(url, { cache: "no-store", redirect: "manual", referrerPolicy: "origin", signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
+    const isText = response.headers.get("Content-Type")?.startsWith("text/plain");
+    return { status: response.status, text: isText ? await response.text() : "" };
+  } catch {
+    return { failure: navigator.onLine ? "The server cannot be reached." : OFFLINE, text: "" };
+  }
+}
+
+function showState(detail = "") {
+  root.dataset.state = stateWord.textContent = state();
+  stop.ariaDisabled = /^CLOS/.test(state());
+  showDetail(detail);
+}
+
+export function showDetail(text) {
+  stateDetail.textContent = text;
+}
+
+subprotocols.value = params.get("subprotocols") ?? "";
+onInstead(form, "submit", connect);
+on(stop, "click", close);

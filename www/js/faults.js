@@ -1,0 +1,33 @@
+// Lists the query parameters of this server that inject faults and delays, as /help has them.
+import { fetchText, readAddress } from "./connection.js";
+import { createElement, elements, on } from "./page.js";
+import * as words from "./words.js";
+
+const { faults, faultList, faultsStatus, address } = elements;
+
+async function load() {
+  if (!faults.open || faultList.firstChild) return;
+  const { failure, text } = await fetchText("/help");
+  const lines = words.parseHelp(text);
+  faultList.replaceChildren(...lines.map(createButton));
+  faultsStatus.textContent = failure ?? (lines.length ? "" : text || "The server lists no parameters.");
+}
+
+function createButton([parameter, effect]) {
+  const button = createElement("button", "small", "");
+  button.type = "button";
+  button.append(createElement("code", "", parameter), ` ${effect}`);
+  on(button, "click", () => add(parameter));
+  return button;
+}
+
+/** Adds a parameter to the address, which becomes this server's /echo if its path takes none. */
+function add(parameter) {
+  if (!/^\/(ws|echo)$/.test(readAddress()?.pathname)) address.value = "/echo";
+  const url = readAddress();
+  url.searchParams.set(...parameter.split("="));
+  address.value = url.href;
+  faultsStatus.textContent = `Press Connect to open ${url.pathname}${url.search}`;
+}
+
+on(faults, "toggle", load);

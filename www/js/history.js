@@ -1,0 +1,182 @@
+// Adds entries to the history at once, renders their rows once a frame, and offers a row's tools.
+import { addRenderer, createElement, elements, isKiosk, on, scheduleRender, setStatus } from "./page.js";
+import * as words from "./words.js";
+
+/** Limits of the history, so that a page can stay open for months. */
+const MAX_ENTRIES = 1000;
+const MAX_HISTORY_BYTES = 16 * 1024 * 1024;
+
+const { history, dropped: droppedText, log, newest, save, clear, tools, asJson, asHex, copy } = elements;
+const timeFormat = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23",
+});
+
+/** @type {words.Entry[]} */
+const entries = [];
+/** @type {WeakMap<Element, words.Entry>} */
+const entryOf = new WeakMap();
+let historyBytes = 0;
+let dropped = 0;
+let isFollowing = true;
+
+/** Adds an entry, except in the kiosk, which shows no history. */
+export function addEntry(from, data, size = 0, more = {}) {
+  if (isKiosk) return;
+  entries.push({ from, at: Date.now(), data, size, view: typeof data === "string" ? "text" : "hex", ...more });
+  historyBytes += size;
+  while (entries.length > MAX_ENTRIES || (historyBytes > MAX_HISTORY_BYTES && entries.length > 1)) {
+    historyBytes -= entries.shift().size;
+    dropped += 1;
+  }
+  scheduleRender();
+}
+
+export function addEvent(text, more) {
+  addEntry("event", text, 0, more);
+}
+
+export function scrollToNewest() {
+  isFollowing = true;
+  newest.hidden = true;
+  scheduleRender();
+}
+
+function render() {
+  let old = entries.length;
+  while (old > 0 && !entries[old - 1].row) old -= 1;
+  for (let surplus = history.childElementCount - old; surplus > 0; surplus -= 1) {
+    removeRow(history.firstElementChild);
+  }
+  history.append(...entries.slice(old).map(createRow));
+  droppedText.textContent = dropped ? `${words.formatInteger(dropped)} older entries dropped` : "";
+  if (isFollowing) history.scrollTop = history.scrollHeight;
+}
+
+function createRow(entry) {
+  const row = document.createElement("li");
+  row.dataset.from = entry.from;
+  row.tabIndex = -1;
+  const arrow = { sent: "↑", received: "↓", event: "·" }[entry.from];
+  row.append(
+    createElement("span", "arrow", arrow),
+    createElement("time", "", timeFormat.format(entry.at)),
+    createElement("span", "size", entry.from === "event" ? "" : words.formatBytes(entry.size)),
+    createElement("span", "content", words.rowText(entry)),
+  );
+  row.firstChild.title = entry.from;
+  entry.row = row;
+  entryOf.set(row, entry);
+  return row;
+}
+
+function removeRow(row) {
+  if (row.contains(tools)) hideTools();
+  row.remove();
+}
+
+function clearHistory() {
+  entries.length = 0;
+  historyBytes = dropped = 0;
+  hideTools();
+  history.replaceChildren();
+  scheduleRender();
+}
+
+function saveHistory() {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob(entries.map(words.jsonLine), { type: "application/jsonl" }));
+  link.download = `wsecho-${new Date().toISOString().replace(/[:.]/g, "-")}.jsonl`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+// All rows share one set of tools: three buttons in each of a thousand rows would be three thousand
+// stops of the Tab key.
+
+function selectRow({ target }) {
+  const row = target.closest("li");
+  const entry = entryOf.get(row);
+  if (!entry || row.contains(tools)) return;
+  hideTools();
+  row.classList.add("selected");
+  row.append(tools);
+  tools.hidden = false;
+  asJson.hidden = !words.isJson(entry);
+  asHex.hidden = entry.from === "event";
+  updateViewButtons(entry);
+}
+
+function hideTools() {
+  tools.closest("li")?.classList.remove("selected");
+  tools.hidden = true;
+  log.append(tools);
+}
+
+function updateViewButtons({ view }) {
+  asHex.ariaPressed = view === "hex";
+  asJson.ariaPressed = view === "json";
+}
+
+const selectedEntry = () => entryOf.get(tools.closest("li"));
+
+/** Shows the selected message in this view, or as text if it was in this view already. */
+function toggleView(view) {
+  const entry = selectedEntry();
+  entry.view = entry.view === view ? "text" : view;
+  entry.row.querySelector(".content").textContent = words.rowText(entry);
+  updateViewButtons(entry);
+}
+
+async function copyEntry() {
+  const text = words.copyText(selectedEntry());
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // The clipboard needs HTTPS, or a loopback address.
+    copyBySelection(text);
+  }
+  setStatus("Copied.", false);
+}
+
+function copyBySelection(text) {
+  const box = document.createElement("textarea");
+  box.value = text;
+  document.body.append(box);
+  box.select();
+  document.execCommand("copy");
+  box.remove();
+  copy.focus();
+}
+
+function onKeyDown(event) {
+  const { firstElementChild: first, lastElementChild: last } = history;
+  const row = event.target.closest("li");
+  const to = {
+    ArrowUp: row ? row.previousElementSibling : last,
+    ArrowDown: row ? row.nextElementSibling : first,
+    Home: first,
+    End: last,
+  }[event.key];
+  if (!to) return;
+  event.preventDefault();
+  to.focus();
+}
+
+function onScroll() {
+  const { scrollTop, clientHeight, scrollHeight } = history;
+  isFollowing = scrollHeight - scrollTop - clientHeight < 24;
+  newest.hidden = isFollowing;
+}
+
+addRenderer(render);
+on(save, "click", saveHistory);
+on(clear, "click", clearHistory);
+on(newest, "click", scrollToNewest);
+on(asHex, "click", () => toggleView("hex"));
+on(asJson, "click", () => toggleView("json"));
+on(copy, "click", copyEntry);
+on(history, "scroll", onScroll);
+on(history, "keydown", onKeyDown);
+for (const type of ["click", "focusin", "pointermove"]) on(history, type, selectRow);
+// Keeps the newest row in view.
+new ResizeObserver(scheduleRender).observe(history);

@@ -1,0 +1,125 @@
+// The kiosk reconnects and resends by itself, as a visitor cannot press Connect.
+import { send } from "./compose.js";
+import { connect, disconnect, showDetail, state } from "./connection.js";
+import { elements, isKiosk, on, root, setStatus } from "./page.js";
+
+const FIRST_RETRY_MS = 500;
+const MAX_RETRY_MS = 30_000;
+const CONNECT_TIMEOUT_MS = 10_000;
+const REPLY_TIMEOUT_MS = 10_000;
+/** A connection that lasts this long resets the retry delay. */
+const STABLE_MS = 5000;
+/** Timers of a hidden page run once a minute, so a longer gap means that the machine slept. */
+const TICK_MS = 5000;
+const SLEEP_MS = 150_000;
+/** Close codes that do not blame the message, which is therefore sent again. */
+const RESEND_CODES = [1001, 1006, 1012, 1013];
+
+const { message } = elements;
+let failures = 0;
+/** The one thing that the kiosk waits for. */
+let timer = 0;
+let stableTimer = 0;
+let error = "";
+let retry = "";
+/** Whether to send the text in the box on the next connection. */
+let isQueued = false;
+/** The text that has no reply yet. */
+let unanswered = "";
+
+const active = {
+  start() {
+    let lastTick = Date.now();
+    setInterval(() => {
+      const hasSlept = Date.now() - lastTick > SLEEP_MS;
+      lastTick = Date.now();
+      if (hasSlept) connect();
+    }, TICK_MS);
+    // Before the first attempt, there is no state: opening a link must not connect to another server.
+    const retryNow = () => !document.hidden && root.dataset.state === "CLOSED" && connect();
+    on(window, "visibilitychange", retryNow);
+    on(window, "pageshow", retryNow);
+    on(window, "contextmenu", (event) => event.target === message || event.preventDefault());
+  },
+
+  onConnecting() {
+    restoreText();
+    retry = failures ? `Attempt ${failures}.` : "";
+    show();
+    wait(CONNECT_TIMEOUT_MS, abandon);
+  },
+
+  onOpen() {
+    clearTimeout(timer);
+    error = retry = "";
+    stableTimer = setTimeout(() => (failures = 0), STABLE_MS);
+    if (isQueued) {
+      isQueued = false;
+      send();
+    }
+  },
+
+  onMessage() {
+    clearTimeout(timer);
+    failures = 0;
+    unanswered = "";
+  },
+
+  /** Retries with exponential backoff and jitter, so that many kiosks do not reconnect at once. */
+  onClose(code) {
+    clearTimeout(stableTimer);
+    if (RESEND_CODES.includes(code)) restoreText();
+    unanswered = "";
+    const delay = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** failures) * (0.5 + Math.random() / 2);
+    failures += 1;
+    retry = `Attempt ${failures} in ${(delay / 1000).toFixed(1)} s.`;
+    show();
+    wait(delay, connect);
+  },
+
+  onError(text) {
+    error = text;
+    show();
+  },
+
+  onSent(text) {
+    unanswered = text;
+    wait(REPLY_TIMEOUT_MS, abandon);
+  },
+
+  onSendFailed() {
+    isQueued = true;
+    setStatus("The underlying connection is closed. Your text is kept, and sent once it is open again.");
+  },
+
+  /** A connection that seems open may belong to the previous network. */
+  onOnline: connect,
+};
+
+/** Puts a text without a reply back into the box, unless the visitor has begun another. */
+function restoreText() {
+  if (unanswered && !message.value) {
+    message.value = unanswered;
+    isQueued = true;
+  }
+  unanswered = "";
+}
+
+function wait(delay, callback) {
+  clearTimeout(timer);
+  timer = setTimeout(callback, delay);
+}
+
+/** Gives up a connection that does not answer, without a closing handshake. */
+function abandon() {
+  disconnect();
+  error = "The server does not answer.";
+  active.onClose(1006);
+}
+
+function show() {
+  if (state() !== "OPEN") showDetail(`${error} ${retry}`.trim());
+}
+
+/** Without `?kiosk`, every function does nothing. @type {typeof active} */
+export const kiosk = isKiosk ? active : Object.fromEntries(Object.keys(active).map((name) => [name, () => {}]));
