@@ -22,7 +22,11 @@ mod tests {
 
     /// Runs a target on all of its seeds.
     fn replay(target: &str, run: fn(&[u8])) {
-        let folder = format!("{}/tests/fuzz/seeds/{target}", env!("CARGO_MANIFEST_DIR"));
+        let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
+        if !std::path::Path::new(tests).exists() {
+            return; // the published crate is without them
+        }
+        let folder = format!("{tests}/fuzz/seeds/{target}");
         let mut seeds = 0;
         for file in std::fs::read_dir(&folder).expect(&folder) {
             let path = file.unwrap().path();
