@@ -1,5 +1,8 @@
 //! The options of `wsecho check`. Unlike the server's, they cannot be set by environment variables.
 
+// The options' comments are what --help prints: plain text, not Markdown.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 use std::str::FromStr;
 use std::time::Duration;
 

@@ -2,6 +2,9 @@
 //!
 //! Defaults and limits are defined in the library.
 
+// The options' comments are what --help prints: plain text, not Markdown.
+#![allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links)]
+
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
