@@ -25,3 +25,9 @@ fn every_test_named_in_the_readme_exists() {
         assert!(file.contains(&format!("fn {name}()")), "there is no {module}::{name}");
     }
 }
+
+#[test]
+fn the_readme_names_the_rust_version_of_the_manifest() {
+    let named = concat!("Rust ", env!("CARGO_PKG_RUST_VERSION"), " or later");
+    assert!(include_str!("../README.md").contains(named), "{named}");
+}
