@@ -114,7 +114,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.stopper.stop();
         if !thread::panicking() {
-            // Whoever wants the error calls `stop`.
+            // `Running::stop` returns the error.
             let _ = self.join();
         }
     }
