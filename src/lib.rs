@@ -26,27 +26,27 @@
 //! WebSocket clients:
 //!
 //! ```
-//! use wsecho::{Config, Server};
+//! use std::time::Duration;
+//! use tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 //!
-//! let config = Config { listen: vec![([127, 0, 0, 1], 0).into()], ..Config::default() };
-//! let server = Server::bind(config)?;
-//! let url = format!("ws://{}/echo", server.local_addrs()[0]);
-//! let stopper = server.stopper();
-//! let running = std::thread::spawn(|| server.run());
+//! let server = wsecho::spawn()?; // on a free port
 //!
-//! // … connect the client under test to `url` …
-//! # let stream = std::net::TcpStream::connect(&url[5..url.len() - 5])?;
-//! # let (mut client, _) = tungstenite::client(&url, stream)?;
-//! # client.send("hello".into())?;
-//! # assert_eq!(client.read()?, "hello".into());
+//! // The client under test:
+//! let (mut client, _) = tungstenite::connect(server.url("/echo"))?;
+//! client.send("hello".into())?;
+//! assert_eq!(client.read()?, "hello".into());
+//! let normal = CloseFrame { code: CloseCode::Normal, reason: "done".into() };
+//! client.close(Some(normal))?;
+//! while client.read().is_ok() {}
 //!
-//! stopper.stop(); // every session gets a Close 1001
-//! # assert!(client.read()?.is_close());
-//! # client.flush().ok();
-//! # drop(client);
-//! running.join().unwrap()?; // no thread and no descriptor is left
+//! // What the server saw of it:
+//! let session = server.ended_session(Duration::from_secs(5)).expect("it has ended");
+//! assert_eq!((session.by, session.code, session.messages_received), ("client", Some(1000), 1));
+//! server.stop()?; // no thread and no descriptor is left
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! [`Server::bind`] takes a [`Config`]; [`Server::run`] serves on the thread that calls it.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
@@ -71,11 +71,12 @@ mod server;
 mod session;
 
 pub use config::{
-    Certificate, ChatLimits, Clock, Config, DEFAULT_PORT, LONG_TIME, Limits, Listen, ListenError,
-    MAX_MESSAGE_SIZE_CEILING, Network, NetworkError, TUTORIAL_REPLY, Template, TemplateError,
-    Timeouts,
+    Certificate, ChatLimits, Clock, ClockError, Config, DEFAULT_PORT, LONG_TIME, Limits, Listen,
+    ListenError, MAX_MESSAGE_SIZE_CEILING, Network, NetworkError, TUTORIAL_REPLY, Template,
+    TemplateError, Timeouts,
 };
+pub use connection::ended_session::EndedSession;
 pub use net::tls::CertificateError;
 pub use server::probe::Probe;
-pub use server::{CertificateReloader, Error, Server, Stopper};
+pub use server::{CertificateReloader, Error, Running, Server, Stopper, spawn};
 pub use session::close_codes::{close_code_meaning, close_code_name};

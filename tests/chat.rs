@@ -297,7 +297,7 @@ fn info_is_answered_once_and_shutdown_closes_all_members() {
     }
     ann.send("?info");
     assert_eq!(bob.next("message")["text"], "?info", "only the first message is a command");
-    server.stopper.stop();
+    server.stop();
     for member in [&mut ann, &mut bob] {
         assert_eq!(member.client.close_code(), 1001);
         member.client.assert_closed();

@@ -330,6 +330,6 @@ fn shutdown_closes_a_session_in_the_middle_of_a_message() {
     let mut client = open(&server, "/echo");
     assert_eq!(client.ask("first"), "first");
     client.raw.send(&frame(0xc1, HELLO)[..8]);
-    server.stopper.stop();
+    server.stop();
     assert_eq!(client.raw.close_code(), 1001);
 }

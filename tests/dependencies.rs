@@ -1,6 +1,7 @@
 //! The dependencies in the manifest: each has a comment with its reason, and `rust-version`
 //! satisfies all of them.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::Value;
@@ -51,4 +52,18 @@ fn rust_version_satisfies_every_dependency() {
         .filter_map(|package| Some((package["name"].as_str()?, package["rust_version"].as_str()?)));
     let too_new: Vec<_> = needs.filter(|(_, needed)| version(needed)[..2] > stated[..2]).collect();
     assert!(too_new.is_empty(), "rust-version is {stated:?}: {too_new:?}");
+}
+
+#[test]
+fn the_library_needs_no_crate_of_the_program() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["tree", "--locked", "--edges=normal", "--no-default-features", "--prefix=none"]);
+    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let crates: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(crates.contains("tungstenite"), "{tree}");
+    for program in ["clap", "env_logger", "ctrlc", "listenfd", "sd-notify", "rustls"] {
+        assert!(!crates.contains(program), "{program}: {crates:?}");
+    }
 }

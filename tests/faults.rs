@@ -39,7 +39,7 @@ fn shutdown_cuts_a_delay_short_and_sends_its_reply() {
     let mut server = TestServer::with(|config| config.timeouts.close = CLOSE_TIMEOUT);
     let mut raw = server.raw();
     raw.upgrade("/echo?delay=1min").send(frame(FIN_TEXT, b"x"));
-    server.stopper.stop();
+    server.stop();
     assert_eq!(raw.frame(), (FIN_TEXT, b"x".to_vec()));
     assert_eq!(raw.close_code(), 1001);
     drop(raw);
@@ -155,7 +155,7 @@ fn read_off_still_sends_pings_and_the_close_at_shutdown() {
     for _ in 0..5 {
         assert_eq!(raw.frame().0, FIN_PING, "the session has read");
     }
-    server.stopper.stop();
+    server.stop();
     assert_eq!(raw.close_code(), 1001);
     drop(raw);
     server.join();

@@ -161,7 +161,7 @@ fn refusals_at_capacity_and_during_shutdown_can_be_json() {
     for request in &requests {
         assert!(refused(&server, request).contains("--max-connections"));
     }
-    server.stopper.stop();
+    server.stop();
     assert_eq!(last.close_code(), 1001); // the server waits for the answering Close
     assert!(refused(&server, &requests[0]).contains("shutting down"));
     last.assert_closed();

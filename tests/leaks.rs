@@ -24,8 +24,10 @@ fn exceeds(now: (usize, usize), before: (usize, usize)) -> bool {
 
 fn bind_run_stop() {
     let here = ([127, 0, 0, 1], 0);
-    let config =
-        Config { listen: vec![here.into(); 2], admin: Some(here.into()), ..Config::default() };
+    let config = Config::default().with(|config| {
+        config.listen = vec![here.into(); 2];
+        config.admin = Some(here.into());
+    });
     let server = Server::bind(config).unwrap();
     let address = server.local_addrs()[1];
     let Some(Listen::Tcp(admin)) = server.admin_addr() else { panic!("no admin listener") };

@@ -12,6 +12,7 @@ mod echo;
 mod faults;
 mod http;
 mod interop;
+mod library;
 mod limits;
 mod packages;
 mod page;

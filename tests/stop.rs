@@ -15,7 +15,7 @@ use crate::support::server::TestServer;
 fn open_sessions_are_closed_with_1001_and_a_complete_handshake() {
     let mut server = TestServer::over(WIRE, |_| {});
     let mut clients: Vec<_> = (0..20).map(|_| server.open("/echo")).collect();
-    server.stopper.stop();
+    server.stop();
     for client in &mut clients {
         assert_eq!(client.close_code(), 1001);
         client.assert_closed();
@@ -35,7 +35,7 @@ fn idle_http_connections_do_not_delay_shutdown() {
     let mut silent = server.raw();
     let _session =
         server.open("/echo").ask("both connections above have been accepted before this one");
-    server.stopper.stop();
+    server.stop();
     server.join();
     kept.assert_ended();
     silent.assert_ended();
@@ -45,7 +45,7 @@ fn idle_http_connections_do_not_delay_shutdown() {
 fn health_and_upgrades_get_503_during_shutdown() {
     let mut server = TestServer::over(WIRE, |_| {});
     let mut last = server.open("/echo");
-    server.stopper.stop();
+    server.stop();
     assert_eq!(last.close_code(), 1001); // the server waits for the answering Close
     let health = server.raw().get("/healthz");
     assert_eq!((health.status, health.get("Connection")), (503, Some("close")));
@@ -67,7 +67,7 @@ fn a_peer_that_does_not_answer_is_dropped_after_the_grace_period() {
     });
     let mut raw = server.raw();
     raw.upgrade("/echo");
-    server.stopper.stop();
+    server.stop();
     server.join();
     assert_eq!(raw.close_code(), 1001);
     raw.assert_ended();
@@ -85,7 +85,7 @@ fn received_messages_are_answered_before_the_close() {
         // The first reply shows that the server has received the packet with all fifty.
         assert_eq!(client.0.read().unwrap(), Message::text("0"));
     }
-    server.stopper.stop();
+    server.stop();
     for client in &mut clients {
         for number in 1..50 {
             assert_eq!(client.0.read().unwrap(), Message::text(number.to_string()));

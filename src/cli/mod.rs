@@ -1,5 +1,6 @@
 //! The program: command line, log, signals, exit code.
 
+mod advice;
 mod logging;
 mod machine_limits;
 mod options;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 
 use log::warn;
 
+use self::advice::advice;
 use self::machine_limits::{mapping_shortage, raise_descriptor_limit};
 use self::options::{Command, Options};
 use crate::check;
@@ -36,7 +38,7 @@ fn serve(options: Options) -> ExitCode {
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("wsecho: {error}");
+            eprintln!("wsecho: {}", advice(&error));
             ExitCode::FAILURE
         }
     }

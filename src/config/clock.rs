@@ -3,6 +3,7 @@
 //! **Invariant:** The UTC offset is looked up for the time that is shown, so that it is right
 //! before and after a change of daylight saving.
 
+use std::fmt;
 use std::num::NonZeroU8;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -24,14 +25,25 @@ pub struct Clock {
     steady: bool,
 }
 
+/// Why a text is not a time format: it names the position of the mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClockError(InvalidFormatDescription);
+
+impl fmt::Display for ClockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for ClockError {}
+
 impl Clock {
     /// A clock in local time, or in UTC if the local offset cannot be determined.
     ///
     /// # Errors
     /// `format` is not a
-    /// [format description](https://time-rs.github.io/book/api/format-description.html). The error
-    /// names the position of the mistake.
-    pub fn local(format: &str) -> Result<Clock, InvalidFormatDescription> {
+    /// [format description](https://time-rs.github.io/book/api/format-description.html).
+    pub fn local(format: &str) -> Result<Clock, ClockError> {
         Clock::with_offset(format, |at| UtcOffset::local_offset_at(at).unwrap_or(UtcOffset::UTC))
     }
 
@@ -39,19 +51,16 @@ impl Clock {
     ///
     /// # Errors
     /// As [`Clock::local`].
-    pub fn utc(format: &str) -> Result<Clock, InvalidFormatDescription> {
+    pub fn utc(format: &str) -> Result<Clock, ClockError> {
         Clock::with_offset(format, |_| UtcOffset::UTC)
     }
 
     /// A clock in any time zone: `offset_at` returns the UTC offset in force at a time.
-    ///
-    /// # Errors
-    /// As [`Clock::local`].
-    pub fn with_offset(
+    fn with_offset(
         format: &str,
         offset_at: fn(OffsetDateTime) -> UtcOffset,
-    ) -> Result<Clock, InvalidFormatDescription> {
-        let format = format_description::parse_owned::<2>(format)?;
+    ) -> Result<Clock, ClockError> {
+        let format = format_description::parse_owned::<2>(format).map_err(ClockError)?;
         let mut clock = Clock { format, offset_at, steady: true };
         let within_the_second = UNIX_EPOCH + std::time::Duration::from_nanos(123_456_789);
         clock.steady = clock.text_at(UNIX_EPOCH) == clock.text_at(within_the_second);

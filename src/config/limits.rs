@@ -5,6 +5,7 @@ use std::time::Duration;
 
 /// Sizes in bytes, and counts, of `/chat`.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ChatLimits {
     /// Rooms at one time. Default 100, so that invented names cannot fill the memory. Beyond it:
     /// Close 1013.
@@ -30,6 +31,7 @@ impl Default for ChatLimits {
 
 /// Sizes in bytes, and counts.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Limits {
     /// Request head in bytes. Default 16 KiB: browsers with large cookies stay under 8.
     /// Beyond it: 431, close.
@@ -74,6 +76,7 @@ impl Default for Limits {
 
 /// Durations. `None` means no limit.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Timeouts {
     /// Deadline for a whole request head, so that a client that sends a byte a second cannot hold a
     /// thread. Default 5 s. Beyond it: 408, close.

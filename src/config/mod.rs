@@ -16,7 +16,7 @@ mod template;
 pub(crate) mod tuning;
 
 pub(crate) use clock::timestamp;
-pub use clock::{Clock, LONG_TIME};
+pub use clock::{Clock, ClockError, LONG_TIME};
 pub use limits::{ChatLimits, Limits, MAX_MESSAGE_SIZE_CEILING, Timeouts};
 pub(crate) use limits::{chat, faults};
 pub use listen::{Listen, ListenError};
@@ -28,13 +28,14 @@ pub use template::{TUTORIAL_REPLY, Template, TemplateError};
 /// ```
 /// use wsecho::Config;
 ///
-/// let config = Config {
-///     listen: vec![([127, 0, 0, 1], 0).into()], // port 0: any free port
-///     ..Config::default()
-/// };
-/// assert_eq!(config.limits.max_message_size, 1024 * 1024);
+/// let config = Config::on_free_port().with(|config| {
+///     config.limits.max_message_size = 64 * 1024;
+///     config.compression = false;
+/// });
+/// assert_eq!(config.limits.max_headers, 100);
 /// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Config {
     /// Addresses and paths to listen on. Default: `127.0.0.1:8080`, so that an echo server is on the
     /// network only if somebody wants that.
@@ -88,6 +89,20 @@ pub struct Certificate {
 
 /// Default port of [`Config::listen`].
 pub const DEFAULT_PORT: u16 = 8080;
+
+impl Config {
+    /// The defaults, but on any free port of `127.0.0.1`.
+    pub fn on_free_port() -> Config {
+        Config::default().with(|config| config.listen = vec![(Ipv4Addr::LOCALHOST, 0).into()])
+    }
+
+    /// This configuration, changed by `change`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Config)) -> Config {
+        change(&mut self);
+        self
+    }
+}
 
 impl Default for Config {
     fn default() -> Self {

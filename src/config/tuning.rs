@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Connections that wait in the kernel to be accepted. With std's 128 a burst waits seconds for
 /// SYN retransmission.
 pub(crate) const LISTEN_BACKLOG: i32 = 4096;
+/// Ended sessions that are kept for [`Running::ended_session`](crate::Running::ended_session). Default
+/// 1024: more than a test opens; of 200 bytes each.
+pub(crate) const ENDED_SESSIONS: usize = 1024;
 /// First and longest pause after a failed accept: long enough not to spin while no descriptor is
 /// left, short enough to go on soon after one is free.
 pub(crate) const ACCEPT_BACKOFF: (Duration, Duration) =

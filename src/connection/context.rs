@@ -1,8 +1,10 @@
 //! The state that all connections of a server share.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, OnceLock};
 
+use super::ended_session::EndedSession;
 use crate::chat::room::Rooms;
 use crate::config::Config;
 use crate::http::head::Head;
@@ -28,6 +30,8 @@ pub(crate) struct Context {
     pub(crate) deflate: Arc<DeflatePool>,
     /// Sessions so far, which numbers them in the log.
     pub(crate) sessions: AtomicU64,
+    /// Where ended sessions are reported; not set unless the server was [spawned](crate::Server::spawn).
+    pub(crate) ended: OnceLock<SyncSender<EndedSession>>,
     /// The `Sec-WebSocket-Key` of the server's own [`Probe`](crate::Probe). It is random and secret.
     pub(crate) probe_key: String,
     /// `None` without an admin listener.
@@ -38,6 +42,14 @@ impl Context {
     /// Whether this handshake is the server's own [`Probe`](crate::Probe).
     pub(crate) fn is_own(&self, head: &Head) -> bool {
         head.get("Sec-WebSocket-Key") == Some(&self.probe_key)
+    }
+
+    /// Reports an ended session to the program that has spawned this server. It does not wait: sessions
+    /// that do not fit into the channel are not reported.
+    pub(super) fn report(&self, ended: impl FnOnce() -> EndedSession) {
+        if let Some(sender) = self.ended.get() {
+            let _ = sender.try_send(ended());
+        }
     }
 
     /// The metrics that count this request; `None` without an admin listener, or for the own probe.

@@ -3,6 +3,7 @@
 //! Read [`serve`] first: it is the story of a connection, and each line of it is a module.
 
 pub(crate) mod context;
+pub(crate) mod ended_session;
 mod http_connection;
 pub(crate) mod info;
 pub(crate) mod route;
@@ -45,6 +46,6 @@ pub(crate) fn serve(accepted: Accepted, server: &Arc<Context>) -> Option<Continu
         // The blocking loop: read, reply, write.
         let outcome = session.run();
         drop(session); // closes the connection, and leaves the chat room
-        log.finish(&outcome);
+        log.finish(&outcome, &server);
     }))
 }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use log::{Level, log};
 
+use super::context::Context;
+use super::ended_session::EndedSession;
 use crate::http::forwarded::Client;
 use crate::metrics::registry::{Registration, SessionStats};
 use crate::net::admission::{AddressPermit, ConnectionPermit, SessionPermit};
@@ -36,7 +38,7 @@ impl SessionLog {
 
     /// Frees the slots before it logs, because writing the line may take time. The connection's slot
     /// stands for this thread, so it is freed last.
-    pub(super) fn finish(self, outcome: &SessionOutcome) {
+    pub(super) fn finish(self, outcome: &SessionOutcome, server: &Context) {
         let SessionLog { number, path, client, is_own, started, registration, permits } = self;
         if let Some(mut registration) = registration {
             registration.set_end(outcome.end.labels());
@@ -45,6 +47,9 @@ impl SessionLog {
         drop((client_permit, session_permit));
         let level = if is_own { Level::Debug } else { Level::Info };
         log_end(level, number, &client, &path, outcome, started.elapsed());
+        if !is_own {
+            server.report(|| EndedSession::new(path, outcome));
+        }
     }
 }
 

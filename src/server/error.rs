@@ -1,8 +1,7 @@
-//! Why a server cannot start, and what to do about it.
+//! Why a server cannot start. What the operator can do about it is in `cli::advice`.
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::config::Listen;
@@ -31,16 +30,10 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Listen(listen, error) => {
-                write!(f, "cannot listen on {listen}: {}", advice(listen, error, "--listen"))
+            Error::Listen(listen, error) | Error::Admin(listen, error) => {
+                write!(f, "cannot listen on {listen}: {error}")
             }
-            Error::Admin(listen, error) => {
-                write!(f, "cannot listen on {listen}: {}", advice(listen, error, "--admin"))
-            }
-            Error::Inherited(error) => write!(
-                f,
-                "cannot serve an inherited socket (LISTEN_FDS): {error}; it has to be a listening stream socket"
-            ),
+            Error::Inherited(error) => write!(f, "cannot serve this socket: {error}"),
             Error::Certificate(error) => write!(f, "cannot speak TLS: {error}"),
             Error::Www(path, error) => {
                 write!(f, "cannot serve the folder {}: {error}", path.display())
@@ -48,49 +41,6 @@ impl fmt::Display for Error {
             Error::Thread(error) => write!(f, "cannot create a thread: {error}"),
             Error::Descriptor(error) => write!(f, "cannot get a descriptor: {error}"),
         }
-    }
-}
-
-/// What to do about the error. `option` is the one that sets the address.
-fn advice(listen: &Listen, error: &io::Error, option: &str) -> String {
-    match listen {
-        Listen::Tcp(address) => tcp_advice(*address, error, option),
-        Listen::Unix { .. } => unix_advice(error, option),
-    }
-}
-
-fn tcp_advice(address: SocketAddr, error: &io::Error, option: &str) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => format!(
-            "another process listens on port {}; stop it, or choose another port with {option} (0 takes any free one)",
-            address.port()
-        ),
-        io::ErrorKind::PermissionDenied => format!(
-            "port {} needs a privilege (CAP_NET_BIND_SERVICE); choose a port from 1024 up with {option}",
-            address.port()
-        ),
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine does not have that address; 0.0.0.0 stands for all of its addresses"
-                .to_owned()
-        }
-        _ => error.to_string(),
-    }
-}
-
-fn unix_advice(error: &io::Error, option: &str) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            format!("another process listens there; stop it, or choose another path with {option}")
-        }
-        io::ErrorKind::AlreadyExists => format!(
-            "a file that is not a socket is there, and was left alone; choose another path with {option}"
-        ),
-        io::ErrorKind::NotFound => "its folder does not exist".to_owned(),
-        io::ErrorKind::PermissionDenied => {
-            "this user may not write to the folder, or not connect to the socket that is there"
-                .to_owned()
-        }
-        _ => error.to_string(),
     }
 }
 

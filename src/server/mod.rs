@@ -9,11 +9,12 @@ mod log_throttle;
 mod pool;
 pub(crate) mod probe;
 mod rejector;
+mod running;
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use log::warn;
@@ -24,6 +25,7 @@ use self::admin::AdminServer;
 pub use self::error::Error;
 use self::pool::ThreadPool;
 use self::probe::Probe;
+pub use self::running::{Running, spawn};
 use crate::chat::room::Rooms;
 use crate::config::{Config, Listen};
 use crate::connection;
@@ -74,7 +76,7 @@ impl Server {
     /// Listens on every address and path of `config`.
     ///
     /// # Errors
-    /// An address, the certificate or the folder of the page cannot be used; [`Error`] says what to do.
+    /// An address, the certificate or the folder of the page cannot be used.
     pub fn bind(config: Config) -> Result<Server, Error> {
         let listeners = config
             .listen
@@ -111,6 +113,7 @@ impl Server {
             rooms,
             deflate: Arc::default(),
             sessions: AtomicU64::new(0),
+            ended: OnceLock::new(),
             probe_key: generate_key(),
             metrics: admin
                 .as_ref()
@@ -129,7 +132,7 @@ impl Server {
         self.admin.as_ref().map(Listener::address)
     }
 
-    /// The addresses among [`listen_addrs`](Server::listen_addrs).
+    /// The TCP addresses among [`listen_addrs`](Server::listen_addrs).
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         let tcp = |listen| match listen {
             Listen::Tcp(address) => Some(address),

@@ -2,10 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use wsecho::{Config, Error, Server, Stopper};
+use wsecho::{Config, Running, Server};
 
 use super::client::{Client, Raw};
 use super::stream::Wire;
@@ -18,8 +17,7 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 pub struct TestServer {
     pub address: SocketAddr,
     wire: Wire,
-    pub stopper: Stopper,
-    running: Option<JoinHandle<Result<(), Error>>>,
+    running: Option<Running>,
 }
 
 impl TestServer {
@@ -35,7 +33,7 @@ impl TestServer {
 
     /// Like `with`, over `wire`.
     pub fn over(wire: Wire, change: impl FnOnce(&mut Config)) -> TestServer {
-        let mut config = Config { listen: vec![([127, 0, 0, 1], 0).into()], ..Config::default() };
+        let mut config = Config::on_free_port();
         #[cfg(feature = "tls")]
         let files = Files::good(); // read by `bind`
         #[cfg(feature = "tls")]
@@ -43,13 +41,8 @@ impl TestServer {
             config.tls = Some(files.certificate());
         }
         change(&mut config);
-        let server = Server::bind(config).unwrap();
-        TestServer {
-            address: server.local_addrs()[0],
-            wire,
-            stopper: server.stopper(),
-            running: Some(std::thread::spawn(|| server.run())),
-        }
+        let running = Server::bind(config).and_then(Server::spawn).unwrap();
+        TestServer { address: running.addr(), wire, running: Some(running) }
     }
 
     /// Starts a server with the default configuration on `address`; port 0 takes any free port.
@@ -72,20 +65,13 @@ impl TestServer {
         Client::open_over(self.wire, self.address, path)
     }
 
-    /// Waits until the server has ended. Does not stop it; see `stopper`.
-    pub fn join(&mut self) {
-        if let Some(running) = self.running.take() {
-            running.join().unwrap().unwrap();
-        }
+    /// Asks the server to stop, and does not wait.
+    pub fn stop(&self) {
+        self.running.as_ref().unwrap().stopper().stop();
     }
-}
 
-impl Drop for TestServer {
-    fn drop(&mut self) {
-        self.stopper.stop();
-        if std::thread::panicking() {
-            return; // a server that hangs must not hide the failure
-        }
-        self.join();
+    /// Waits until the server has ended. Does not stop it.
+    pub fn join(&mut self) {
+        self.running.take().unwrap().wait().unwrap();
     }
 }

@@ -83,7 +83,7 @@ fn shutdown_does_not_wait_for_a_handshake() {
     let mut peer = connect(&server);
     peer.write_all(&client_hello()).unwrap();
     peer.read_exact(&mut [0]).unwrap(); // the server has answered the ClientHello
-    server.stopper.stop();
+    server.stop();
     server.join();
 }
 

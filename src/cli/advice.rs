@@ -1,0 +1,66 @@
+//! What an operator can do about an error of the server: which option to set, and how.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::config::Listen;
+use crate::server::Error;
+
+/// The error in one sentence, with the option that helps.
+pub(super) fn advice(error: &Error) -> String {
+    match error {
+        Error::Listen(at, error) => {
+            format!("cannot listen on {at}: {}", listen(at, error, "--listen"))
+        }
+        Error::Admin(at, error) => {
+            format!("cannot listen on {at}: {}", listen(at, error, "--admin"))
+        }
+        Error::Inherited(error) => format!(
+            "cannot serve an inherited socket (LISTEN_FDS): {error}; it has to be a listening stream socket"
+        ),
+        other => other.to_string(),
+    }
+}
+
+/// `option` is the one that sets the address.
+fn listen(at: &Listen, error: &io::Error, option: &str) -> String {
+    match at {
+        Listen::Tcp(address) => tcp(*address, error, option),
+        Listen::Unix { .. } => unix(error, option),
+    }
+}
+
+fn tcp(address: SocketAddr, error: &io::Error, option: &str) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "another process listens on port {}; stop it, or choose another port with {option} (0 takes any free one)",
+            address.port()
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "port {} needs a privilege (CAP_NET_BIND_SERVICE); choose a port from 1024 up with {option}",
+            address.port()
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have that address; 0.0.0.0 stands for all of its addresses"
+                .to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+fn unix(error: &io::Error, option: &str) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("another process listens there; stop it, or choose another path with {option}")
+        }
+        io::ErrorKind::AlreadyExists => format!(
+            "a file that is not a socket is there, and was left alone; choose another path with {option}"
+        ),
+        io::ErrorKind::NotFound => "its folder does not exist".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "this user may not write to the folder, or not connect to the socket that is there"
+                .to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
