@@ -65,6 +65,7 @@ mod frame;
 pub mod fuzzing;
 mod handshake;
 mod http;
+mod lock;
 mod metrics;
 mod net;
 mod server;

@@ -5,10 +5,11 @@
 //! disk.
 
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Instant, SystemTime};
 
 use crate::config::timestamp;
+use crate::lock::unpoisoned;
 use log::kv::{Key, Value, VisitSource};
 use log::{LevelFilter, Log, Metadata, Record};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -118,7 +119,7 @@ impl Log for RateLimitedLog {
             return;
         }
         if let Some(bucket) = &self.bucket {
-            let pass = bucket.lock().unwrap_or_else(PoisonError::into_inner).pass(Instant::now());
+            let pass = unpoisoned(bucket.lock()).pass(Instant::now());
             match pass {
                 None => return,
                 Some(0) => {}
