@@ -70,6 +70,7 @@ mod metrics;
 mod net;
 mod server;
 mod session;
+mod token_bucket;
 
 pub use config::{
     Certificate, ChatLimits, Clock, Config, DEFAULT_PORT, LONG_TIME, Limits, Listen, ListenError,
