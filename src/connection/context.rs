@@ -37,7 +37,7 @@ pub(crate) struct Context {
 impl Context {
     /// Whether this handshake is the server's own [`Probe`](crate::Probe).
     pub(crate) fn is_own(&self, head: &Head) -> bool {
-        head.get("Sec-WebSocket-Key") == Some(&self.probe_key)
+        head.fields.get("Sec-WebSocket-Key") == Some(&self.probe_key)
     }
 
     /// The metrics that count this request; `None` without an admin listener, or for the own probe.

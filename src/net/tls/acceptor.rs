@@ -15,7 +15,7 @@ use crate::config::Certificate;
 use crate::lock::unpoisoned;
 
 /// The only protocol spoken inside TLS. A client that offers HTTP/2 alone gets an alert.
-const ALPN: &[u8] = b"http/1.1";
+pub(crate) const ALPN: &[u8] = b"http/1.1";
 
 /// Makes the TLS session of each new connection, with the certificate that was read last.
 #[derive(Debug)]
@@ -85,6 +85,6 @@ fn unreadable(path: &Path, error: pem::Error) -> CertificateError {
     }
 }
 
-pub(super) fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
