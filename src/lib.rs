@@ -65,10 +65,12 @@ mod frame;
 pub mod fuzzing;
 mod handshake;
 mod http;
+mod lock;
 mod metrics;
 mod net;
 mod server;
 mod session;
+mod token_bucket;
 
 pub use config::{
     Certificate, ChatLimits, Clock, ClockError, Config, DEFAULT_PORT, LONG_TIME, Limits, Listen,

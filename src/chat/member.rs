@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tungstenite::Message;
 use tungstenite::protocol::CloseFrame;
@@ -10,18 +10,18 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::event::EncodedFrame;
 use super::join_request::JoinRequest;
-use super::rate::MessageRate;
 use super::room::{JoinError, Membership, Rooms};
 use crate::config::chat::FRAMES_PER_WRITE;
 use crate::frame::{FIN, TEXT, split};
 use crate::metrics::tally::Tally;
 use crate::net::waker::Waker;
+use crate::token_bucket::TokenBucket;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct ChatSession {
     membership: Membership,
-    rate: MessageRate,
+    rate: TokenBucket,
 }
 
 /// The member broke a rule: the Close that tells it, and the option that sets the rule.
@@ -51,8 +51,9 @@ impl ChatSession {
         now: Instant,
     ) -> Result<ChatSession, JoinError> {
         let membership = rooms.join(request, SystemTime::now())?;
-        let rate = MessageRate::new(rooms.limits().rate, now);
-        Ok(ChatSession { membership, rate })
+        let rate = rooms.limits().rate;
+        let refill = Duration::from_secs(1) / rate.max(1);
+        Ok(ChatSession { membership, rate: TokenBucket::full(rate, refill, now) })
     }
 
     /// Set when events wait to be delivered.
@@ -83,7 +84,7 @@ impl ChatSession {
                 format!("{} bytes are over the limit of {}", text.len(), limits.message_size);
             return Err(violation(CloseCode::Size, reason, "--chat-message-size"));
         }
-        if !self.rate.allows(now) {
+        if self.rate.take(now).is_none() {
             let reason = format!("more than {} messages in a second", limits.rate);
             return Err(violation(CloseCode::Policy, reason, "--chat-rate"));
         }
@@ -141,8 +142,8 @@ mod tests {
 
     #[test]
     fn each_rule_has_its_close_code_and_its_option() {
-        let now = Instant::now();
         let mut chat = join(ChatLimits { rate: 2, message_size: 3, ..ChatLimits::default() });
+        let now = Instant::now();
         let mut send = |message: Message| {
             chat.on_message(&message, now)
                 .map_err(|violation| (u16::from(violation.frame.code), violation.option))
@@ -152,6 +153,9 @@ mod tests {
         assert_eq!(send(vec![0].into()), Err((1003, "")));
         assert_eq!(send("b".into()), Ok(()));
         assert_eq!(send("c".into()), Err((1008, "--chat-rate")));
+        let later = now + Duration::from_millis(500);
+        assert!(chat.on_message(&"d".into(), later).is_ok(), "one is allowed again");
+        assert!(chat.on_message(&"e".into(), later).is_err());
     }
 
     /// A stream that takes few bytes at a time.

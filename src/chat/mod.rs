@@ -18,5 +18,4 @@ mod event;
 pub(crate) mod join_request;
 pub(crate) mod member;
 mod outbox;
-mod rate;
 pub(crate) mod room;

@@ -5,10 +5,11 @@
 //! empty outbox takes one event of any size.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::event::EncodedFrame;
 use crate::config::chat::OUTBOX_BYTES;
+use crate::lock::unpoisoned;
 use crate::net::waker::Waker;
 
 /// See the module.
@@ -95,8 +96,7 @@ impl Outbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, OutboxState> {
-        // Nothing panics while it holds the lock; a poisoned one would still be consistent.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.state.lock())
     }
 }
 

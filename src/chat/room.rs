@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use super::event::{EncodedFrame, Event};
@@ -15,6 +15,7 @@ use super::join_request::JoinRequest;
 use super::outbox::Outbox;
 use crate::config::chat::HISTORY;
 use crate::config::{ChatLimits, timestamp};
+use crate::lock::unpoisoned;
 
 /// All rooms of a server.
 #[derive(Debug)]
@@ -141,7 +142,7 @@ impl Rooms {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Room>>> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.rooms.lock())
     }
 }
 
@@ -173,7 +174,7 @@ impl Room {
     }
 
     fn lock(&self) -> MutexGuard<'_, RoomState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.state.lock())
     }
 }
 

@@ -9,6 +9,7 @@ use tungstenite::handshake::derive_accept_key;
 use super::limits::{BODY_MAX, FIELDS_MAX};
 use super::options::CheckOptions;
 use super::report::{quoted, shortened};
+use crate::http::fields::Fields;
 
 /// Builds the request. Fields of the user replace `Host` and `User-Agent`.
 pub(crate) fn request(options: &CheckOptions, key: &str) -> String {
@@ -36,7 +37,7 @@ pub(crate) fn request(options: &CheckOptions, key: &str) -> String {
 pub(crate) struct ServerResponse {
     pub(crate) status: u16,
     reason: String,
-    fields: Vec<(String, String)>,
+    fields: Fields,
 }
 
 impl ServerResponse {
@@ -60,33 +61,19 @@ impl ServerResponse {
         }
     }
 
-    /// Returns the first value of a field.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
-    }
-
-    /// Whether a comma-separated field, in one line or several, contains `token`.
-    fn lists(&self, name: &str, token: &str) -> bool {
-        self.fields
-            .iter()
-            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
-            .flat_map(|(_, value)| value.split(','))
-            .any(|listed| listed.trim().eq_ignore_ascii_case(token))
-    }
-
     /// Whether this is an interim response (1xx other than 101; RFC 9110, section 15.2).
     pub(crate) fn is_interim(&self) -> bool {
         matches!(self.status, 100..=199) && self.status != 101
     }
 
     fn is_chunked(&self) -> bool {
-        self.lists("Transfer-Encoding", "chunked")
+        self.fields.lists("Transfer-Encoding", "chunked")
     }
 
     /// Whether `body` is complete according to the header section (RFC 9112, section 6.3). Always
     /// false if the end of the connection delimits the body.
     pub(crate) fn is_complete(&self, body: &[u8]) -> bool {
-        match self.get("Content-Length").map(str::parse::<usize>) {
+        match self.fields.get("Content-Length").map(str::parse::<usize>) {
             _ if matches!(self.status, 204 | 304) => true,
             _ if self.is_chunked() => body.ends_with(b"0\r\n\r\n"),
             Some(Ok(length)) => body.len() >= length,
@@ -111,7 +98,7 @@ impl ServerResponse {
     pub(crate) fn title(&self) -> String {
         let ServerResponse { status, reason, .. } = self;
         let title = format!("{status} {}", shortened(reason));
-        match self.get("Server") {
+        match self.fields.get("Server") {
             Some(server) => format!("{} from {}", title.trim_end(), shortened(server)),
             None => title.trim_end().to_owned(),
         }
@@ -119,7 +106,7 @@ impl ServerResponse {
 
     /// Explains what a refusal with this status usually means.
     pub(crate) fn meaning(&self) -> String {
-        match (self.status, self.get("Location")) {
+        match (self.status, self.fields.get("Location")) {
             (300..=399, Some(location)) => {
                 format!("redirects to {}; check that URL", quoted(location))
             }
@@ -137,11 +124,10 @@ impl ServerResponse {
 
 impl From<&httparse::Response<'_, '_>> for ServerResponse {
     fn from(response: &httparse::Response<'_, '_>) -> ServerResponse {
-        let lossy = |value| String::from_utf8_lossy(value).into_owned();
         ServerResponse {
             status: response.code.unwrap_or_default(),
             reason: response.reason.unwrap_or_default().to_owned(),
-            fields: response.headers.iter().map(|f| (f.name.to_owned(), lossy(f.value))).collect(),
+            fields: Fields::from(&*response.headers),
         }
     }
 }
@@ -186,12 +172,12 @@ pub(crate) fn validate<'r>(
     offered: &[String],
 ) -> Result<Option<&'r str>, String> {
     for (name, token) in [("Upgrade", "websocket"), ("Connection", "Upgrade")] {
-        if !response.lists(name, token) {
+        if !response.fields.lists(name, token) {
             return Err(format!("101 without `{name}: {token}`; a proxy may have dropped it"));
         }
     }
     let (accept, expected) =
-        (response.get("Sec-WebSocket-Accept"), derive_accept_key(key.as_bytes()));
+        (response.fields.get("Sec-WebSocket-Accept"), derive_accept_key(key.as_bytes()));
     if accept != Some(&expected) {
         let accept = accept.map_or("missing".to_owned(), quoted);
         return Err(format!(
@@ -199,10 +185,10 @@ pub(crate) fn validate<'r>(
              the response is to another handshake, or not from a WebSocket server"
         ));
     }
-    if let Some(extensions) = response.get("Sec-WebSocket-Extensions") {
+    if let Some(extensions) = response.fields.get("Sec-WebSocket-Extensions") {
         return Err(format!("the server selected extension {}, not offered", quoted(extensions)));
     }
-    match response.get("Sec-WebSocket-Protocol") {
+    match response.fields.get("Sec-WebSocket-Protocol") {
         None if !offered.is_empty() => {
             Err("the server selected no subprotocol; browsers then fail the connection".to_owned())
         }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::config::MAX_MESSAGE_SIZE_CEILING;
+use crate::http::fields::is_token;
 use bytesize::ByteSize;
 
 use super::limits::{COUNT_MAX, TIMEOUT, TIMEOUT_MAX};
@@ -84,8 +85,7 @@ fn size(text: &str) -> Result<usize, String> {
 
 /// Parses a token (RFC 9110, section 5.6.2): the name of a field or a subprotocol.
 fn token(text: &str) -> Result<String, String> {
-    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    if !text.is_empty() && text.chars().all(is_token) {
+    if is_token(text) {
         Ok(text.to_owned())
     } else {
         Err(format!("{text:?} is not a token: use letters, digits and !#$%&'*+-.^_`|~"))

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::limits::QUOTE_MAX;
+use crate::http::excerpt::escaped;
 
 /// The steps of a check, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -188,7 +189,8 @@ fn microseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, 
     serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// Escapes control characters, and all others that a terminal would not display.
+/// Escapes control characters, and all others that a terminal would not display. Unlike [`escaped`]
+/// it keeps tabs and backslashes: a refusal may contain the lines of a configuration.
 pub(crate) fn visible(line: &str) -> String {
     let mut shown = String::with_capacity(line.len());
     for c in line.chars() {
@@ -202,18 +204,14 @@ pub(crate) fn visible(line: &str) -> String {
 
 /// Truncates a text, escapes it, and puts it in quotation marks.
 pub(crate) fn quoted(text: &str) -> String {
-    let start = start(text);
+    let start = text.char_indices().nth(QUOTE_MAX).map_or(text, |(end, _)| &text[..end]);
     let more = if start.len() < text.len() { "…" } else { "" };
     format!("{start:?}{more}")
 }
 
-/// Truncates a line, and escapes it as [`visible`] does.
-pub(crate) fn shortened(line: &str) -> String {
-    visible(start(line))
-}
-
-fn start(text: &str) -> &str {
-    text.char_indices().nth(QUOTE_MAX).map_or(text, |(end, _)| &text[..end])
+/// Truncates a text, and escapes it for the middle of a line.
+pub(crate) fn shortened(text: &str) -> String {
+    escaped(text, QUOTE_MAX)
 }
 
 #[cfg(test)]
@@ -284,7 +282,6 @@ mod tests {
     fn control_characters_are_escaped() {
         assert_eq!(visible("a \"b\" c:\\d\té"), "a \"b\" c:\\d\té");
         assert_eq!(visible("\u{1b}[2J\r\u{9b}\u{202e}\u{7f}"), r"\u{1b}[2J\r\u{9b}\u{202e}\u{7f}");
-        assert_eq!(shortened(&"\u{7}".repeat(81)), r"\u{7}".repeat(80));
         assert_eq!(quoted("a\"\u{7}"), r#""a\"\u{7}""#);
         assert_eq!(quoted(&"é".repeat(81)), format!("\"{}\"…", "é".repeat(80)));
     }

@@ -3,7 +3,7 @@
 //! **Invariant:** no more of a response is buffered than the limits allow, whatever the server
 //! sends.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 
 use tungstenite::handshake::client::generate_key;
 
@@ -12,6 +12,7 @@ use super::handshake::{ServerResponse, request, validate};
 use super::limits::PART_MAX;
 use super::options::CheckOptions;
 use super::report::{Finding, quoted};
+use crate::http::head::fill;
 
 /// Makes the opening handshake. Also returns the data received after the response head, which
 /// belongs to the session.
@@ -58,22 +59,12 @@ fn read_response(stream: &mut CheckStream, bytes: &mut Vec<u8>) -> Result<Server
         if bytes.len() >= PART_MAX {
             return Err(format!("the response's header section exceeds {PART_MAX} bytes"));
         }
-        match fill(stream, bytes) {
+        match fill(stream, bytes, PART_MAX.saturating_sub(bytes.len())) {
             Ok(0) => return Err(no_response(bytes, &ErrorKind::UnexpectedEof.into())),
             Ok(_) => {}
             Err(error) => return Err(no_response(bytes, &error)),
         }
     }
-}
-
-/// Appends the data of one read to `bytes`, up to [`PART_MAX`] in total. Returns its length, which
-/// is 0 at that limit.
-fn fill(stream: &mut CheckStream, bytes: &mut Vec<u8>) -> io::Result<usize> {
-    let filled = bytes.len();
-    bytes.resize(PART_MAX, 0);
-    let read = stream.read(&mut bytes[filled..]);
-    bytes.truncate(filled + read.as_ref().unwrap_or(&0));
-    read
 }
 
 /// Describes why there is no complete response; `bytes` are the beginning of one.
@@ -98,5 +89,7 @@ fn no_response(bytes: &[u8], error: &io::Error) -> String {
 /// Reads the body until it is complete. Errors are ignored, as a part of the body is worth
 /// printing.
 fn read_body(stream: &mut CheckStream, response: &ServerResponse, bytes: &mut Vec<u8>) {
-    while !response.is_complete(bytes) && matches!(fill(stream, bytes), Ok(1..)) {}
+    while !response.is_complete(bytes)
+        && matches!(fill(stream, bytes, PART_MAX.saturating_sub(bytes.len())), Ok(1..))
+    {}
 }

@@ -1,22 +1,24 @@
 //! The log on stderr: one line per event, with the time in UTC, as text or as JSON.
 //!
 //! **Invariants:** an event is always one line, whatever a client has put into it. In the long run
-//! at most [`LINES_PER_SECOND`] lines are written, so that a flood of clients does not fill the
+//! at most one line per [`LINE_EVERY`] is written, so that a flood of clients does not fill the
 //! disk.
 
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::sync::Mutex;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::timestamp;
+use crate::lock::unpoisoned;
+use crate::token_bucket::TokenBucket;
 use log::kv::{Key, Value, VisitSource};
 use log::{LevelFilter, Log, Metadata, Record};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// The lines of a burst that are never suppressed: as many as a person would still read.
 const BURST: u32 = 1000;
-/// The sustained rate: less than 200 MB per day.
-const LINES_PER_SECOND: u32 = 10;
+/// The sustained rate, ten lines a second: less than 200 MB per day.
+const LINE_EVERY: Duration = Duration::from_millis(100);
 
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -40,7 +42,8 @@ pub(crate) fn start(level: LevelFilter, format: Format) {
         .format(write)
         .build();
     log::set_max_level(logger.filter());
-    let bucket = (level <= LevelFilter::Info).then(|| Mutex::new(LineBucket::full(Instant::now())));
+    let bucket = || Mutex::new(TokenBucket::full(BURST, LINE_EVERY, Instant::now()));
+    let bucket = (level <= LevelFilter::Info).then(bucket);
     // This fails only if a logger is set already.
     let _ = log::set_boxed_logger(Box::new(RateLimitedLog { logger, bucket }));
 }
@@ -105,7 +108,7 @@ impl<'v, M: SerializeMap> VisitSource<'v> for JsonPairs<M> {
 struct RateLimitedLog {
     logger: env_logger::Logger,
     /// `None` for no rate limit.
-    bucket: Option<Mutex<LineBucket>>,
+    bucket: Option<Mutex<TokenBucket>>,
 }
 
 impl Log for RateLimitedLog {
@@ -118,8 +121,8 @@ impl Log for RateLimitedLog {
             return;
         }
         if let Some(bucket) = &self.bucket {
-            let pass = bucket.lock().unwrap_or_else(PoisonError::into_inner).pass(Instant::now());
-            match pass {
+            let suppressed = unpoisoned(bucket.lock()).take(Instant::now());
+            match suppressed {
                 None => return,
                 Some(0) => {}
                 Some(suppressed) => self.logger.log(
@@ -139,55 +142,9 @@ impl Log for RateLimitedLog {
     }
 }
 
-/// A token bucket: each line takes a token, and [`LINES_PER_SECOND`] tokens are added per second.
-#[derive(Debug)]
-struct LineBucket {
-    tokens: f64,
-    refilled: Instant,
-    suppressed: u64,
-}
-
-impl LineBucket {
-    fn full(now: Instant) -> LineBucket {
-        LineBucket { tokens: f64::from(BURST), refilled: now, suppressed: 0 }
-    }
-
-    /// Takes a token. Returns how many lines were suppressed since the last one that passed; `None`
-    /// if the line at `now` is to be suppressed, too.
-    fn pass(&mut self, now: Instant) -> Option<u64> {
-        let elapsed = now.saturating_duration_since(self.refilled).as_secs_f64();
-        self.refilled = now;
-        self.tokens = (self.tokens + elapsed * f64::from(LINES_PER_SECOND)).min(f64::from(BURST));
-        if self.tokens < 1.0 {
-            self.suppressed += 1;
-            return None;
-        }
-        self.tokens -= 1.0;
-        Some(std::mem::take(&mut self.suppressed))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn a_burst_passes_and_a_flood_is_counted() {
-        let start = Instant::now();
-        let mut bucket = LineBucket::full(start);
-        assert!((0..BURST).all(|_| bucket.pass(start) == Some(0)));
-        assert_eq!(bucket.pass(start), None);
-        assert_eq!(bucket.pass(start), None);
-        let second = start + Duration::from_secs(1);
-        assert_eq!(bucket.pass(second), Some(2));
-        assert!((1..LINES_PER_SECOND).all(|_| bucket.pass(second) == Some(0)));
-        assert_eq!(bucket.pass(second), None);
-        let day = start + Duration::from_secs(24 * 3600);
-        assert_eq!(bucket.pass(day), Some(1));
-        assert!((1..BURST).all(|_| bucket.pass(day) == Some(0)));
-        assert_eq!(bucket.pass(day), None);
-    }
 
     #[test]
     fn a_json_line_has_all_pairs_and_is_one_line() {

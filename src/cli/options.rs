@@ -206,7 +206,7 @@ struct LimitOptions {
     #[arg(long, value_name = "SIZE", env = "WSECHO_CHAT_MESSAGE_SIZE", default_value_t = size(ChatLimits::default().message_size))]
     chat_message_size: ByteSize,
 
-    /// Messages per member and second [Close 1008].
+    /// Messages per member and second, and in one burst [Close 1008].
     #[arg(long, value_name = "N", env = "WSECHO_CHAT_RATE", default_value_t = ChatLimits::default().rate)]
     chat_rate: u32,
 

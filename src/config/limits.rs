@@ -15,8 +15,8 @@ pub struct ChatLimits {
     /// Size of a message in bytes. Default 4 KiB, because each one goes to every member. Beyond it:
     /// Close 1009.
     pub message_size: usize,
-    /// Messages of a member in a second. Default 20: faster than a person types. Beyond it: Close
-    /// 1008.
+    /// Messages of a member per second, on average and in one burst. Default 20: faster than a
+    /// person types. Beyond it: Close 1008.
     pub rate: u32,
     /// Messages that may wait for a member who reads slowly. Default 256: what a room says while a
     /// phone changes its network. Beyond it: Close 1013.

@@ -41,7 +41,7 @@ pub(crate) struct Context {
 impl Context {
     /// Whether this handshake is the server's own [`Probe`](crate::Probe).
     pub(crate) fn is_own(&self, head: &Head) -> bool {
-        head.get("Sec-WebSocket-Key") == Some(&self.probe_key)
+        head.fields.get("Sec-WebSocket-Key") == Some(&self.probe_key)
     }
 
     /// Reports an ended session to the program that has spawned this server. It does not wait: sessions

@@ -88,7 +88,7 @@ pub(crate) fn describe<'a>(
         session,
         request_line: format!("{} {} {http_version}", method(head), head.target),
         http_version,
-        headers: &head.fields,
+        headers: &head.fields.0,
         peer: client.peer,
         local,
         tls,

@@ -39,7 +39,7 @@ pub fn head(bytes: &[u8]) {
     let mut buffer = Vec::new();
     while let Some((head, length)) = next(&mut peer, &mut buffer, rest, &limits) {
         assert!(0 < length && length <= limits.max_head_size, "a head of {length} bytes");
-        assert!(head.fields.len() <= limits.max_headers, "{} fields", head.fields.len());
+        assert!(head.fields.0.len() <= limits.max_headers, "{} fields", head.fields.0.len());
         rest = &rest[length..];
         assert!(rest.starts_with(&buffer), "bytes after a head were changed");
         check_client(&head);
@@ -57,9 +57,9 @@ fn check_client(head: &Head) {
     let trusted = [IpAddr::from(ip).into()];
     forwarded::resolve(peer, &trusted, head);
     let mut head = head.clone();
-    match head.fields.iter_mut().rfind(|(name, _)| name.eq_ignore_ascii_case("Forwarded")) {
+    match head.fields.0.iter_mut().rfind(|(name, _)| name.eq_ignore_ascii_case("Forwarded")) {
         Some((_, value)) => value.push_str(", for=\"[2001:db8::1]:80\""),
-        None => head.fields.push(("Forwarded".to_owned(), "for=\"[2001:db8::1]:80\"".to_owned())),
+        None => head.fields.0.push(("Forwarded".to_owned(), "for=\"[2001:db8::1]:80\"".to_owned())),
     }
     let client = forwarded::resolve(peer, &trusted, &head);
     assert_eq!((client.address.to_string().as_str(), client.port), ("2001:db8::1", Some(80)));
@@ -99,7 +99,7 @@ fn check_answer(head: &Head) {
     let client = Client::of_connection(([192, 0, 2, 1], 7).into());
     let text = serde_json::to_string(&info::describe(head, &client, None, None, None)).unwrap();
     assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{text}");
-    assert!(origin::allows(None, head.get("Host").unwrap_or_default(), false, &[]));
+    assert!(origin::allows(None, head.fields.get("Host").unwrap_or_default(), false, &[]));
     match route(head) {
         Route::WebSocket => check_handshake(head),
         Route::Plain(plain) => check_plain(&plain, head),

@@ -4,7 +4,8 @@
 //! **Invariant:** A malformed offer is never chosen; like an unknown extension, it is declined by
 //! leaving it out of the response.
 
-use crate::http::head::{Head, is_token, token_or_quoted};
+use crate::http::fields::{is_token, token_or_quoted};
+use crate::http::head::Head;
 
 /// A well-formed offer.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub(crate) struct Offer<'a> {
 /// The offers in order of preference, each with its parameters. They can be split at commas, as
 /// even a quoted parameter must be a token and cannot contain one.
 pub(crate) fn offered(head: &Head) -> impl Iterator<Item = &str> {
-    head.list("Sec-WebSocket-Extensions").filter(|offer| !offer.is_empty())
+    head.fields.list("Sec-WebSocket-Extensions").filter(|offer| !offer.is_empty())
 }
 
 /// The first offer that `agree` accepts, with its index; `None` if there is none.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::extensions;
 use crate::http::endpoint::Endpoint;
-use crate::http::head::{Head, is_token};
+use crate::http::fields::is_token;
+use crate::http::head::Head;
 use crate::session::deflate::{self, DeflateParameters, DeflatePool, TakeoverSlot};
 use crate::session::faults::{CompressionChoice, Faults, HandshakeFaults};
 
@@ -81,7 +82,7 @@ fn subprotocol<'a>(head: &'a Head, faults: &HandshakeFaults) -> Option<&'a str> 
 
 /// Offered subprotocols that are tokens, in order of preference.
 pub(crate) fn offered_subprotocols(head: &Head) -> impl Iterator<Item = &str> {
-    head.list("Sec-WebSocket-Protocol").filter(|name| is_token(name))
+    head.fields.list("Sec-WebSocket-Protocol").filter(|name| is_token(name))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ pub(crate) fn switching_protocols(
     bad_accept: bool,
 ) -> String {
     // For `bad_accept`: the answer to an empty key, which is wrong for this one.
-    let key = head.get("Sec-WebSocket-Key").filter(|_| !bad_accept).unwrap_or_default();
+    let key = head.fields.get("Sec-WebSocket-Key").filter(|_| !bad_accept).unwrap_or_default();
     let accept = derive_accept_key(key.as_bytes());
     let subprotocol = field("Sec-WebSocket-Protocol: ", negotiated.subprotocol.as_deref());
     let extension = negotiated.compression.as_ref().map(|chosen| chosen.parameters.to_string());

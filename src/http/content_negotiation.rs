@@ -29,7 +29,7 @@ fn preference(head: &Head, kind: &str, subtype: &str) -> (f32, u8) {
 
 /// The weight, 0 to 1, that a field gives to a name; `None` if the name is not listed.
 fn weight(head: &Head, field: &str, name: &str) -> Option<f32> {
-    head.list(field).find_map(|listed| {
+    head.fields.list(field).find_map(|listed| {
         let mut parts = listed.split(';').map(str::trim);
         let named = parts.next()?.eq_ignore_ascii_case(name);
         let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
@@ -46,7 +46,7 @@ fn parse_weight(weight: &str) -> f32 {
 /// RFC 9110, section 13.1.2, requires.
 pub(crate) fn is_current(head: &Head, etag: &str) -> bool {
     let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
-    head.list("If-None-Match").any(|held| held == "*" || opaque(held) == opaque(etag))
+    head.fields.list("If-None-Match").any(|held| held == "*" || opaque(held) == opaque(etag))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Quotes parts of a request head in a response body: shortened and escaped.
+//! Quotes parts of a request head in a response body, or text of a server in the report of a check:
+//! shortened and escaped.
 //!
 //! **Invariant:** A line is printable and fits a terminal.
 
@@ -20,7 +21,8 @@ pub(crate) fn with_fields(head: &Head, names: &[&str]) -> Vec<String> {
 
 /// The lines of a field, `SHOWN_FIELDS` at most.
 pub(crate) fn fields<'a>(head: &'a Head, name: &'a str) -> impl Iterator<Item = String> {
-    head.all(name)
+    head.fields
+        .all(name)
         .take(SHOWN_FIELDS)
         .map(move |value| format!("{name}: {}", escaped(value, SHOWN_VALUE)))
 }

@@ -18,8 +18,8 @@ pub(crate) fn check(head: &Head) -> Result<(), Diagnosis> {
 
 /// Rejects requests with a body, and requests whose length is ambiguous (RFC 9112, section 6.3).
 fn check_body(head: &Head) -> Result<(), Diagnosis> {
-    let coded = head.get("Transfer-Encoding").is_some();
-    let mut lengths = head.all("Content-Length").map(str::trim);
+    let coded = head.fields.get("Transfer-Encoding").is_some();
+    let mut lengths = head.fields.all("Content-Length").map(str::trim);
     let length = lengths.next();
     if coded && (length.is_some() || head.version < Version::Http11) {
         return Err(smuggling(
@@ -42,7 +42,7 @@ fn check_body(head: &Head) -> Result<(), Diagnosis> {
 
 /// Requires one valid Host; HTTP/1.0 requests may omit it (RFC 9112, section 3.2).
 fn check_host(head: &Head) -> Result<(), Diagnosis> {
-    let mut hosts = head.all("Host");
+    let mut hosts = head.fields.all("Host");
     match (hosts.next(), hosts.next()) {
         (None, _) if head.version < Version::Http11 => Ok(()),
         (Some(host), None) if is_host(host) => Ok(()),

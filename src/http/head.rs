@@ -10,6 +10,7 @@ use std::io::{self, Read};
 
 use crate::config::Limits;
 use crate::config::tuning::HEAD_READ;
+use crate::http::fields::Fields;
 
 /// A request head.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +23,7 @@ pub(crate) struct Head {
     /// The query of the target, without its `?`; still percent-encoded.
     pub(crate) query: String,
     pub(crate) version: Version,
-    /// Name and value, in the order of arrival; bytes that are not UTF-8 become U+FFFD.
-    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) fields: Fields,
 }
 
 /// The HTTP version of a request.
@@ -60,40 +60,16 @@ pub(crate) enum HeadError {
 }
 
 impl Head {
-    /// The values of a field, in the order of arrival.
-    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.fields
-            .iter()
-            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, v)| v.as_str())
-    }
-
-    /// The first value of a field.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
-    }
-
-    /// The elements of a comma-separated field (RFC 9110, section 5.6.1), across repeated lines.
-    /// Empty elements are included.
-    pub(crate) fn list<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.all(name).flat_map(|value| value.split(',')).map(str::trim)
-    }
-
-    /// Whether a comma-separated field contains `token`, ignoring case.
-    pub(crate) fn lists(&self, name: &str, token: &str) -> bool {
-        self.list(name).any(|listed| listed.eq_ignore_ascii_case(token))
-    }
-
     /// Whether an upgrade to WebSocket is attempted, however wrong the handshake may be.
     pub(crate) fn attempts_websocket(&self) -> bool {
-        self.lists("Upgrade", "websocket") || self.get("Sec-WebSocket-Key").is_some()
+        self.fields.lists("Upgrade", "websocket") || self.fields.get("Sec-WebSocket-Key").is_some()
     }
 
     /// Whether the client allows another request on this connection (RFC 9112, section 9.3).
     pub(crate) fn keeps_alive(&self) -> bool {
         match self.version {
-            Version::Http11 => !self.lists("Connection", "close"),
-            Version::Http10 => self.lists("Connection", "keep-alive"),
+            Version::Http11 => !self.fields.lists("Connection", "close"),
+            Version::Http10 => self.fields.lists("Connection", "keep-alive"),
         }
     }
 
@@ -133,7 +109,7 @@ impl Head {
     }
 }
 
-/// Appends the result of one read, `max` bytes at most, to `buffer`. It reads into the heap: pages
+/// Appends the result of one read, `max` bytes at most, to `buffer`; `Ok(0)` if that is 0. It reads into the heap: pages
 /// of the stack that a handshake has touched stay resident during the session.
 pub(crate) fn fill(stream: &mut impl Read, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
     let filled = buffer.len();
@@ -141,32 +117,6 @@ pub(crate) fn fill(stream: &mut impl Read, buffer: &mut Vec<u8>, max: usize) -> 
     let read = stream.read(&mut buffer[filled..]);
     buffer.truncate(filled + read.as_ref().unwrap_or(&0));
     read
-}
-
-/// A character of a token (RFC 9110, section 5.6.2).
-fn is_tchar(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
-}
-
-/// Whether `text` is a token (RFC 9110, section 5.6.2).
-pub(crate) fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(is_tchar)
-}
-
-/// Decodes a parameter value: a token, a quoted string (RFC 9110, section 5.6.4) or nothing at all.
-/// `None` if it is malformed.
-pub(crate) fn token_or_quoted(value: &str) -> Option<String> {
-    let Some(opened) = value.strip_prefix('"') else {
-        return value.chars().all(is_tchar).then(|| value.to_owned());
-    };
-    let (mut text, mut characters) = (String::new(), opened.chars());
-    loop {
-        match characters.next()? {
-            '"' => return characters.as_str().is_empty().then_some(text),
-            '\\' => text.push(characters.next()?),
-            other => text.push(other),
-        }
-    }
 }
 
 /// Whether the bytes after the first `seen` ones complete a blank line.
@@ -198,11 +148,7 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<(Head, usize
         path: path.to_owned(),
         query: query.to_owned(),
         version: if request.version == Some(0) { Version::Http10 } else { Version::Http11 },
-        fields: request
-            .headers
-            .iter()
-            .map(|field| (field.name.to_owned(), String::from_utf8_lossy(field.value).into_owned()))
-            .collect(),
+        fields: Fields::from(&*request.headers),
     };
     Ok(Some((head, length)))
 }
@@ -253,8 +199,8 @@ mod tests {
         let (head, rest) =
             read(b"GET /ws?a=b HTTP/1.1\r\nHost: h\r\nX: 1\r\nx: 2\r\n\r\nrest").unwrap();
         assert_eq!((head.method.as_str(), head.path.as_str()), ("GET", "/ws"));
-        assert_eq!(head.all("X").collect::<Vec<_>>(), ["1", "2"]);
-        assert_eq!(head.get("host"), Some("h"));
+        assert_eq!(head.fields.all("X").collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(head.fields.get("host"), Some("h"));
         assert_eq!(rest, b"rest");
     }
 
@@ -263,7 +209,7 @@ mod tests {
         for head in ["GET / HTTP/1.1\r\nHost: h\r\n\r\n", "\r\nGET / HTTP/1.1\nHost: h\n\n"] {
             let mut buffer = Vec::new();
             let head = Head::read(&mut Trickle(head.as_bytes()), &mut buffer, &Limits::default());
-            assert_eq!(head.unwrap().get("Host"), Some("h"));
+            assert_eq!(head.unwrap().fields.get("Host"), Some("h"));
         }
     }
 
@@ -316,15 +262,6 @@ mod tests {
         ] {
             assert_eq!(path_and_query(target), expected, "{target}");
         }
-    }
-
-    #[test]
-    fn lists_span_commas_and_repeated_fields() {
-        let (head, _) =
-            read(b"GET / HTTP/1.1\r\nConnection: keep-alive , Upgrade\r\nConnection: x\r\n\r\n")
-                .unwrap();
-        assert!(head.lists("connection", "upgrade") && head.lists("connection", "X"));
-        assert!(!head.lists("connection", "up") && !head.lists("upgrade", "x"));
     }
 
     #[test]

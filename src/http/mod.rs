@@ -6,6 +6,7 @@ pub(crate) mod content_negotiation;
 pub(crate) mod diagnosis;
 pub(crate) mod endpoint;
 pub(crate) mod excerpt;
+pub(crate) mod fields;
 pub(crate) mod forwarded;
 pub(crate) mod framing;
 pub(crate) mod head;

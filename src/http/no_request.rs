@@ -47,7 +47,7 @@ pub(crate) fn diagnosis(error: &HeadError, arrived: &[u8]) -> Option<Diagnosis> 
 
 /// The response to plaintext on a TLS port. `head` is `None` if the bytes were not a request.
 pub(crate) fn plaintext_on_tls_port(head: Option<&Head>, arrived: &[u8]) -> Diagnosis {
-    let host = head.and_then(|head| head.get("Host")).unwrap_or("HOST:PORT");
+    let host = head.and_then(|head| head.fields.get("Host")).unwrap_or("HOST:PORT");
     let host = escaped(host, SHOWN_VALUE);
     Diagnosis {
         status: 400,

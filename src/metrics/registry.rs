@@ -8,13 +8,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
 use super::tally::{SharedTally, Tally};
 use crate::config::timestamp;
+use crate::lock::unpoisoned;
 
 /// The values of the labels `by`, `how` and `code` of `wsecho_session_ends_total`.
 pub(crate) type EndLabels = [&'static str; 3];
@@ -112,8 +113,7 @@ impl SessionRegistry {
     }
 
     fn lock(&self) -> MutexGuard<'_, RegistryState> {
-        // No code panics while it holds the lock; the state of a poisoned lock would be consistent.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.0.lock())
     }
 }
 

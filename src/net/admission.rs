@@ -8,11 +8,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
 use super::address::Host;
 use crate::config::Limits;
+use crate::lock::unpoisoned;
 
 /// The slots of one server.
 ///
@@ -130,16 +131,12 @@ impl Admission {
             if left == 0 || remaining.is_zero() {
                 return left;
             }
-            counts = self
-                .freed
-                .wait_timeout(counts, remaining)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            counts = unpoisoned(self.freed.wait_timeout(counts, remaining)).0;
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, SlotCounts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.counts.lock())
     }
 }
 

@@ -9,11 +9,12 @@ use std::collections::HashMap;
 use std::io;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use super::Stream;
 use super::waker::Waker;
+use crate::lock::unpoisoned;
 
 /// The stop of one server, shared by all of its threads.
 #[derive(Debug)]
@@ -114,7 +115,7 @@ impl Stop {
     }
 
     fn lock(&self) -> MutexGuard<'_, Interruptibles> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.connections.lock())
     }
 }
 

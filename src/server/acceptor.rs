@@ -10,10 +10,9 @@ use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
 
-use super::log_throttle::Throttle;
 use super::pool::ThreadPool;
 use super::rejector::Rejector;
-use crate::config::tuning::ACCEPT_BACKOFF;
+use crate::config::tuning::{ACCEPT_BACKOFF, LOG_EVERY};
 use crate::connection::Accepted;
 use crate::connection::context::Context;
 use crate::http::forwarded;
@@ -24,6 +23,7 @@ use crate::net::address::Address;
 use crate::net::listener::Listener;
 use crate::net::tls::REFUSAL;
 use crate::net::waker::Waker;
+use crate::token_bucket::TokenBucket;
 
 /// See the module.
 pub(super) struct Acceptor {
@@ -45,8 +45,8 @@ impl Acceptor {
     /// Accepts connections until [`close`](Acceptor::close) is called.
     pub(super) fn accept(&self, listener: &Listener) {
         let (shortest, longest) = ACCEPT_BACKOFF;
-        let (mut pause, mut errors, mut refusals) =
-            (shortest, Throttle::default(), Throttle::default());
+        let throttle = || TokenBucket::full(1, LOG_EVERY, Instant::now());
+        let (mut pause, mut errors, mut refusals) = (shortest, throttle(), throttle());
         loop {
             match listener.accept(&self.closed) {
                 Ok(Some((stream, peer))) => {
@@ -66,11 +66,11 @@ impl Acceptor {
         }
     }
 
-    fn on_error(&self, error: &io::Error, errors: &mut Throttle) {
+    fn on_error(&self, error: &io::Error, errors: &mut TokenBucket) {
         if let Some(metrics) = &self.context.metrics {
             metrics.accept_failed();
         }
-        if let Some(more) = errors.pass(Instant::now()) {
+        if let Some(more) = errors.take(Instant::now()) {
             warn!(
                 "cannot accept connections, trying again: {error} ({more} such errors since the last line)"
             );
@@ -78,7 +78,7 @@ impl Acceptor {
     }
 
     /// Gives a connection its slot and its thread, or its refusal.
-    fn admit(&self, stream: Stream, peer: Address, refusals: &mut Throttle) {
+    fn admit(&self, stream: Stream, peer: Address, refusals: &mut TokenBucket) {
         let is_proxy = forwarded::trusts(&self.context.config.trusted_proxies, peer.host());
         let (stream, why) = match self.context.admission.connect((!is_proxy).then(|| peer.host())) {
             Ok(permit) => match self.pool.run(Accepted { stream, peer, permit }) {
@@ -87,7 +87,7 @@ impl Acceptor {
             },
             Err(limit) => (stream, Unavailable::LimitReached(limit)),
         };
-        if let Some(more) = refusals.pass(Instant::now()) {
+        if let Some(more) = refusals.take(Instant::now()) {
             warn!("{peer}: refused: {why} ({more} more since the last line)");
         }
         if let Some(metrics) = &self.context.metrics {

@@ -201,7 +201,7 @@ impl AdminState {
 /// resolves its own name to 127.0.0.1 (DNS rebinding) makes a local browser send such requests.
 fn may_be_rebound(head: &Head, local: Option<Address>) -> bool {
     let on_loopback = matches!(local, Some(Address::Ip(at)) if at.ip().is_loopback());
-    on_loopback && head.get("Host").is_some_and(|host| !origin::is_loopback(host))
+    on_loopback && head.fields.get("Host").is_some_and(|host| !origin::is_loopback(host))
 }
 
 #[cfg(test)]

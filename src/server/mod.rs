@@ -5,7 +5,6 @@
 mod acceptor;
 pub(crate) mod admin;
 mod error;
-mod log_throttle;
 mod pool;
 pub(crate) mod probe;
 mod rejector;

@@ -10,12 +10,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
 use crate::config::tuning::STACK;
 use crate::connection::Continuation;
+use crate::lock::unpoisoned;
 
 /// Runs `serve` for each job, and then what it returns: the rest of the job, which starts on a stack
 /// that is free again. One thread per job.
@@ -108,7 +109,7 @@ impl<J: Send + 'static> ThreadPool<J> {
         state.closed = true;
         self.0.job_pending.notify_all();
         while !state.threads.is_empty() {
-            state = self.0.thread_retired.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = unpoisoned(self.0.thread_retired.wait(state));
         }
         let last = state.last_retired.take();
         drop(state);
@@ -134,11 +135,8 @@ impl<J> PoolInner<J> {
     /// calling thread then no longer belongs to the pool.
     fn next_job(&self) -> Option<J> {
         let is_idle = |state: &mut PoolState<J>| state.pending.is_empty() && !state.closed;
-        let mut state = self
-            .job_pending
-            .wait_timeout_while(self.lock(), self.idle_timeout, is_idle)
-            .unwrap_or_else(PoisonError::into_inner)
-            .0;
+        let waited = self.job_pending.wait_timeout_while(self.lock(), self.idle_timeout, is_idle);
+        let mut state = unpoisoned(waited).0;
         if let Some(job) = state.pending.pop_front() {
             state.idle -= 1;
             return Some(job);
@@ -153,8 +151,7 @@ impl<J> PoolInner<J> {
     }
 
     fn lock(&self) -> MutexGuard<'_, PoolState<J>> {
-        // No code panics while holding the lock, and a poisoned state would still be consistent.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.state.lock())
     }
 }
 

@@ -6,13 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::config::timestamp;
-use crate::net::tls::AnyCertificate;
-use rustls::crypto::{CryptoProvider, ring};
+use crate::net::tls::{ALPN, AnyCertificate, provider, version_and_cipher_suite};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, Error, InvalidMessage, ProtocolVersion,
-    RootCertStore, Stream,
+    CertificateError, ClientConfig, ClientConnection, Error, InvalidMessage, RootCertStore, Stream,
 };
 
 use crate::check::connect::DeadlineStream;
@@ -42,7 +40,8 @@ impl Tls {
             connection.complete_io(tcp).map_err(|error| describe(&error, host))?;
         }
         let trust = if options.insecure { "not verified (--insecure)" } else { "verified" };
-        let detail = format!("{}, certificate {trust}", negotiated(&connection));
+        let (version, cipher_suite) = version_and_cipher_suite(&connection).unwrap_or_default();
+        let detail = format!("{version}, {cipher_suite}, certificate {trust}");
         Ok((detail, Tls(Box::new(connection))))
     }
 
@@ -76,12 +75,8 @@ fn config(options: &CheckOptions) -> Result<ClientConfig, String> {
         builder.with_root_certificates(root_certificates(options.ca.as_deref())?)
     };
     let mut config = builder.with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(config)
-}
-
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
 }
 
 /// Loads the certificate authorities to trust from `file`, or from the system's store if it is
@@ -103,17 +98,6 @@ fn root_certificates(file: Option<&Path>) -> Result<RootCertStore, String> {
             Err("this system has no store of certificate authorities; use --ca FILE".to_owned())
         }
     }
-}
-
-/// Returns the protocol version and the cipher suite.
-fn negotiated(connection: &ClientConnection) -> String {
-    let version = match connection.protocol_version() {
-        Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
-        _ => "TLS 1.3",
-    };
-    let suite = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
-    // rustls writes TLS13_ where the IANA name of a TLS 1.3 suite has TLS_.
-    format!("{version}, {}", suite.unwrap_or_default().replacen("TLS13_", "TLS_", 1))
 }
 
 /// Describes why the handshake failed.

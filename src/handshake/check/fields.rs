@@ -20,20 +20,20 @@ pub(super) fn check(head: &Head, policy: &OriginPolicy) -> Result<(), Diagnosis>
     if head.method != "GET" {
         return Err(wrong_method(head));
     }
-    if !head.lists("Upgrade", "websocket") {
+    if !head.fields.lists("Upgrade", "websocket") {
         return Err(no_upgrade(head, policy));
     }
     if head.version < Version::Http11 {
         return Err(old_http(head));
     }
-    if !head.lists("Connection", "upgrade") {
+    if !head.fields.lists("Connection", "upgrade") {
         return Err(no_connection(head));
     }
-    let mut versions = head.all("Sec-WebSocket-Version");
+    let mut versions = head.fields.all("Sec-WebSocket-Version");
     if (versions.next(), versions.next()) != (Some(VERSION), None) {
         return Err(bad_version(head));
     }
-    let mut keys = head.all("Sec-WebSocket-Key");
+    let mut keys = head.fields.all("Sec-WebSocket-Key");
     match (keys.next(), keys.next()) {
         (Some(key), None) if is_key(key) => Ok(()),
         (Some(key), None) => Err(bad_key(head, key)),
@@ -70,16 +70,16 @@ fn wrong_method(head: &Head) -> Diagnosis {
 #[cold]
 pub(crate) fn no_upgrade(head: &Head, policy: &OriginPolicy) -> Diagnosis {
     let status = if head.attempts_websocket() { 400 } else { 426 };
-    let is_websocket = head.fields.iter().any(|(name, _)| {
+    let is_websocket = head.fields.0.iter().any(|(name, _)| {
         name.get(..14).is_some_and(|start| start.eq_ignore_ascii_case("Sec-WebSocket-"))
     });
-    if head.get("Upgrade").is_some() {
+    if head.fields.get("Upgrade").is_some() {
         other_upgrade(head, status)
     } else if is_websocket {
         dropped_upgrade(head, status)
     } else if origin::of_requesting_page(head).is_some_and(|page| !policy.allows(page, head)) {
         other_page(head, status)
-    } else if proxy::is_detected(head) || head.lists("Connection", "upgrade") {
+    } else if proxy::is_detected(head) || head.fields.lists("Connection", "upgrade") {
         proxied_plain_http(head, status)
     } else {
         plain_http(head, status)
@@ -210,13 +210,13 @@ fn no_connection(head: &Head) -> Diagnosis {
 
 #[cold]
 fn bad_version(head: &Head) -> Diagnosis {
-    let versions: Vec<_> = head.all("Sec-WebSocket-Version").collect();
+    let versions: Vec<_> = head.fields.all("Sec-WebSocket-Version").collect();
     let found = match versions[..] {
         [] => "it is missing".to_owned(),
         [version] => format!("it is `{}`", brief(version)),
         _ => format!("there are {}", versions.len()),
     };
-    let is_hixie = head.get("Sec-WebSocket-Key1").is_some();
+    let is_hixie = head.fields.get("Sec-WebSocket-Key1").is_some();
     Diagnosis {
         status: 426,
         problem: format!("Sec-WebSocket-Version must be {VERSION}, once; {found}.").into(),
@@ -254,7 +254,7 @@ Send 16 random bytes in Base64, new ones for each connection, such as
 
 #[cold]
 fn no_key(head: &Head) -> Diagnosis {
-    let is_hixie = head.get("Sec-WebSocket-Key1").is_some();
+    let is_hixie = head.fields.get("Sec-WebSocket-Key1").is_some();
     Diagnosis {
         status: 400,
         problem: "The request has no Sec-WebSocket-Key.".into(),
@@ -271,7 +271,7 @@ fn no_key(head: &Head) -> Diagnosis {
 
 #[cold]
 fn several_keys(head: &Head) -> Diagnosis {
-    let count = head.all("Sec-WebSocket-Key").count();
+    let count = head.fields.all("Sec-WebSocket-Key").count();
     Diagnosis {
         status: 400,
         problem: format!("The request must have one Sec-WebSocket-Key; there are {count}.").into(),

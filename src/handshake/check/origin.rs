@@ -13,7 +13,7 @@ use crate::http::origin;
 /// # Errors
 /// The diagnosis, with the ways to allow the page.
 pub(super) fn check(head: &Head, policy: &OriginPolicy) -> Result<(), Diagnosis> {
-    match head.get("Origin") {
+    match head.fields.get("Origin") {
         Some(page) if !policy.allows(page, head) => Err(forbidden(head, page)),
         _ => Ok(()),
     }
@@ -22,7 +22,8 @@ pub(super) fn check(head: &Head, policy: &OriginPolicy) -> Result<(), Diagnosis>
 /// The origin of the page whose script sends this plain HTTP request, from `Referer`. `None`
 /// without that field, and for navigation: there, `Referer` is the page with the link.
 pub(super) fn of_requesting_page(head: &Head) -> Option<&str> {
-    let referer = head.get("Referer").filter(|_| !head.lists("Sec-Fetch-Mode", "navigate"))?;
+    let referer =
+        head.fields.get("Referer").filter(|_| !head.fields.lists("Sec-Fetch-Mode", "navigate"))?;
     let authority = referer.find("://")? + 3;
     let end = referer[authority..].find('/').map_or(referer.len(), |at| authority + at);
     Some(&referer[..end])
@@ -31,7 +32,7 @@ pub(super) fn of_requesting_page(head: &Head) -> Option<&str> {
 impl OriginPolicy<'_> {
     /// Whether a page of this origin may open a WebSocket with this request.
     pub(super) fn allows(&self, page: &str, head: &Head) -> bool {
-        let host = head.get("Host").unwrap_or_default();
+        let host = head.fields.get("Host").unwrap_or_default();
         origin::allows(Some(page), host, self.local, self.allow_origin)
     }
 }
@@ -83,7 +84,7 @@ enum Difference {
 }
 
 fn difference(head: &Head, page: &str) -> Difference {
-    let host = head.get("Host").unwrap_or_default();
+    let host = head.fields.get("Host").unwrap_or_default();
     let Some((_, authority)) = page.split_once("://") else { return Difference::Opaque };
     if proxy::forwards_host(head, authority) {
         Difference::Rewritten

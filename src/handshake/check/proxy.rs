@@ -10,7 +10,7 @@ const FIELDS: [&str; 6] =
 
 /// Whether the request seems to have come through a proxy.
 pub(super) fn is_detected(head: &Head) -> bool {
-    FIELDS.iter().any(|name| head.get(name).is_some())
+    FIELDS.iter().any(|name| head.fields.get(name).is_some())
 }
 
 /// The lines of the fields that proxies added.
@@ -21,11 +21,14 @@ pub(super) fn traces(head: &Head) -> impl Iterator<Item = String> {
 /// Whether a proxy forwards `authority` as the Host that the client sent.
 pub(super) fn forwards_host(head: &Head, authority: &str) -> bool {
     let forwarded =
-        head.all("Forwarded").flat_map(|value| value.split([',', ';'])).filter_map(|pair| {
+        head.fields.all("Forwarded").flat_map(|value| value.split([',', ';'])).filter_map(|pair| {
             let (name, value) = pair.trim().split_once('=')?;
             name.eq_ignore_ascii_case("host").then(|| value.trim_matches('"'))
         });
-    head.list("X-Forwarded-Host").chain(forwarded).any(|host| host.eq_ignore_ascii_case(authority))
+    head.fields
+        .list("X-Forwarded-Host")
+        .chain(forwarded)
+        .any(|host| host.eq_ignore_ascii_case(authority))
 }
 
 /// The settings with which proxies forward upgrades, and the Host that `Origin` is compared with.

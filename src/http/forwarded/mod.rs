@@ -54,7 +54,7 @@ impl Client {
     /// Walks the elements of `field` from the last to the first, as long as the address that
     /// appended the element is a trusted proxy.
     fn follow(mut self, field: ForwardedField, head: &Head, trusted: &[Network]) -> Client {
-        for node in field.nodes(head.all(field.name())) {
+        for node in field.nodes(head.fields.all(field.name())) {
             if !trusts(trusted, self.address) {
                 break;
             }
@@ -84,7 +84,7 @@ pub(crate) fn trusts(trusted: &[Network], host: Host) -> bool {
 /// Determines the client that sent the request `head` over a connection from `peer`.
 pub(crate) fn resolve(peer: Address, trusted: &[Network], head: &Head) -> Client {
     let mut client = Client::of_connection(peer);
-    let has = |field: ForwardedField| head.all(field.name()).any(|line| !line.is_empty());
+    let has = |field: ForwardedField| head.fields.all(field.name()).any(|line| !line.is_empty());
     let (forwarded, x_forwarded_for) =
         (has(ForwardedField::Forwarded), has(ForwardedField::XForwardedFor));
     if !trusts(trusted, client.address) {
@@ -361,15 +361,15 @@ mod tests {
                 ("Forwarded", "by=b;for=\"203.0.113.9:1\";x=\"\\\",\""),
                 ("X-Forwarded-For", "203.0.113.9"),
             ] {
-                head.fields = vec![(name.to_owned(), format!("{text}, {element}"))];
+                head.fields.0 = vec![(name.to_owned(), format!("{text}, {element}"))];
                 let appended = resolve(peer, &trusted, &head);
-                head.fields =
+                head.fields.0 =
                     vec![(name.to_owned(), text.clone()), (name.to_owned(), element.to_owned())];
                 for client in [appended, resolve(peer, &trusted, &head)] {
                     assert_eq!(client.address.to_string(), "203.0.113.9", "{text}, {element}");
                     assert_eq!(client.remarks, [], "{text}, {element}");
                 }
-                head.fields.pop();
+                head.fields.0.pop();
                 resolve(peer, &trusted, &head); // does not panic
             }
         }

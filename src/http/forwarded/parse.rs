@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use serde::{Serialize, Serializer};
 
-use crate::http::head::token_or_quoted;
+use crate::http::fields::token_or_quoted;
 
 /// An address, and its port if known.
 pub(crate) type Node = (IpAddr, Option<u16>);

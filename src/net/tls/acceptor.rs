@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
@@ -12,9 +12,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::CertificateError;
 use super::session::TlsSession;
 use crate::config::Certificate;
+use crate::lock::unpoisoned;
 
 /// The only protocol spoken inside TLS. A client that offers HTTP/2 alone gets an alert.
-const ALPN: &[u8] = b"http/1.1";
+pub(crate) const ALPN: &[u8] = b"http/1.1";
 
 /// Makes the TLS session of each new connection, with the certificate that was read last.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl TlsAcceptor {
     /// They cannot be used. The certificate in use stays.
     pub(crate) fn reload(&self) -> Result<(), CertificateError> {
         let config = read(&self.files)?;
-        *self.lock() = config;
+        *unpoisoned(self.config.lock()) = config;
         Ok(())
     }
 
@@ -45,11 +46,7 @@ impl TlsAcceptor {
     /// # Errors
     /// No random numbers.
     pub(crate) fn session(&self) -> io::Result<TlsSession> {
-        TlsSession::new(Arc::clone(&self.lock()))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Arc<ServerConfig>> {
-        self.config.lock().unwrap_or_else(PoisonError::into_inner)
+        TlsSession::new(unpoisoned(self.config.lock()).clone())
     }
 }
 
@@ -88,6 +85,6 @@ fn unreadable(path: &Path, error: pem::Error) -> CertificateError {
     }
 }
 
-pub(super) fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }

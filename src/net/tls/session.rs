@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 
-use rustls::{ServerConfig, ServerConnection, Stream};
+use rustls::{CommonState, ProtocolVersion, ServerConfig, ServerConnection, Stream};
 
 use super::TlsDetails;
 use crate::config::tuning::TLS_PIECE;
@@ -83,16 +83,22 @@ impl TlsSession {
 
     /// What was negotiated; `None` before the handshake is over.
     pub(crate) fn details(&self) -> Option<TlsDetails> {
-        let version = match self.connection.protocol_version()? {
-            rustls::ProtocolVersion::TLSv1_2 => "TLS 1.2",
-            _ => "TLS 1.3",
-        };
-        let suite = self.connection.negotiated_cipher_suite()?.suite();
-        // rustls prefixes the names of TLS 1.3 in its own way.
-        let cipher_suite = suite.as_str().unwrap_or_default().replacen("TLS13_", "TLS_", 1);
+        let (version, cipher_suite) = version_and_cipher_suite(&self.connection)?;
         let server_name = self.connection.server_name().map(str::to_owned);
         Some(TlsDetails { version, cipher_suite, server_name })
     }
+}
+
+/// The protocol version, and the name of the cipher suite in the IANA registry; `None` before the
+/// handshake is over.
+pub(crate) fn version_and_cipher_suite(session: &CommonState) -> Option<(&'static str, String)> {
+    let version = match session.protocol_version()? {
+        ProtocolVersion::TLSv1_2 => "TLS 1.2",
+        _ => "TLS 1.3",
+    };
+    let suite = session.negotiated_cipher_suite()?.suite();
+    // rustls prefixes the names of TLS 1.3 in its own way.
+    Some((version, suite.as_str().unwrap_or_default().replacen("TLS13_", "TLS_", 1)))
 }
 
 #[cfg(test)]

@@ -7,12 +7,13 @@
 //! most [`DEFLATE_TAKEOVERS`] slots.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use flate2::{Compress, Compression};
 
 use super::inflater::Inflater;
 use crate::config::tuning::{DEFLATE_KEPT, DEFLATE_TAKEOVERS};
+use crate::lock::unpoisoned;
 
 /// The pool of one server.
 #[derive(Debug, Default)]
@@ -68,7 +69,7 @@ impl DeflatePool {
     /// Returns the numbers of idle deflaters and inflaters.
     #[cfg(test)]
     pub(super) fn idle(&self) -> (usize, usize) {
-        (self.deflaters.lock().len(), self.inflaters.lock().len())
+        (unpoisoned(self.deflaters.0.lock()).len(), unpoisoned(self.inflaters.0.lock()).len())
     }
 }
 
@@ -94,20 +95,16 @@ impl<T> Default for FreeList<T> {
 
 impl<T> FreeList<T> {
     fn take(&self, matches: impl Fn(&T) -> bool) -> Option<T> {
-        let mut idle = self.lock();
+        let mut idle = unpoisoned(self.0.lock());
         let index = idle.iter().rposition(matches)?;
         Some(idle.swap_remove(index))
     }
 
     /// Keeps `item`, or drops it if there are enough.
     fn put(&self, item: T) {
-        let mut idle = self.lock();
+        let mut idle = unpoisoned(self.0.lock());
         if idle.len() < DEFLATE_KEPT {
             idle.push(item);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
