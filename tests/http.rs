@@ -288,6 +288,20 @@ fn http_1_0_and_connection_close_end_the_connection() {
     }
 }
 
+/// `ab -k` waits for the end of the connection if the response does not say that it is kept.
+#[test]
+fn a_connection_of_http_1_0_is_kept_if_the_client_asks_and_the_response_says_so() {
+    let server = TestServer::with(|config| config.limits.max_requests = 2);
+    let mut raw = server.raw();
+    for expected in ["keep-alive", "close"] {
+        let request = "GET /healthz HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n";
+        let response = raw.send(request).response();
+        assert_eq!((response.status, response.get("Connection")), (200, Some(expected)));
+    }
+    raw.finish();
+    assert_eq!(raw.rest(), b"");
+}
+
 #[test]
 fn an_absolute_form_target_is_routed_by_its_path() {
     let server = TestServer::start();

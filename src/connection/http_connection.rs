@@ -243,7 +243,8 @@ impl HttpConnection {
     /// Writes a response. Returns whether the connection is kept.
     fn respond(&mut self, response: Response, head: &Head, keep: bool) -> bool {
         debug!("{}: {} {:?}: {}", self.client, head.method, head.path, response.status);
-        let written = response.write(&mut self.socket, head.method == "HEAD", keep);
+        let written =
+            response.write(&mut self.socket, head.method == "HEAD", keep.then_some(head.version));
         // Freed before the last bytes leave: the client may be back as soon as it has them.
         self.client_permit = None;
         let written = written.and_then(|()| self.socket.flush());
@@ -263,7 +264,7 @@ impl HttpConnection {
             None => return,
         };
         debug!("{}: no request: {}", self.client.peer, diagnosis.status);
-        if diagnosis.without_request().write(&mut self.socket, false, false).is_ok() {
+        if diagnosis.without_request().write(&mut self.socket, false, None).is_ok() {
             linger(&mut self.socket, LINGER_TIME);
         }
     }

@@ -91,10 +91,8 @@ impl Head {
 
     /// Whether the client allows another request on this connection (RFC 9112, section 9.3).
     pub(crate) fn keeps_alive(&self) -> bool {
-        match self.version {
-            Version::Http11 => !self.lists("Connection", "close"),
-            Version::Http10 => self.lists("Connection", "keep-alive"),
-        }
+        let is_default = self.version >= Version::Http11;
+        !self.lists("Connection", "close") && (is_default || self.lists("Connection", "keep-alive"))
     }
 
     /// Reads a head from `buffer`, then from `stream`. Bytes after the head stay in `buffer`.
@@ -334,6 +332,7 @@ mod tests {
             ("GET / HTTP/1.1\r\nConnection: Close\r\n\r\n", false),
             ("GET / HTTP/1.0\r\n\r\n", false),
             ("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", true),
+            ("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", false),
         ] {
             assert_eq!(read(head.as_bytes()).unwrap().0.keeps_alive(), expected, "{head}");
         }

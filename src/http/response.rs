@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use serde::Serialize;
 use tiny_http::{HTTPVersion, Header, StatusCode};
 
+use crate::http::head::Version;
 use crate::metrics::exposition::FORMAT;
 
 /// The response to one request.
@@ -80,11 +81,16 @@ impl Response {
     }
 
     /// Writes the response, but does not flush it. `head_only`: without its body, for HEAD; `keep`:
-    /// the connection is kept alive.
+    /// the version of the request if the connection is kept alive, or `None`.
     ///
     /// # Errors
     /// Those of `out`, and of reading the file that is the body.
-    pub(crate) fn write(self, out: &mut impl Write, head_only: bool, keep: bool) -> io::Result<()> {
+    pub(crate) fn write(
+        self,
+        out: &mut impl Write,
+        head_only: bool,
+        keep: Option<Version>,
+    ) -> io::Result<()> {
         let (body, length): (Box<dyn Read + '_>, usize) = match &self.body {
             Body::Text(text) => (Box::new(text.as_bytes()), text.len()),
             Body::Embedded(bytes) => (Box::new(*bytes), bytes.len()),
@@ -110,12 +116,16 @@ impl Response {
 }
 
 /// The connection's fields (RFC 9110, section 7.6.1), which tiny_http would discard.
-fn hop_by_hop(status: u16, keep: bool) -> &'static str {
+fn hop_by_hop(status: u16, keep: Option<Version>) -> &'static str {
+    use Version::{Http10, Http11};
     match (status, keep) {
-        (426, true) => "Connection: Upgrade\r\nUpgrade: websocket\r\n",
-        (426, false) => "Connection: Upgrade, close\r\nUpgrade: websocket\r\n",
-        (_, true) => "",
-        (_, false) => "Connection: close\r\n",
+        (426, Some(Http11)) => "Connection: Upgrade\r\nUpgrade: websocket\r\n",
+        (426, Some(Http10)) => "Connection: Upgrade, keep-alive\r\nUpgrade: websocket\r\n",
+        (426, None) => "Connection: Upgrade, close\r\nUpgrade: websocket\r\n",
+        (_, Some(Http11)) => "",
+        // Without it a client of HTTP/1.0 waits for the end of the connection (RFC 9112, section 9.3).
+        (_, Some(Http10)) => "Connection: keep-alive\r\n",
+        (_, None) => "Connection: close\r\n",
     }
 }
 
@@ -146,7 +156,9 @@ impl<W: Write> Write for AfterStatusLine<'_, W> {
 mod tests {
     use super::*;
 
-    fn written(response: Response, head_only: bool, keep: bool) -> String {
+    const KEEP: Option<Version> = Some(Version::Http11);
+
+    fn written(response: Response, head_only: bool, keep: Option<Version>) -> String {
         let mut out = Vec::new();
         response.write(&mut out, head_only, keep).unwrap();
         String::from_utf8(out).unwrap()
@@ -154,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_response_has_a_length_and_its_body() {
-        let text = written(Response::text(404, "no\n").with("Allow", "GET"), false, true);
+        let text = written(Response::text(404, "no\n").with("Allow", "GET"), false, KEEP);
         assert!(text.starts_with("HTTP/1.1 404 Not Found\r\n"), "{text}");
         assert!(
             text.contains("\r\nContent-Length: 3\r\n") && text.contains("\r\nAllow: GET\r\n"),
@@ -166,22 +178,26 @@ mod tests {
 
     #[test]
     fn a_response_to_head_has_the_length_and_no_body() {
-        let text = written(Response::text(200, "ok"), true, true);
+        let text = written(Response::text(200, "ok"), true, KEEP);
         assert!(text.contains("\r\nContent-Length: 2\r\n") && text.ends_with("\r\n\r\n"), "{text}");
     }
 
     #[test]
     fn connection_fields_follow_status_and_keep_alive() {
-        let closed = written(Response::text(200, ""), false, false);
+        let closed = written(Response::text(200, ""), false, None);
         assert!(closed.starts_with("HTTP/1.1 200 OK\r\nConnection: close\r\n"), "{closed}");
-        let upgrade = written(Response::text(426, ""), false, true);
+        let upgrade = written(Response::text(426, ""), false, KEEP);
         assert!(upgrade.contains("Connection: Upgrade\r\nUpgrade: websocket\r\n"), "{upgrade}");
+        let old = written(Response::text(200, ""), false, Some(Version::Http10));
+        assert!(old.starts_with("HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n"), "{old}");
+        let old = written(Response::text(426, ""), false, Some(Version::Http10));
+        assert!(old.contains("Connection: Upgrade, keep-alive\r\nUpgrade: websocket"), "{old}");
     }
 
     #[test]
     fn a_304_has_no_body() {
         let response = Response::embedded(b"known", "text/plain").with("ETag", "\"1\"");
-        let text = written(response.not_modified(), false, true);
+        let text = written(response.not_modified(), false, KEEP);
         assert!(text.starts_with("HTTP/1.1 304 Not Modified\r\n"), "{text}");
         assert!(text.contains("\r\nETag: \"1\"\r\n") && text.ends_with("\r\n\r\n"), "{text}");
     }
@@ -189,7 +205,7 @@ mod tests {
     #[test]
     fn a_large_body_is_not_chunked() {
         static LARGE: [u8; 40_000] = [b'x'; 40_000];
-        let text = written(Response::embedded(&LARGE, "text/plain"), false, true);
+        let text = written(Response::embedded(&LARGE, "text/plain"), false, KEEP);
         assert!(text.contains("\r\nContent-Length: 40000\r\n"), "no length");
         assert!(!text.contains("Transfer-Encoding"), "chunked");
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::config::Limits;
 use crate::fuzzing::assert_readable;
 use crate::handshake::refusals::method_not_allowed;
-use crate::http::head::parse;
+use crate::http::head::{Version, parse};
 
 /// RFC 6455, section 1.3, but for the path.
 const SAMPLE: &str = "GET /echo HTTP/1.1\nHost: server.example.com\nUpgrade: websocket\n\
@@ -136,7 +136,10 @@ fn responses_have_the_fields_of_their_status() {
         for accept in ["text/plain", "application/json"] {
             let request = format!("{request}\nAccept: {accept}");
             let mut out = Vec::new();
-            diagnosed(&request).answer(&parsed(&request)).write(&mut out, true, true).unwrap();
+            diagnosed(&request)
+                .answer(&parsed(&request))
+                .write(&mut out, true, Some(Version::Http11))
+                .unwrap();
             let response = String::from_utf8(out).unwrap();
             for field in [field, "Vary: Accept", &format!("Content-Type: {accept}")] {
                 assert!(response.contains(&format!("\r\n{field}")), "{response}");
