@@ -44,10 +44,34 @@ fn plain_http_on_a_websocket_path_gets_426() {
 fn other_methods_get_405_with_allow() {
     let server = TestServer::start();
     let mut raw = server.raw();
-    for request in ["POST /", "PUT /ws", "DELETE /nothing", "OPTIONS *"] {
+    for request in ["POST /", "PUT /ws", "DELETE /nothing", "TRACE *"] {
         let response = raw.send(format!("{request} HTTP/1.1\r\nHost: h\r\n\r\n")).response();
-        assert_eq!((response.status, response.get("Allow")), (405, Some("GET, HEAD")), "{request}");
+        let allow = response.get("Allow");
+        assert_eq!((response.status, allow), (405, Some("GET, HEAD, OPTIONS")), "{request}");
     }
+}
+
+/// HAProxy's health check is `OPTIONS / HTTP/1.0` unless it is told another.
+#[test]
+fn options_is_answered_on_every_path_until_the_stop() {
+    let mut server = TestServer::start();
+    let mut raw = server.raw();
+    for target in ["/", "*", "/ws", "/healthz", "/nothing"] {
+        let request = format!("OPTIONS {target} HTTP/1.1\r\nHost: h\r\nOrigin: http://x\r\n\r\n");
+        let response = raw.send(request).response_to_head();
+        let allow = response.get("Allow");
+        assert_eq!((response.status, allow), (204, Some("GET, HEAD, OPTIONS")), "{target}");
+        assert_eq!(response.get("Content-Length"), None, "{}", response.head);
+        assert!(!response.head.contains("Access-Control"), "{}", response.head);
+    }
+    let check = "OPTIONS / HTTP/1.0\r\n\r\n";
+    assert_eq!(server.raw().send(check).response_to_head().status, 204);
+    let mut last = server.open("/echo");
+    server.stop();
+    assert_eq!(last.close_code(), 1001); // the server waits for the answering Close
+    assert_eq!(server.raw().send(check).response().status, 503);
+    last.assert_closed();
+    server.join();
 }
 
 #[test]

@@ -219,6 +219,10 @@ impl HttpConnection {
                 page.unwrap_or_else(|| refusals::not_found(head).answer(head))
             }
             PlainRoute::UpgradeRequired => self.upgrade_required(head).answer(head),
+            PlainRoute::Options => match self.server.health() {
+                Ok(()) => Response::options(),
+                Err(why) => unavailable::diagnosis(why, Some(head)).answer(head),
+            },
             PlainRoute::MethodNotAllowed => refusals::method_not_allowed(head).answer(head),
         }
     }

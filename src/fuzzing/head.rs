@@ -121,6 +121,7 @@ fn check_plain(route: &PlainRoute, head: &Head) {
         PlainRoute::UpgradeRequired => {
             check_refusal(&check::no_upgrade(head, &POLICY), head, keep);
         }
+        PlainRoute::Options => assert_eq!(head.method, "OPTIONS"),
         PlainRoute::MethodNotAllowed => {
             check_refusal(&refusals::method_not_allowed(head), head, keep);
         }

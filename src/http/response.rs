@@ -1,6 +1,7 @@
 //! One HTTP response: status, fields and body, serialized by tiny_http.
 //!
-//! **Invariant:** Every response has a `Content-Length`, so that the connection can be kept alive.
+//! **Invariant:** Every response says where it ends, so that the connection can be kept alive: by its
+//! `Content-Length`, or by a status that never has a body (204).
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -10,6 +11,9 @@ use tiny_http::{HTTPVersion, Header, StatusCode};
 
 use crate::http::head::Version;
 use crate::metrics::exposition::FORMAT;
+
+/// The methods that are served, as `Allow` lists them.
+pub(crate) const METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// The response to one request.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ enum Body {
     Text(String),
     Embedded(&'static [u8]),
     File(File, usize),
+    /// Neither body nor Content-Length.
+    Nothing,
 }
 
 impl Response {
@@ -44,6 +50,14 @@ impl Response {
     /// Metrics in the Prometheus text format, with `Cache-Control: no-store`.
     pub(crate) fn metrics(text: String) -> Response {
         Response::new(200, FORMAT, Body::Text(text)).with("Cache-Control", "no-store")
+    }
+
+    /// A 204 response, which never has a body, with the methods that are served (RFC 9110, section 9.3.7).
+    pub(crate) fn options() -> Response {
+        Response { status: 204, fields: Vec::new(), body: Body::Nothing }
+            .with("Server", "wsecho")
+            .with("Cache-Control", "no-store")
+            .with("Allow", METHODS)
     }
 
     /// A 200 response with bytes embedded in the binary.
@@ -96,13 +110,14 @@ impl Response {
             Body::Embedded(bytes) => (Box::new(*bytes), bytes.len()),
             // If the file grows while it is sent, the body must still match the Content-Length.
             Body::File(file, length) => (Box::new(file.take(*length as u64)), *length),
+            Body::Nothing => (Box::new(io::empty()), 0),
         };
         let fields = self
             .fields
             .iter()
             .filter_map(|(name, value)| Header::from_bytes(*name, value.as_bytes()).ok());
-        let mut out = AfterStatusLine { out, insert: Some(hop_by_hop(self.status, keep)) };
-        tiny_http::Response::new(
+        let hop_by_hop = Some(hop_by_hop(self.status, keep));
+        let response = tiny_http::Response::new(
             StatusCode(self.status),
             fields.collect(),
             body,
@@ -110,8 +125,20 @@ impl Response {
             None,
         )
         // By default, tiny_http sends bodies of 32 KiB and more chunked.
-        .with_chunked_threshold(usize::MAX)
-        .raw_print(&mut out, HTTPVersion(1, 1), &[], head_only, None)
+        .with_chunked_threshold(usize::MAX);
+        let print = |out: &mut dyn Write| {
+            let mut out = AfterStatusLine { out, insert: hop_by_hop };
+            response.raw_print(&mut out, HTTPVersion(1, 1), &[], head_only, None)
+        };
+        if !matches!(self.body, Body::Nothing) {
+            return print(out);
+        }
+        // tiny_http announces a length even in a 204, which must not have one (RFC 9110, section 8.6).
+        let mut head = Vec::new();
+        print(&mut head)?;
+        head.split_inclusive(|byte| *byte == b'\n')
+            .filter(|line| !line.starts_with(b"Content-Length:"))
+            .try_for_each(|line| out.write_all(line))
     }
 }
 
@@ -130,12 +157,12 @@ fn hop_by_hop(status: u16, keep: Option<Version>) -> &'static str {
 }
 
 /// Inserts fields after the status line.
-struct AfterStatusLine<'a, W> {
-    out: &'a mut W,
+struct AfterStatusLine<'a> {
+    out: &'a mut dyn Write,
     insert: Option<&'static str>,
 }
 
-impl<W: Write> Write for AfterStatusLine<'_, W> {
+impl Write for AfterStatusLine<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let line_end = bytes.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
         let (Some(fields), Some(end)) = (self.insert, line_end) else {
@@ -192,6 +219,16 @@ mod tests {
         assert!(old.starts_with("HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n"), "{old}");
         let old = written(Response::text(426, ""), false, Some(Version::Http10));
         assert!(old.contains("Connection: Upgrade, keep-alive\r\nUpgrade: websocket"), "{old}");
+    }
+
+    #[test]
+    fn a_204_has_no_length() {
+        for head_only in [false, true] {
+            let text = written(Response::options(), head_only, None);
+            assert!(text.starts_with("HTTP/1.1 204 No Content\r\nConnection: close\r\n"), "{text}");
+            assert!(text.contains("\r\nAllow: GET, HEAD, OPTIONS\r\n"), "{text}");
+            assert!(!text.contains("Content-") && text.ends_with("\r\n\r\n"), "{text}");
+        }
     }
 
     #[test]

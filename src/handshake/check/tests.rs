@@ -129,7 +129,7 @@ fn invalid_handshakes_are_diagnosed() {
 #[test]
 fn responses_have_the_fields_of_their_status() {
     for (request, field) in [
-        (SAMPLE.replace("GET", "PUT"), "Allow: GET, HEAD"),
+        (SAMPLE.replace("GET", "PUT"), "Allow: GET, HEAD, OPTIONS"),
         (SAMPLE.replace("Version: 13", "Version: 7"), "Sec-WebSocket-Version: 13"),
         ("GET /ws HTTP/1.0".to_owned(), "Upgrade: websocket"),
     ] {
@@ -314,7 +314,10 @@ fn refusals_of_plain_requests_are_readable() {
     let head = parsed("DELETE /n\u{202e}othing?x HTTP/1.1\nHost: h");
     assert_readable(&not_found(&head));
     assert_readable(&method_not_allowed(&head));
-    assert_eq!(method_not_allowed(&head).problem, "DELETE is not served here; GET and HEAD are.");
+    assert_eq!(
+        method_not_allowed(&head).problem,
+        "DELETE is not served here; GET, HEAD and OPTIONS are."
+    );
 }
 
 #[test]
