@@ -329,9 +329,13 @@ fn a_connection_of_http_1_0_is_kept_if_the_client_asks_and_the_response_says_so(
 #[test]
 fn an_absolute_form_target_is_routed_by_its_path() {
     let server = TestServer::start();
-    let response =
-        server.raw().send("GET http://h/healthz?x HTTP/1.1\r\nHost: h\r\n\r\n").response();
-    assert_eq!((response.status, response.body.as_str()), (200, "ok\n"));
+    let mut raw = server.raw();
+    for scheme in ["http", "https", "ws", "wss"] {
+        let request = format!("GET {scheme}://h/healthz?x HTTP/1.1\r\nHost: h\r\n\r\n");
+        let response = raw.send(request).response();
+        assert_eq!((response.status, response.body.as_str()), (200, "ok\n"), "{scheme}");
+    }
+    raw.upgrade("wss://h/echo");
 }
 
 #[test]

@@ -205,15 +205,17 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<(Head, usize
     Ok(Some((head, length)))
 }
 
+/// Schemes of a target in absolute-form. A proxy that terminates TLS may forward the URL of its client
+/// as it is.
+const SCHEMES: [&str; 4] = ["http", "https", "ws", "wss"];
+
 /// The path and query of a request target in origin-form or absolute-form (RFC 9112, section 3.2).
 /// The path of `*` is `*`; `None` if the target has another form or scheme.
 fn path_and_query(target: &str) -> Option<(&str, &str)> {
     let after_host = match target.split_once("://") {
         _ if target == "*" => return Some((target, "")),
         _ if target.starts_with('/') => target,
-        Some((scheme, rest))
-            if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("ws") =>
-        {
+        Some((scheme, rest)) if SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) => {
             rest.find(['/', '?']).map_or("/", |at| &rest[at..])
         }
         _ => return None,
@@ -305,11 +307,15 @@ mod tests {
             ("/a#b?c", Some(("/a", ""))),
             ("http://h/a?b", Some(("/a", "b"))),
             ("WS://h:1/a", Some(("/a", ""))),
+            ("https://h:443/a?b", Some(("/a", "b"))),
+            ("wss://h?x=http://y/", Some(("/", "x=http://y/"))),
             ("http://h", Some(("/", ""))),
             ("http://h?x", Some(("/", "x"))),
             ("*", Some(("*", ""))),
             ("h:1", None),
             ("ftp://h/a", None),
+            ("httpss://h/a", None),
+            ("://h/a", None),
             ("a", None),
         ] {
             assert_eq!(path_and_query(target), expected, "{target}");
