@@ -344,6 +344,9 @@ fn invalid_requests_are_answered_and_the_connection_ends() {
     for (request, status) in [
         ("\x16\x03\x01 hello TLS", 400),
         ("GET / HTTP/2.0\r\n\r\n", 505),
+        ("GET /a b HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        ("PROXY TCP4 192.0.2.1 192.0.2.2 1 80\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        ("\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", 400),
         ("GET / HTTP/1.1\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", 413),
         (

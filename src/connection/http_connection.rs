@@ -261,7 +261,10 @@ impl HttpConnection {
     /// Answers bytes that are not a request; does nothing if the peer has left.
     fn refuse_head(&mut self, error: &HeadError) {
         let diagnosis = match no_request::diagnosis(error, &self.buffer) {
-            Some(_) if self.socket.spoke_plaintext() => {
+            Some(_)
+                if self.socket.spoke_plaintext()
+                    && !no_request::is_proxy_protocol(&self.buffer) =>
+            {
                 no_request::plaintext_on_tls_port(None, &self.buffer)
             }
             Some(diagnosis) => diagnosis,
