@@ -6,7 +6,9 @@ use serde_json::Value;
 use tungstenite::error::ProtocolError;
 use tungstenite::{Error, Message};
 
-use crate::support::client::{Client, FIN_PING, FIN_PONG, FIN_TEXT, Raw, frame, handshake};
+use crate::support::client::{
+    Client, FIN_BINARY, FIN_PING, FIN_PONG, FIN_TEXT, Raw, frame, handshake,
+};
 use crate::support::program::command;
 use crate::support::server::{CLOSE_TIMEOUT, TestServer};
 
@@ -158,6 +160,21 @@ fn read_off_still_sends_pings_and_the_close_at_shutdown() {
     server.stop();
     assert_eq!(raw.close_code(), 1001);
     drop(raw);
+    server.join();
+}
+
+#[test]
+fn read_off_sends_the_handshake_and_pushes_before_it_waits() {
+    let mut server = TestServer::with(|config| config.timeouts.close = CLOSE_TIMEOUT);
+    let mut silent = server.raw();
+    silent.upgrade("/echo?read=off");
+    let mut raw = server.raw();
+    raw.upgrade("/echo?read=off&push=20ms&size=3");
+    for _ in 0..3 {
+        assert_eq!(raw.frame(), (FIN_BINARY, b"xxx".to_vec()));
+    }
+    drop((silent, raw));
+    server.stop();
     server.join();
 }
 

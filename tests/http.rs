@@ -44,10 +44,34 @@ fn plain_http_on_a_websocket_path_gets_426() {
 fn other_methods_get_405_with_allow() {
     let server = TestServer::start();
     let mut raw = server.raw();
-    for request in ["POST /", "PUT /ws", "DELETE /nothing", "OPTIONS *"] {
+    for request in ["POST /", "PUT /ws", "DELETE /nothing", "TRACE *"] {
         let response = raw.send(format!("{request} HTTP/1.1\r\nHost: h\r\n\r\n")).response();
-        assert_eq!((response.status, response.get("Allow")), (405, Some("GET, HEAD")), "{request}");
+        let allow = response.get("Allow");
+        assert_eq!((response.status, allow), (405, Some("GET, HEAD, OPTIONS")), "{request}");
     }
+}
+
+/// HAProxy's health check is `OPTIONS / HTTP/1.0` unless it is told another.
+#[test]
+fn options_is_answered_on_every_path_until_the_stop() {
+    let mut server = TestServer::start();
+    let mut raw = server.raw();
+    for target in ["/", "*", "/ws", "/healthz", "/nothing"] {
+        let request = format!("OPTIONS {target} HTTP/1.1\r\nHost: h\r\nOrigin: http://x\r\n\r\n");
+        let response = raw.send(request).response_to_head();
+        let allow = response.get("Allow");
+        assert_eq!((response.status, allow), (204, Some("GET, HEAD, OPTIONS")), "{target}");
+        assert_eq!(response.get("Content-Length"), None, "{}", response.head);
+        assert!(!response.head.contains("Access-Control"), "{}", response.head);
+    }
+    let check = "OPTIONS / HTTP/1.0\r\n\r\n";
+    assert_eq!(server.raw().send(check).response_to_head().status, 204);
+    let mut last = server.open("/echo");
+    server.stop();
+    assert_eq!(last.close_code(), 1001); // the server waits for the answering Close
+    assert_eq!(server.raw().send(check).response().status, 503);
+    last.assert_closed();
+    server.join();
 }
 
 #[test]
@@ -288,12 +312,30 @@ fn http_1_0_and_connection_close_end_the_connection() {
     }
 }
 
+/// `ab -k` waits for the end of the connection if the response does not say that it is kept.
+#[test]
+fn a_connection_of_http_1_0_is_kept_if_the_client_asks_and_the_response_says_so() {
+    let server = TestServer::with(|config| config.limits.max_requests = 2);
+    let mut raw = server.raw();
+    for expected in ["keep-alive", "close"] {
+        let request = "GET /healthz HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n";
+        let response = raw.send(request).response();
+        assert_eq!((response.status, response.get("Connection")), (200, Some(expected)));
+    }
+    raw.finish();
+    assert_eq!(raw.rest(), b"");
+}
+
 #[test]
 fn an_absolute_form_target_is_routed_by_its_path() {
     let server = TestServer::start();
-    let response =
-        server.raw().send("GET http://h/healthz?x HTTP/1.1\r\nHost: h\r\n\r\n").response();
-    assert_eq!((response.status, response.body.as_str()), (200, "ok\n"));
+    let mut raw = server.raw();
+    for scheme in ["http", "https", "ws", "wss"] {
+        let request = format!("GET {scheme}://h/healthz?x HTTP/1.1\r\nHost: h\r\n\r\n");
+        let response = raw.send(request).response();
+        assert_eq!((response.status, response.body.as_str()), (200, "ok\n"), "{scheme}");
+    }
+    raw.upgrade("wss://h/echo");
 }
 
 #[test]
@@ -302,6 +344,9 @@ fn invalid_requests_are_answered_and_the_connection_ends() {
     for (request, status) in [
         ("\x16\x03\x01 hello TLS", 400),
         ("GET / HTTP/2.0\r\n\r\n", 505),
+        ("GET /a b HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        ("PROXY TCP4 192.0.2.1 192.0.2.2 1 80\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        ("\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", 400),
         ("GET / HTTP/1.1\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", 413),
         (

@@ -219,6 +219,10 @@ impl HttpConnection {
                 page.unwrap_or_else(|| refusals::not_found(head).answer(head))
             }
             PlainRoute::UpgradeRequired => self.upgrade_required(head).answer(head),
+            PlainRoute::Options => match self.server.health() {
+                Ok(()) => Response::options(),
+                Err(why) => unavailable::diagnosis(why, Some(head)).answer(head),
+            },
             PlainRoute::MethodNotAllowed => refusals::method_not_allowed(head).answer(head),
         }
     }
@@ -243,7 +247,8 @@ impl HttpConnection {
     /// Writes a response. Returns whether the connection is kept.
     fn respond(&mut self, response: Response, head: &Head, keep: bool) -> bool {
         debug!("{}: {} {:?}: {}", self.client, head.method, head.path, response.status);
-        let written = response.write(&mut self.socket, head.method == "HEAD", keep);
+        let written =
+            response.write(&mut self.socket, head.method == "HEAD", keep.then_some(head.version));
         // Freed before the last bytes leave: the client may be back as soon as it has them.
         self.client_permit = None;
         let written = written.and_then(|()| self.socket.flush());
@@ -256,14 +261,17 @@ impl HttpConnection {
     /// Answers bytes that are not a request; does nothing if the peer has left.
     fn refuse_head(&mut self, error: &HeadError) {
         let diagnosis = match no_request::diagnosis(error, &self.buffer) {
-            Some(_) if self.socket.spoke_plaintext() => {
+            Some(_)
+                if self.socket.spoke_plaintext()
+                    && !no_request::is_proxy_protocol(&self.buffer) =>
+            {
                 no_request::plaintext_on_tls_port(None, &self.buffer)
             }
             Some(diagnosis) => diagnosis,
             None => return,
         };
         debug!("{}: no request: {}", self.client.peer, diagnosis.status);
-        if diagnosis.without_request().write(&mut self.socket, false, false).is_ok() {
+        if diagnosis.without_request().write(&mut self.socket, false, None).is_ok() {
             linger(&mut self.socket, LINGER_TIME);
         }
     }

@@ -34,7 +34,9 @@ pub(crate) enum PlainRoute {
     Page(String),
     /// Plain HTTP on a WebSocket path; `check::no_upgrade` diagnoses the likely cause.
     UpgradeRequired,
-    /// The method is neither GET nor HEAD.
+    /// `OPTIONS` on any path, and `OPTIONS *`: health checks (HAProxy's by default).
+    Options,
+    /// The method is none of these.
     MethodNotAllowed,
 }
 
@@ -50,8 +52,10 @@ pub(crate) fn route(head: &Head) -> Route {
 }
 
 fn plain_route(head: &Head) -> PlainRoute {
-    if !matches!(head.method.as_str(), "GET" | "HEAD") {
-        return PlainRoute::MethodNotAllowed;
+    match head.method.as_str() {
+        "GET" | "HEAD" => {}
+        "OPTIONS" => return PlainRoute::Options,
+        _ => return PlainRoute::MethodNotAllowed,
     }
     match head.path.as_str() {
         "/healthz" => PlainRoute::Health,
@@ -113,9 +117,17 @@ mod tests {
 
     #[test]
     fn other_methods_are_405() {
-        for request in ["POST /", "DELETE /ws", "OPTIONS *", "get /", "PUT /nothing"] {
+        for request in ["POST /", "DELETE /ws", "TRACE *", "get /", "PUT /nothing"] {
             let plain = plain(&format!("{request} HTTP/1.1\nHost: h\nContent-Length: 0"));
             assert!(matches!(plain, PlainRoute::MethodNotAllowed), "{request}: {plain:?}");
+        }
+    }
+
+    #[test]
+    fn options_has_one_route_on_every_path() {
+        for target in ["*", "/", "/ws", "/nothing", "http://h"] {
+            let plain = plain(&format!("OPTIONS {target} HTTP/1.1\nHost: h"));
+            assert!(matches!(plain, PlainRoute::Options), "{target}: {plain:?}");
         }
     }
 

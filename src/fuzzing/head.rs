@@ -121,6 +121,7 @@ fn check_plain(route: &PlainRoute, head: &Head) {
         PlainRoute::UpgradeRequired => {
             check_refusal(&check::no_upgrade(head, &POLICY), head, keep);
         }
+        PlainRoute::Options => assert_eq!(head.method, "OPTIONS"),
         PlainRoute::MethodNotAllowed => {
             check_refusal(&refusals::method_not_allowed(head), head, keep);
         }
@@ -177,7 +178,7 @@ fn check_refusal(refusal: &Diagnosis, head: &Head, keep: bool) {
     let expected = refusal.status;
     let mut bytes = Vec::new();
     let head_only = head.method == "HEAD";
-    refusal.answer(head).write(&mut bytes, head_only, keep).unwrap();
+    refusal.answer(head).write(&mut bytes, head_only, keep.then_some(head.version)).unwrap();
     let (status, fields, body) = read_response(&bytes);
     assert!(status == expected && (400..500).contains(&status), "{status}");
     let all = |name: &str| fields.iter().filter(|(n, _)| n == name).map(|(_, v)| v).collect();

@@ -66,17 +66,15 @@ pub(crate) fn forced_status(head: &Head, status: u16) -> Diagnosis {
     }
 }
 
-/// The method is neither GET nor HEAD.
+/// The method is neither GET, HEAD nor OPTIONS.
 #[cold]
 pub(crate) fn method_not_allowed(head: &Head) -> Diagnosis {
     let method = brief(&head.method);
     Diagnosis {
         status: 405,
-        problem: format!("{method} is not served here; GET and HEAD are.").into(),
+        problem: format!("{method} is not served here; GET, HEAD and OPTIONS are.").into(),
         arrived: vec![request_line(head)],
-        cause: "A client of an API, or a form; or the preflight request (OPTIONS) that a browser sends\n\
-            before a request to another origin."
-            .into(),
+        cause: "A client of an API, or a form.".into(),
         fix: format!("Send a GET request:\n{ENDPOINT_LIST}").into(),
     }
 }

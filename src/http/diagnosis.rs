@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::content_negotiation::prefers_json;
 use super::head::Head;
-use super::response::Response;
+use super::response::{METHODS, Response};
 use crate::config::tuning::RETRY_AFTER_SECS;
 
 /// The value of `Sec-WebSocket-Version` in RFC 6455, section 4.1.
@@ -48,7 +48,7 @@ impl Diagnosis {
     /// Adds the fields that belong to the status.
     fn complete(&self, response: Response) -> Response {
         match self.status {
-            405 => response.with("Allow", "GET, HEAD"),
+            405 => response.with("Allow", METHODS),
             426 => response.with("Sec-WebSocket-Version", WEBSOCKET_VERSION),
             503 => response.with("Retry-After", RETRY_AFTER_SECS.to_string()),
             _ => response,

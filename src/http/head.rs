@@ -67,10 +67,9 @@ impl Head {
 
     /// Whether the client allows another request on this connection (RFC 9112, section 9.3).
     pub(crate) fn keeps_alive(&self) -> bool {
-        match self.version {
-            Version::Http11 => !self.fields.lists("Connection", "close"),
-            Version::Http10 => self.fields.lists("Connection", "keep-alive"),
-        }
+        let is_default = self.version >= Version::Http11;
+        !self.fields.lists("Connection", "close")
+            && (is_default || self.fields.lists("Connection", "keep-alive"))
     }
 
     /// Reads a head from `buffer`, then from `stream`. Bytes after the head stay in `buffer`.
@@ -153,15 +152,17 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<(Head, usize
     Ok(Some((head, length)))
 }
 
+/// Schemes of a target in absolute-form. A proxy that terminates TLS may forward the URL of its client
+/// as it is.
+const SCHEMES: [&str; 4] = ["http", "https", "ws", "wss"];
+
 /// The path and query of a request target in origin-form or absolute-form (RFC 9112, section 3.2).
 /// The path of `*` is `*`; `None` if the target has another form or scheme.
 fn path_and_query(target: &str) -> Option<(&str, &str)> {
     let after_host = match target.split_once("://") {
         _ if target == "*" => return Some((target, "")),
         _ if target.starts_with('/') => target,
-        Some((scheme, rest))
-            if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("ws") =>
-        {
+        Some((scheme, rest)) if SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) => {
             rest.find(['/', '?']).map_or("/", |at| &rest[at..])
         }
         _ => return None,
@@ -253,11 +254,15 @@ mod tests {
             ("/a#b?c", Some(("/a", ""))),
             ("http://h/a?b", Some(("/a", "b"))),
             ("WS://h:1/a", Some(("/a", ""))),
+            ("https://h:443/a?b", Some(("/a", "b"))),
+            ("wss://h?x=http://y/", Some(("/", "x=http://y/"))),
             ("http://h", Some(("/", ""))),
             ("http://h?x", Some(("/", "x"))),
             ("*", Some(("*", ""))),
             ("h:1", None),
             ("ftp://h/a", None),
+            ("httpss://h/a", None),
+            ("://h/a", None),
             ("a", None),
         ] {
             assert_eq!(path_and_query(target), expected, "{target}");
@@ -271,6 +276,7 @@ mod tests {
             ("GET / HTTP/1.1\r\nConnection: Close\r\n\r\n", false),
             ("GET / HTTP/1.0\r\n\r\n", false),
             ("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", true),
+            ("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", false),
         ] {
             assert_eq!(read(head.as_bytes()).unwrap().0.keeps_alive(), expected, "{head}");
         }

@@ -7,7 +7,22 @@ use crate::config::tuning::{SHOWN_BYTES, SHOWN_VALUE};
 
 /// The response to bytes that are not a valid request; `None` if the peer closed the connection.
 pub(crate) fn diagnosis(error: &HeadError, arrived: &[u8]) -> Option<Diagnosis> {
+    let is_invalid = matches!(error, HeadError::Version | HeadError::Malformed(_));
     let (status, problem, cause, fix) = match error {
+        _ if is_invalid && is_proxy_protocol(arrived) => (
+            400,
+            "This is the PROXY protocol, which this server does not speak.".to_owned(),
+            "A proxy that is set to send the address of its client ahead of the request. This server reads\n\
+             it from Forwarded or X-Forwarded-For (--trusted-proxy).",
+            "HAProxy: `no send-proxy` at the server, that is, neither send-proxy nor send-proxy-v2;\n\
+             nginx: `proxy_protocol off`.",
+        ),
+        _ if is_invalid && has_space_in_target(arrived) => (
+            400,
+            "There is a space in the request target.".to_owned(),
+            "A client or a script that does not percent-encode the path or the query of its URL.",
+            "Write %20 for each space; in JavaScript: encodeURIComponent.",
+        ),
         HeadError::Timeout => (
             408,
             "The request head did not arrive in time (--handshake-timeout).".to_owned(),
@@ -30,8 +45,8 @@ pub(crate) fn diagnosis(error: &HeadError, arrived: &[u8]) -> Option<Diagnosis> 
         HeadError::Malformed(what) => (
             400,
             format!("This is not an HTTP request: {what}."),
-            "Another protocol: TLS (https:// or wss://) on a port for http:// and ws://, the PROXY\n\
-             protocol, or WebSocket frames without a handshake.",
+            "Another protocol: TLS (https:// or wss://) on a port for http:// and ws://, or\n\
+             WebSocket frames without a handshake.",
             "Connect with http:// or ws://, or to the proxy that terminates TLS for this server.",
         ),
         HeadError::Left => return None,
@@ -60,6 +75,22 @@ pub(crate) fn plaintext_on_tls_port(head: Option<&Head>, arrived: &[u8]) -> Diag
               nginx: proxy_pass https://…; HAProxy: `ssl` at the server."
             .into(),
     }
+}
+
+/// Whether a header of the PROXY protocol has arrived, of version 1 or 2
+/// (<https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt>).
+pub(crate) fn is_proxy_protocol(arrived: &[u8]) -> bool {
+    const STARTS: [&[u8]; 4] =
+        [b"PROXY TCP4", b"PROXY TCP6", b"PROXY UNKNOWN", b"\r\n\r\n\0\r\nQUIT\n"];
+    STARTS.iter().any(|start| arrived.starts_with(start))
+}
+
+/// Whether a request line has more words than method, target and version.
+fn has_space_in_target(arrived: &[u8]) -> bool {
+    let arrived = arrived.trim_ascii_start();
+    let line = arrived.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let words: Vec<_> = line.trim_ascii_end().split(|byte| *byte == b' ').collect();
+    words.len() > 3 && words.last().is_some_and(|version| version.starts_with(b"HTTP/1."))
 }
 
 /// The number of bytes, and the first `SHOWN_BYTES` of them, escaped.
@@ -93,6 +124,32 @@ mod tests {
         assert!(diagnosis(&HeadError::Left, b"GET").is_none());
         // Any amount of binary data is shown in one line.
         assert_readable(&diagnosis(&HeadError::TooLarge, &[0xff; 16384]).unwrap());
+    }
+
+    #[test]
+    fn near_misses_of_a_request_have_their_own_diagnosis() {
+        let problem = |bytes: &[u8]| {
+            let error = crate::http::head::parse(bytes, &Limits::default()).unwrap_err();
+            let diagnosis = super::diagnosis(&error, bytes).unwrap();
+            assert_readable(&diagnosis);
+            format!("{}: {}", diagnosis.status, diagnosis.problem)
+        };
+        for bytes in [
+            &b"PROXY TCP4 192.0.2.1 192.0.2.2 1 80\r\nGET / HTTP/1.1\r\n\r\n"[..],
+            b"PROXY TCP6 ::1 ::1 1 80\r\n",
+            b"PROXY UNKNOWN\r\n",
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c",
+        ] {
+            assert!(problem(bytes).starts_with("400: This is the PROXY protocol"), "{bytes:?}");
+        }
+        for bytes in [&b"GET /a b HTTP/1.1\r\nHost: h\r\n\r\n"[..], b"GET /?a b c HTTP/1.0\r\n"] {
+            assert!(problem(bytes).starts_with("400: There is a space"), "{bytes:?}");
+        }
+        for bytes in
+            [&b"GET /a HTTP/2.0\r\n"[..], b"OPTIONS * RTSP/1.0\r\n", b"GET /a b RTSP/1.0\r\n"]
+        {
+            assert!(problem(bytes).starts_with("505"), "{bytes:?}");
+        }
     }
 
     #[test]

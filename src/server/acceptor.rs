@@ -158,6 +158,6 @@ fn concerns_one_peer(error: &io::Error) -> bool {
 
 fn rendered(response: Response) -> Vec<u8> {
     let mut bytes = Vec::new();
-    response.write(&mut bytes, false, false).expect("a Vec takes every byte");
+    response.write(&mut bytes, false, None).expect("a Vec takes every byte");
     bytes
 }

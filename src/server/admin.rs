@@ -146,7 +146,7 @@ impl AdminState {
             },
         };
         debug!("{peer}: admin request: {}", response.status);
-        response.write(&mut socket, head_only, false)?;
+        response.write(&mut socket, head_only, None)?;
         linger(&mut socket, LINGER_TIME);
         Ok(())
     }

@@ -354,7 +354,7 @@ impl<T: Transport> Session<'_, T> {
         match faults.end_after(0) {
             Some(end) => Err(Cause::Forced(end)),
             None if faults.reads() => Ok(()),
-            None => Err(self.read_nothing()),
+            None => self.read_nothing(),
         }
     }
 
@@ -362,11 +362,18 @@ impl<T: Transport> Session<'_, T> {
     #[cold]
     fn delayed_reply(&mut self, reply: Message) -> Result<Message, Cause> {
         let Some(faults) = &self.faults else { return Ok(reply) };
-        if !faults.delay().is_zero() {
-            self.ws.get_mut().flush().map_err(Cause::from)?;
-            self.ws.get_ref().wait_for_stop(faults.delay());
+        let (delay, reply) = (faults.delay(), faults.reply(reply));
+        if !delay.is_zero() {
+            self.wait_for_stop(delay)?;
         }
-        Ok(faults.reply(reply))
+        Ok(reply)
+    }
+
+    /// Waits without reading. Sends first what was written, which otherwise waits for the next read.
+    /// Returns whether the server stops.
+    fn wait_for_stop(&mut self, timeout: Duration) -> Result<bool, Cause> {
+        self.ws.get_mut().flush()?;
+        Ok(self.ws.get_ref().wait_for_stop(timeout))
     }
 
     /// Ends, pushes or pings, if one of these is due.
@@ -387,22 +394,20 @@ impl<T: Transport> Session<'_, T> {
         Ok(())
     }
 
-    /// Does not read, until the time is over or the server stops.
-    fn read_nothing(&mut self) -> Cause {
+    /// Does not read, until the time is over or the server stops: never returns `Ok`.
+    fn read_nothing(&mut self) -> Result<(), Cause> {
         let end = Instant::now() + READ_OFF_MAX;
         loop {
             let now = Instant::now();
             if now >= end {
-                return Cause::ReadOff;
+                return Err(Cause::ReadOff);
             }
-            if let Err(cause) = self.run_due_faults(now) {
-                return cause;
-            }
+            self.run_due_faults(now)?;
             let until_end = ReadTimeout::deadline(end);
             let next =
                 self.faults.as_ref().map_or(until_end, |faults| faults.read_timeout(until_end));
-            if self.ws.get_ref().wait_for_stop(next.left(Instant::now).unwrap_or_default()) {
-                return Cause::Stop;
+            if self.wait_for_stop(next.left(Instant::now).unwrap_or_default())? {
+                return Err(Cause::Stop);
             }
         }
     }

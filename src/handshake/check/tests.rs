@@ -4,7 +4,7 @@ use super::*;
 use crate::config::Limits;
 use crate::fuzzing::assert_readable;
 use crate::handshake::refusals::method_not_allowed;
-use crate::http::head::parse;
+use crate::http::head::{Version, parse};
 
 /// RFC 6455, section 1.3, but for the path.
 const SAMPLE: &str = "GET /echo HTTP/1.1\nHost: server.example.com\nUpgrade: websocket\n\
@@ -129,14 +129,17 @@ fn invalid_handshakes_are_diagnosed() {
 #[test]
 fn responses_have_the_fields_of_their_status() {
     for (request, field) in [
-        (SAMPLE.replace("GET", "PUT"), "Allow: GET, HEAD"),
+        (SAMPLE.replace("GET", "PUT"), "Allow: GET, HEAD, OPTIONS"),
         (SAMPLE.replace("Version: 13", "Version: 7"), "Sec-WebSocket-Version: 13"),
         ("GET /ws HTTP/1.0".to_owned(), "Upgrade: websocket"),
     ] {
         for accept in ["text/plain", "application/json"] {
             let request = format!("{request}\nAccept: {accept}");
             let mut out = Vec::new();
-            diagnosed(&request).answer(&parsed(&request)).write(&mut out, true, true).unwrap();
+            diagnosed(&request)
+                .answer(&parsed(&request))
+                .write(&mut out, true, Some(Version::Http11))
+                .unwrap();
             let response = String::from_utf8(out).unwrap();
             for field in [field, "Vary: Accept", &format!("Content-Type: {accept}")] {
                 assert!(response.contains(&format!("\r\n{field}")), "{response}");
@@ -311,7 +314,10 @@ fn refusals_of_plain_requests_are_readable() {
     let head = parsed("DELETE /n\u{202e}othing?x HTTP/1.1\nHost: h");
     assert_readable(&not_found(&head));
     assert_readable(&method_not_allowed(&head));
-    assert_eq!(method_not_allowed(&head).problem, "DELETE is not served here; GET and HEAD are.");
+    assert_eq!(
+        method_not_allowed(&head).problem,
+        "DELETE is not served here; GET, HEAD and OPTIONS are."
+    );
 }
 
 #[test]
