@@ -102,7 +102,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// An entity tag from a hash of the content. std's hasher with its fixed keys is enough: the bytes
-/// are trusted, and if another version of std hashes differently, a browser just loads 25 KiB
+/// are trusted, and if another version of std hashes differently, a browser just loads 24 KiB
 /// again.
 fn tag(bytes: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
