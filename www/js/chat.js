@@ -4,31 +4,30 @@ import { addEntry, addEvent } from "./history.js";
 import { addRenderer, announce, createElement, elements, isKiosk, on, params, root, scheduleRender } from "./page.js";
 import * as words from "./words.js";
 
-/** Members that are listed; the count includes all. */
 const MAX_LISTED_MEMBERS = 100;
 
 const { address, room: roomField, name: nameField, asEcho, asChat, members, memberCount, memberList } = elements;
 const fields = [roomField, nameField];
 const title = document.title;
-/** Stores the form's fields, if the browser permits. */
+/** The stored fields, if the browser permits. */
 const storage = (() => { try { return localStorage; } catch { return {}; } })();
 
 export let isChat = !isKiosk && params.has("chat");
 /** The address of the mode that is not shown. */
 let otherAddress = "";
-/** The room of the welcome. @type {{name: string, seq: number, members: Set<string>}|null} */
+/** The room joined. @type {{name: string, seq: number, members: Set<string>}|null} */
 export let room = null;
 let membersChanged = false;
 /** Messages that arrived while the page was hidden. */
 let unread = 0;
 
-/** Returns whether an event is this page's own message, sent in this session. */
+/** Returns whether an event is this page's message of this session. */
 export const isOwn = (event) => event.type === "message" && event.from === room?.name && isNew(event);
 
-/** Returns whether a message is newer than the welcome, which older messages follow. */
+/** Returns whether a message is newer than the welcome, which older ones follow. */
 const isNew = ({ seq }) => !(seq <= room?.seq);
 
-/** Shows an event; `data` is its text, and `size` the bytes of that. */
+/** Shows an event; `data` is its JSON, of `size` bytes. */
 export function showEvent(event, data, size) {
   const { type, name } = event;
   const at = Date.parse(event.at) || Date.now();
@@ -50,7 +49,7 @@ function showMessage(event, at, data, size) {
 
 function enterRoom({ room: roomName, name, members: names, seq }) {
   addEvent(`You joined ${roomName} as ${name}.`);
-  setRoom({ name, seq, members: new Set([names].flat().filter((member) => typeof member === "string")) });
+  setRoom({ name, seq, members: new Set([names].flat().filter(words.isText)) });
 }
 
 export const leaveRoom = () => setRoom(null);
@@ -68,7 +67,7 @@ function renderMembers() {
   members.hidden = !room;
   memberCount.textContent = `Members: ${words.formatInteger(names.length)}`;
   const listed = names.slice(0, MAX_LISTED_MEMBERS).map((name) => name + (name === room.name ? " (you)" : ""));
-  memberList.replaceChildren(...listed.map((name) => createElement("li", "", name)));
+  memberList.replaceChildren(...listed.map((name) => createElement("li", name)));
 }
 
 function showUnread(count) {
@@ -90,7 +89,6 @@ function showMode() {
   asChat.ariaPressed = isChat;
 }
 
-/** Fills in room and name from the address. */
 function readRoom() {
   const url = readAddress();
   if (isChat && words.isRoom(url)) fields.forEach((field) => (field.value = url.searchParams.get(field.id) ?? ""));
@@ -101,7 +99,6 @@ function writeRoom() {
   fields.forEach(({ id, value }) => (storage[id] = value));
 }
 
-/** Returns the address of the room in the form, on the server of `url` or on this one. */
 const addressOfRoom = (url) => words.roomAddress(url, location.href, { room: roomField.value, name: nameField.value });
 
 showMode();

@@ -1,8 +1,9 @@
-// Sends messages: from the box, from files, from the page's link, and repeatedly. Keeps a link in the
-// address bar that reproduces the form.
+// Sends messages: from the box, from files, from the page's link, and repeatedly. Keeps a link to
+// this form in the address bar.
 import { isChat, room } from "./chat.js";
 import { bufferedBytes, readAddress, send as sendData, state } from "./connection.js";
 import { addEntry, scrollToNewest } from "./history.js";
+import { kiosk } from "./kiosk.js";
 import { elements, isKiosk, on, onInstead, params, scheduleRender, setStatus } from "./page.js";
 import { countSent, expectInfo } from "./statistics.js";
 import * as words from "./words.js";
@@ -11,31 +12,22 @@ const MAX_FILE_BYTES = 16 * 1024 * 1024;
 /** Repeat yields to the next frame once this much is buffered, or after this time. */
 const MAX_BUFFERED_BYTES = 256 * 1024;
 const MAX_BURST_MS = 6;
-/** Messages that the Up key recalls. */
 const MAX_RECALL = 50;
-/** A link's next message is sent after the answer to the previous one, or after this time. */
+/** A link's next message is sent after an answer, or after this time. */
 const LINK_DELAY_MS = 500;
 
 const { compose, message, hex, pick, file, times, every, repeat, requestInfo, subprotocols } = elements;
 
-/** Sent messages for the Up key; `at` is the current position, `draft` the unsent text. */
+/** Messages for the Up key, the current position, and the unsent text. */
 const recall = { texts: [], at: 0, draft: "" };
-/** The running repetition. */
 let repetition = null;
-/** Messages of the link that are still to be sent. */
 const linkTexts = params.getAll("send");
 let linkTimer = 0;
 /** The message that the link in the address bar sends. */
 let lastText = "";
 let linkUpdateTimer = 0;
-let observer;
 
-/** Sets the functions to call: onSent, with the text that the box has sent, and onSendFailed. */
-export function observe(functions) {
-  observer = functions;
-}
-
-/** Sends a message; returns false if there is no connection. `typed` is the text to recall. */
+/** Sends a message; returns whether that worked. `typed` is the text to recall. */
 function transmit(data, typed) {
   if (!sendData(data)) {
     setStatus("The underlying connection is closed.");
@@ -77,16 +69,15 @@ function readMessage() {
     return hex.checked ? words.parseHex(message.value) : message.value;
   } catch (error) {
     setStatus(error.message);
-    return undefined;
   }
 }
 
-export function send() {
+function send() {
   const data = readMessage();
   if (data === undefined || (isKiosk && !data)) return;
   setStatus("");
-  if (!transmit(data, message.value)) return observer.onSendFailed();
-  observer.onSent(message.value);
+  if (!transmit(data, message.value)) return kiosk.onSendFailed();
+  kiosk.onSent(message.value);
   message.value = "";
   message.focus();
   scrollToNewest();
@@ -125,7 +116,7 @@ export async function sendFiles(files) {
   file.value = "";
 }
 
-/** Sends the next message of the link, and the others after its answer or LINK_DELAY_MS. */
+/** Sends the link's next message; called again after its answer. */
 export function sendLinkTexts() {
   if (!linkTexts.length) return;
   clearTimeout(linkTimer);
@@ -148,13 +139,11 @@ function toggleRepeat() {
   sendDue();
 }
 
-/** Sends the messages that are due, within the limits of buffer and frame. */
 function sendDue() {
   const now = performance.now();
   const { data, number, interval, since } = repetition;
   const due = interval > 0 ? Math.min(number, Math.floor((now - since) / interval) + 1) : number;
-  while (repetition.done < due && performance.now() - now < MAX_BURST_MS) {
-    if (bufferedBytes() > MAX_BUFFERED_BYTES) break;
+  while (repetition.done < due && performance.now() - now < MAX_BURST_MS && bufferedBytes() <= MAX_BUFFERED_BYTES) {
     if (!transmit(data)) return stopRepeat();
     repetition.done += 1;
   }

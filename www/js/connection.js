@@ -8,15 +8,13 @@ const FETCH_TIMEOUT_MS = 5000;
 export const OFFLINE = "This device is offline.";
 const { connect: form, address, subprotocols, stop, stateWord, stateDetail } = elements;
 
-/** @typedef {{url: URL, socket: WebSocket, wasOpen: boolean, isStopped: boolean}} Connection */
-
-/** @type {Connection|null} */
+/** @type {{url: URL, socket: WebSocket, wasOpen: boolean, isStopped: boolean}|null} */
 let current = null;
 let observer;
 
-/** Sets the functions to call: onDrop, which forgets what belongs to the connection; onConnecting;
- * onOpen(socket); onMessage(event); onClose(code, description, connection);
- * onFailure(text, answer) after the onClose of a failed handshake; onError(title, text). */
+/** Sets the functions to call: onDrop, to forget the connection; onConnecting; onOpen(socket);
+ * onMessage(event); onClose(code, description, connection); onFailure(text, answer), after onClose
+ * if the handshake failed; onError(title, text). */
 export function observe(functions) {
   observer = functions;
 }
@@ -26,7 +24,6 @@ export function readAddress() {
   try { return words.parseAddress(address.value, location.href); } catch { return undefined; }
 }
 
-/** Drops the current connection, and opens another. */
 export function connect() {
   disconnect();
   try {
@@ -44,7 +41,7 @@ export function connect() {
   observer.onConnecting();
 }
 
-/** Adds a listener to the socket, which is not called once the socket has been dropped. */
+/** Adds a listener to the socket, which is not called once that is dropped. */
 function listen(type, listener) {
   const connection = current;
   on(connection.socket, type, (event) => connection === current && listener(event));
@@ -66,7 +63,7 @@ function close() {
   showState();
 }
 
-/** Sends a message; returns false if there is no connection. */
+/** Sends a message; returns whether that worked. */
 export function send(data) {
   if (state() !== "OPEN") return false;
   current.socket.send(data);
@@ -95,21 +92,16 @@ function onClose(event) {
 
 /** Browsers hide why a handshake failed, so a GET asks for the reason. */
 async function explainFailure(failed) {
-  const [text, answer] = await failureReason(failed.url);
-  if (failed === current) observer.onFailure(text, answer);
-}
-
-/** Returns the page's explanation, and the server's. The Referer stands for the handshake's Origin. */
-async function failureReason(url) {
-  const plain = new URL(url.href.replace(/^ws/, "http"));
-  if (plain.origin !== location.origin) {
-    return [navigator.onLine ? "The browser hides the reason from pages of another origin; its console may show it." : OFFLINE];
+  const url = new URL(failed.url.href.replace(/^ws/, "http"));
+  if (url.origin !== location.origin) {
+    return observer.onFailure(navigator.onLine ? "The browser hides the reason from pages of another origin; its console may show it." : OFFLINE);
   }
-  const { failure, status, text } = await fetchText(plain);
-  return [failure ?? words.describeStatus(status), text];
+  const { failure, status, text } = await fetchText(url);
+  if (failed === current) observer.onFailure(failure ?? words.describeStatus(status), text);
 }
 
-/** Returns the status and the plain text of a response, or why there is no response. */
+/** Returns the status and plain text of a response, or why there is none. The Referer stands for
+ * the Origin of a handshake. */
 export async function fetchText(url) {
   try {
     const response = await fetch(url, { cache: "no-store", redirect: "manual", referrerPolicy: "origin", signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
@@ -123,11 +115,7 @@ export async function fetchText(url) {
 function showState(detail = "") {
   root.dataset.state = stateWord.textContent = state();
   stop.ariaDisabled = /^CLOS/.test(state());
-  showDetail(detail);
-}
-
-export function showDetail(text) {
-  stateDetail.textContent = text;
+  stateDetail.textContent = detail;
 }
 
 subprotocols.value = params.get("subprotocols") ?? "";

@@ -14,14 +14,14 @@ async function load() {
 }
 
 function createButton([parameter, effect]) {
-  const button = createElement("button", "small", "");
+  const button = createElement("button", "", "small");
   button.type = "button";
-  button.append(createElement("code", "", parameter), ` ${effect}`);
+  button.append(createElement("code", parameter), ` ${effect}`);
   on(button, "click", () => add(parameter));
   return button;
 }
 
-/** Adds a parameter to the address, which becomes this server's /echo if its path takes none. */
+/** Adds a parameter to the address, or to /echo if the address takes none. */
 function add(parameter) {
   if (!/^\/(ws|echo)$/.test(readAddress()?.pathname)) address.value = "/echo";
   const url = readAddress();

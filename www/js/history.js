@@ -2,7 +2,7 @@
 import { addRenderer, createElement, elements, isKiosk, on, scheduleRender, setStatus } from "./page.js";
 import * as words from "./words.js";
 
-/** Limits of the history, so that a page can stay open for months. */
+/** Limits, so that a page can stay open for months. */
 const MAX_ENTRIES = 1000;
 const MAX_HISTORY_BYTES = 16 * 1024 * 1024;
 
@@ -19,10 +19,10 @@ let historyBytes = 0;
 let dropped = 0;
 let isFollowing = true;
 
-/** Adds an entry, except in the kiosk, which shows no history. */
-export function addEntry(from, data, size = 0, more = {}) {
+/** Adds an entry; the kiosk has no history. */
+export function addEntry(from, data, size = 0, more) {
   if (isKiosk) return;
-  entries.push({ from, at: Date.now(), data, size, view: typeof data === "string" ? "text" : "hex", ...more });
+  entries.push({ from, at: Date.now(), data, size, view: words.isText(data) ? "text" : "hex", ...more });
   historyBytes += size;
   while (entries.length > MAX_ENTRIES || (historyBytes > MAX_HISTORY_BYTES && entries.length > 1)) {
     historyBytes -= entries.shift().size;
@@ -42,10 +42,11 @@ export function scrollToNewest() {
 }
 
 function render() {
-  let old = entries.length;
-  while (old > 0 && !entries[old - 1].row) old -= 1;
+  const old = entries.findLastIndex((entry) => entry.row) + 1;
   for (let surplus = history.childElementCount - old; surplus > 0; surplus -= 1) {
-    removeRow(history.firstElementChild);
+    const row = history.firstElementChild;
+    if (row.contains(tools)) hideTools();
+    row.remove();
   }
   history.append(...entries.slice(old).map(createRow));
   droppedText.textContent = dropped ? `${words.formatInteger(dropped)} older entries dropped` : "";
@@ -58,20 +59,15 @@ function createRow(entry) {
   row.tabIndex = -1;
   const arrow = { sent: "↑", received: "↓", event: "·" }[entry.from];
   row.append(
-    createElement("span", "arrow", arrow),
-    createElement("time", "", timeFormat.format(entry.at)),
-    createElement("span", "size", entry.from === "event" ? "" : words.formatBytes(entry.size)),
-    createElement("span", "content", words.rowText(entry)),
+    createElement("span", arrow, "arrow"),
+    createElement("time", timeFormat.format(entry.at)),
+    createElement("span", entry.from === "event" ? "" : words.formatBytes(entry.size), "size"),
+    createElement("span", words.rowText(entry), "content"),
   );
   row.firstChild.title = entry.from;
   entry.row = row;
   entryOf.set(row, entry);
   return row;
-}
-
-function removeRow(row) {
-  if (row.contains(tools)) hideTools();
-  row.remove();
 }
 
 function clearHistory() {
@@ -90,8 +86,7 @@ function saveHistory() {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-// All rows share one set of tools: three buttons in each of a thousand rows would be three thousand
-// stops of the Tab key.
+// All rows share one set of tools: three buttons a row would be thousands of stops of the Tab key.
 
 function selectRow({ target }) {
   const row = target.closest("li");
@@ -119,7 +114,7 @@ function updateViewButtons({ view }) {
 
 const selectedEntry = () => entryOf.get(tools.closest("li"));
 
-/** Shows the selected message in this view, or as text if it was in this view already. */
+/** Shows the selected message in this view, or again as text. */
 function toggleView(view) {
   const entry = selectedEntry();
   entry.view = entry.view === view ? "text" : view;
@@ -132,15 +127,14 @@ async function copyEntry() {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    // The clipboard needs HTTPS, or a loopback address.
+    // Without HTTPS, only loopback addresses have a clipboard.
     copyBySelection(text);
   }
   setStatus("Copied.", false);
 }
 
 function copyBySelection(text) {
-  const box = document.createElement("textarea");
-  box.value = text;
+  const box = createElement("textarea", text);
   document.body.append(box);
   box.select();
   document.execCommand("copy");

@@ -1,30 +1,27 @@
 // The kiosk reconnects and resends by itself, as a visitor cannot press Connect.
-import { send } from "./compose.js";
-import { connect, disconnect, showDetail, state } from "./connection.js";
+import { connect, disconnect, state } from "./connection.js";
 import { elements, isKiosk, on, root, setStatus } from "./page.js";
 
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 30_000;
-const CONNECT_TIMEOUT_MS = 10_000;
-const REPLY_TIMEOUT_MS = 10_000;
-/** A connection that lasts this long resets the retry delay. */
+const ANSWER_TIMEOUT_MS = 10_000;
+/** After this time, a connection resets the retry delay. */
 const STABLE_MS = 5000;
-/** Timers of a hidden page run once a minute, so a longer gap means that the machine slept. */
+/** A hidden page's timers run once a minute; after a longer gap, the machine slept. */
 const TICK_MS = 5000;
 const SLEEP_MS = 150_000;
-/** Close codes that do not blame the message, which is therefore sent again. */
+/** Close codes that do not blame the message, which is sent again. */
 const RESEND_CODES = [1001, 1006, 1012, 1013];
 
-const { message } = elements;
+const { compose, message, stateDetail } = elements;
 let failures = 0;
 /** The one thing that the kiosk waits for. */
 let timer = 0;
 let stableTimer = 0;
 let error = "";
 let retry = "";
-/** Whether to send the text in the box on the next connection. */
+/** Whether the next connection sends the text in the box. */
 let isQueued = false;
-/** The text that has no reply yet. */
 let unanswered = "";
 
 const active = {
@@ -35,7 +32,7 @@ const active = {
       lastTick = Date.now();
       if (hasSlept) connect();
     }, TICK_MS);
-    // Before the first attempt, there is no state: opening a link must not connect to another server.
+    // There is no state before the first attempt: a link must not connect to another server.
     const retryNow = () => !document.hidden && root.dataset.state === "CLOSED" && connect();
     on(window, "visibilitychange", retryNow);
     on(window, "pageshow", retryNow);
@@ -46,7 +43,7 @@ const active = {
     restoreText();
     retry = failures ? `Attempt ${failures}.` : "";
     show();
-    wait(CONNECT_TIMEOUT_MS, abandon);
+    wait(ANSWER_TIMEOUT_MS, abandon);
   },
 
   onOpen() {
@@ -55,7 +52,7 @@ const active = {
     stableTimer = setTimeout(() => (failures = 0), STABLE_MS);
     if (isQueued) {
       isQueued = false;
-      send();
+      compose.requestSubmit();
     }
   },
 
@@ -65,7 +62,7 @@ const active = {
     unanswered = "";
   },
 
-  /** Retries with exponential backoff and jitter, so that many kiosks do not reconnect at once. */
+  /** Retries with backoff and jitter, so that many kiosks do not reconnect at once. */
   onClose(code) {
     clearTimeout(stableTimer);
     if (RESEND_CODES.includes(code)) restoreText();
@@ -84,7 +81,7 @@ const active = {
 
   onSent(text) {
     unanswered = text;
-    wait(REPLY_TIMEOUT_MS, abandon);
+    wait(ANSWER_TIMEOUT_MS, abandon);
   },
 
   onSendFailed() {
@@ -92,11 +89,11 @@ const active = {
     setStatus("The underlying connection is closed. Your text is kept, and sent once it is open again.");
   },
 
-  /** A connection that seems open may belong to the previous network. */
+  /** The connection may belong to the previous network. */
   onOnline: connect,
 };
 
-/** Puts a text without a reply back into the box, unless the visitor has begun another. */
+/** Puts an unanswered text back into the box, unless the visitor has begun another. */
 function restoreText() {
   if (unanswered && !message.value) {
     message.value = unanswered;
@@ -110,7 +107,6 @@ function wait(delay, callback) {
   timer = setTimeout(callback, delay);
 }
 
-/** Gives up a connection that does not answer, without a closing handshake. */
 function abandon() {
   disconnect();
   error = "The server does not answer.";
@@ -118,7 +114,7 @@ function abandon() {
 }
 
 function show() {
-  if (state() !== "OPEN") showDetail(`${error} ${retry}`.trim());
+  if (state() !== "OPEN") stateDetail.textContent = `${error} ${retry}`.trim();
 }
 
 /** Without `?kiosk`, every function does nothing. @type {typeof active} */

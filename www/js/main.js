@@ -1,5 +1,5 @@
-// Starts the page of wsecho, and tells its parts what happens to the connection. `?chat` opens the
-// page on a chat room; `?kiosk` reduces it to one text box that reconnects by itself.
+// Starts the page, and tells its parts what happens to the connection. `?chat` opens a chat room;
+// `?kiosk` reduces the page to one text box that reconnects by itself.
 //
 // **Invariant:** data from the network is written to text nodes only; the page's policy
 // (require-trusted-types-for) forbids anything else.
@@ -13,7 +13,6 @@ import { announce, elements, hideNotice, isKiosk, on, onInstead, root, scheduleR
 import * as statistics from "./statistics.js";
 import * as words from "./words.js";
 
-const OFFERED_PATHS = [words.DEFAULT_PATH, "/ws", "/echo"];
 const { addresses, message } = elements;
 
 connection.observe({
@@ -38,7 +37,7 @@ connection.observe({
   },
 
   onMessage({ data }) {
-    const isText = typeof data === "string";
+    const isText = words.isText(data);
     const content = isText ? data : new Uint8Array(data);
     const size = words.byteLength(content);
     const event = isChat && isText && words.parseEvent(data);
@@ -90,10 +89,8 @@ function addDropListeners() {
 }
 
 root.dataset.mode = isKiosk ? "kiosk" : "tester";
-for (const path of OFFERED_PATHS) {
-  const option = document.createElement("option");
-  option.value = words.parseAddress(path, location.href).href;
-  addresses.append(option);
+for (const path of [words.DEFAULT_PATH, "/ws", "/echo"]) {
+  addresses.append(new Option("", words.parseAddress(path, location.href).href));
 }
 on(window, "offline", () => showError("Offline.", connection.OFFLINE));
 on(window, "online", () => {
@@ -101,7 +98,6 @@ on(window, "online", () => {
   kiosk.onOnline();
 });
 if (!isKiosk) addDropListeners();
-compose.observe(kiosk);
 kiosk.start();
 // Opening a link must not connect to another server without a click.
 if ((connection.readAddress()?.host ?? location.host) === location.host) connection.connect();

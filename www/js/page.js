@@ -6,15 +6,9 @@ export const root = document.documentElement;
 export const params = new URLSearchParams(location.search);
 export const isKiosk = params.has("kiosk");
 
-/** The elements by id, `asHex` for `as-hex`. Each module looks up its own when it loads, which fails
- * if one is missing. @type {Record<string, HTMLElement>} */
+/** The elements by id, `asHex` for `as-hex`. @type {Record<string, HTMLElement>} */
 export const elements = new Proxy({}, {
-  get(_, name) {
-    const id = name.replace(/[A-Z]/g, "-$&").toLowerCase();
-    const element = document.getElementById(id);
-    if (!element) throw new Error(`There is no element with the id ${id}.`);
-    return element;
-  },
+  get: (_, name) => document.getElementById(name.replace(/[A-Z]/g, "-$&").toLowerCase()),
 });
 
 const { notice, noticeTitle, noticeText, noticeAnswer, status, lastText } = elements;
@@ -24,7 +18,7 @@ let nextRender = 0;
 let newestMessage = "";
 let announceTimer = 0;
 
-export function createElement(tag, className, text) {
+export function createElement(tag, text, className = "") {
   const element = document.createElement(tag);
   element.className = className;
   element.textContent = text;
@@ -40,7 +34,6 @@ export function onInstead(target, type, listener) {
   on(target, type, (event) => { event.preventDefault(); listener(event); });
 }
 
-/** Adds a function that `scheduleRender` calls in the next frame. */
 export function addRenderer(renderer) {
   renderers.push(renderer);
 }
@@ -49,8 +42,8 @@ export function scheduleRender() {
   animationFrame ||= requestAnimationFrame(render);
 }
 
-/** Renders, and then pauses four times as long as that took: in a flood, rows that are dropped
- * before anyone can read them must not slow down the messages. */
+/** Renders, then pauses four times as long: in a flood, rows that nobody can read must not slow
+ * down the messages. */
 function render(now) {
   animationFrame = 0;
   if (now < nextRender) return scheduleRender();
@@ -60,11 +53,11 @@ function render(now) {
 }
 
 /** Shows an error until the next connection is open. `answer` is the server's. */
-export function showNotice(title, text, answer = "") {
+export function showNotice(title, text, answer) {
   noticeTitle.textContent = title;
   noticeText.textContent = text;
   const [first, ...others] = words.truncate(answer.trim()).split(/(?=\n)/);
-  noticeAnswer.replaceChildren(createElement("strong", "", first), others.join(""));
+  noticeAnswer.replaceChildren(createElement("strong", first), others.join(""));
   noticeAnswer.hidden = !answer;
   notice.hidden = false;
 }
@@ -73,13 +66,12 @@ export function hideNotice() {
   notice.hidden = true;
 }
 
-/** Shows the result of an action below the message box. */
 export function setStatus(text, isError = true) {
   status.classList.toggle("error", isError);
   status.textContent = text;
 }
 
-/** Shows the newest message to assistive technology, and to the visitor of the kiosk. */
+/** Shows the newest message to assistive technology and in the kiosk. */
 export function announce(message) {
   newestMessage = message;
   announceTimer ||= setTimeout(() => {

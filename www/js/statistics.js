@@ -1,13 +1,12 @@
-// Counts messages, measures round trips, each from a message to the next answer in order, and shows
-// what compression reaches.
+// Counts messages, measures round trips, from each message to the next answer, and shows what
+// compression reaches.
 import { addRenderer, elements, on } from "./page.js";
 import * as words from "./words.js";
 
-/** Round trips that are plotted. */
 const MAX_ROUND_TRIPS = 100;
-/** With fewer round trips than this, the bars of the plot do not grow wider. */
+/** With fewer round trips, the bars do not grow wider. */
 const MIN_PLOT_SLOTS = 25;
-/** With more unanswered messages than this, the server does not echo, and timing stops. */
+/** With more unanswered messages, the server does not echo, and timing stops. */
 const MAX_UNANSWERED = 100_000;
 
 const {
@@ -20,10 +19,10 @@ let totals = newTotals();
 let session = newTotals();
 let sessionStart = 0;
 /** Send times; the first `answered` of them have been answered. */
-let sendTimes = [];
+const sendTimes = [];
 let answered = 0;
 let isTiming = true;
-/** The last round trips in milliseconds. @type {number[]} */
+/** In milliseconds. @type {number[]} */
 let roundTrips = [];
 /** Whether `?info` was sent; only the server knows the compression ratios. */
 let isInfoPending = false;
@@ -52,8 +51,10 @@ export function countReceived(size, isAnswer) {
   roundTrips.push(performance.now() - sendTimes[answered]);
   if (roundTrips.length > MAX_ROUND_TRIPS) roundTrips.shift();
   answered += 1;
-  if (answered === sendTimes.length) sendTimes.length = answered = 0;
-  else if (answered > MAX_UNANSWERED) sendTimes = sendTimes.slice(answered), answered = 0;
+  if (answered === sendTimes.length || answered > MAX_UNANSWERED) {
+    sendTimes.splice(0, answered);
+    answered = 0;
+  }
 }
 
 export function startSession() {
@@ -61,15 +62,12 @@ export function startSession() {
   sessionStart = performance.now();
 }
 
-/** Returns the totals of the session in words. */
 export function describeSession() {
   return words.formatTotals(session, performance.now() - sessionStart);
 }
 
-/** Forgets the messages that have no answer. */
 export function forgetUnanswered() {
-  sendTimes = [];
-  answered = 0;
+  sendTimes.length = answered = 0;
   isTiming = true;
 }
 
@@ -91,7 +89,7 @@ function render() {
   renderPlot(middle ?? 0, sorted.at(-1));
 }
 
-/** Draws a bar for each round trip, the newest on the right, and a dashed line for the median. */
+/** Draws a bar for each round trip, the newest on the right, and the median. */
 function renderPlot(middle, longest) {
   const height = (ms) => 40 * (1 - ms / (longest || 1));
   const slot = 100 / Math.max(MIN_PLOT_SLOTS, roundTrips.length);
@@ -104,7 +102,6 @@ function renderPlot(middle, longest) {
   plot.ariaLabel = `Round trips, ${plotScale.textContent}`;
 }
 
-/** Shows the extensions that were negotiated. */
 export function showExtensions(extensions) {
   isInfoPending = false;
   compression.hidden = !extensions;
@@ -113,12 +110,11 @@ export function showExtensions(extensions) {
   sentRatio.textContent = receivedRatio.textContent = "–";
 }
 
-/** Sets whether `?info` was sent. */
 export function expectInfo(isSent) {
   isInfoPending = isSent;
 }
 
-/** Shows the ratios if the message is the answer to `?info`. */
+/** Shows the ratios in the answer to `?info`. */
 export function showRatios(text) {
   const extensions = isInfoPending && words.parseJson(text)?.extensions;
   if (!extensions?.reached) return;

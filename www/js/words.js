@@ -2,17 +2,15 @@
 import closeCodes from "./close-codes.js";
 
 export const DEFAULT_PATH = "/WebSocketGenericHandler.ashx";
-/** Limits of one row; Copy and Save use the whole message. */
 const MAX_ROW_CHARACTERS = 2000;
 const MAX_ROW_BYTES = 512;
-/** Longest message that the page's link includes. */
 const MAX_LINK_TEXT = 500;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-const integer = new Intl.NumberFormat("en");
 
-export const formatInteger = (n) => integer.format(n);
+export const isText = (data) => typeof data === "string";
+export const formatInteger = new Intl.NumberFormat("en").format;
 
 export function formatBytes(n) {
   if (n < 1024) return `${n} B`;
@@ -22,7 +20,7 @@ export function formatBytes(n) {
 
 export function formatMs(ms) {
   if (ms === undefined) return "–";
-  return ms < 100 ? `${ms.toFixed(1)} ms` : `${integer.format(Math.round(ms))} ms`;
+  return `${ms < 100 ? ms.toFixed(1) : formatInteger(Math.round(ms))} ms`;
 }
 
 export const formatRatio = ({ bytes, on_the_wire: wire }) => (wire ? `${(bytes / wire).toFixed(1)} : 1` : "–");
@@ -30,9 +28,9 @@ export const formatRatio = ({ bytes, on_the_wire: wire }) => (wire ? `${(bytes /
 /** Returns a quantile of ascending numbers; undefined if there are none. */
 export const quantile = (sorted, q) => sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)];
 
-/** Returns the size in bytes; a string is sent as UTF-8. */
-export const byteLength = (data) => (typeof data === "string" ? encoder.encode(data) : data).length;
-export const asText = (data) => (typeof data === "string" ? data : decoder.decode(data));
+const asBytes = (data) => (isText(data) ? encoder.encode(data) : data);
+export const byteLength = (data) => asBytes(data).length;
+export const asText = (data) => (isText(data) ? data : decoder.decode(data));
 const hexByte = (byte) => byte.toString(16).padStart(2, "0");
 
 /** Formats eight bytes a line: offset, hexadecimal, ASCII. */
@@ -52,10 +50,10 @@ export function truncate(text) {
 }
 
 function omitted(count, unit) {
-  return count > 0 ? `\n… ${integer.format(count)} more ${unit}; Copy and Save include them.` : "";
+  return count > 0 ? `\n… ${formatInteger(count)} more ${unit}; Copy and Save include them.` : "";
 }
 
-/** Parses bytes such as `48 65`, `4865` or `0x48, 0x65`; throws an error to show otherwise. */
+/** Parses bytes such as `48 65`, `4865` or `0x48, 0x65`; throws an error to show. */
 export function parseHex(text) {
   const digits = text.replace(/0x|[\s,:;]/gi, "");
   if (/[^0-9a-f]/i.test(digits)) throw new Error("Write the bytes in hexadecimal, such as 48 65 6c.");
@@ -80,24 +78,23 @@ export function parseJson(text) {
 
 /** @param {Entry} entry */
 export function rowText({ data, view, size, from, displayText }) {
-  if (view === "hex") return hexDump(typeof data === "string" ? encoder.encode(data) : data);
+  if (view === "hex") return hexDump(asBytes(data));
   if (view === "json") return truncate(JSON.stringify(JSON.parse(asText(data)), null, 2));
   return size === 0 && from !== "event" ? "(empty)" : truncate(displayText ?? asText(data));
 }
 
-/** @param {Entry} entry */
 export function copyText({ data, view, displayText }) {
   if (view === "text" && displayText) return displayText;
-  return typeof data === "string" || view === "text" ? asText(data) : Array.from(data, hexByte).join("");
+  return isText(data) || view === "text" ? asText(data) : Array.from(data, hexByte).join("");
 }
 
-/** Returns a line of JSON, with a binary message in Base64. @param {Entry} entry */
+/** Returns a line of JSON, with a binary message in Base64. */
 export function jsonLine({ from, at, data, size }) {
-  const content = typeof data === "string" ? { text: data } : { base64: base64(data) };
+  const content = isText(data) ? { text: data } : { base64: base64(data) };
   return JSON.stringify({ time: new Date(at).toISOString(), from, size, ...content }) + "\n";
 }
 
-/** Returns whether a message is a JSON array or object. @param {Entry} entry */
+/** Returns whether a message is a JSON array or object. */
 export function isJson({ data, from }) {
   const text = from === "event" ? "" : asText(data);
   return /^\s*[[{]/.test(text) && parseJson(text) !== undefined;
@@ -108,7 +105,7 @@ export function closeCode(code) {
   return closeCodes[code] ?? closeCodes[`${Math.floor(code / 1000)}xxx`] ?? closeCodes.other;
 }
 
-/** Describes which end closed a session and how, in the words of the server's log. */
+/** Describes who closed a session and how, in the words of the server's log. */
 export function describeClose({ code, reason }, { wasOpen, isStopped }) {
   if (!wasOpen) return "by the client before it was open";
   if (code === 1006) return `with 1006 ${closeCode(code).join(": ")}; browsers do not report by which end, or how`;
@@ -118,7 +115,7 @@ export function describeClose({ code, reason }, { wasOpen, isStopped }) {
 }
 
 /** Returns a sentence on the code, unless describeClose says as much. */
-export const explainCode = (code) => (code === 1005 || code === 1006 ? "" : ` Meaning: ${closeCode(code)[1]}.`);
+export const explainCode = (code) => ([1005, 1006].includes(code) ? "" : ` Meaning: ${closeCode(code)[1]}.`);
 
 /** Formats totals as the server's log has them, where `in` is what this page sent. */
 export function formatTotals({ sent, sentBytes, received, receivedBytes }, ms) {
@@ -134,7 +131,7 @@ export function describeStatus(status) {
   return `The server is reachable, but ${known[status] ?? `answers with ${status || "a redirect"}`}.`;
 }
 
-/** Parses an address; a path means the server of `base`, and http(s) means ws(s). Throws if invalid. */
+/** Parses a URL or a path on `base`; http(s) means ws(s). Throws an error to show. */
 export function parseAddress(text, base) {
   const url = new URL(text.trim() || DEFAULT_PATH, base);
   url.protocol = url.protocol.replace(/^http/, "ws");
@@ -144,7 +141,7 @@ export function parseAddress(text, base) {
 
 export const isRoom = (url) => url?.pathname.endsWith("/chat");
 
-/** Returns the address of a room: on the server of `url` if that is a chat, else on that of `base`. */
+/** Returns the address of a room on the server of `url` if that is a chat, else of `base`. */
 export function roomAddress(url, base, fields) {
   const room = isRoom(url) ? new URL(url) : parseAddress("/chat", base);
   for (const [name, value] of Object.entries(fields)) {
@@ -154,7 +151,7 @@ export function roomAddress(url, base, fields) {
   return room.href;
 }
 
-/** Returns the query of a link to the page of `host` that fills in the form, and sends `text`. */
+/** Returns the query that makes the page of `host` fill in the form and send `text`. */
 export function linkQuery(url, host, isChat, subprotocols, text) {
   const query = new URLSearchParams(isChat ? "chat" : "");
   const path = url.host === host ? url.pathname + url.search : url.href;
@@ -166,7 +163,7 @@ export function linkQuery(url, host, isChat, subprotocols, text) {
   return query.size ? `?${query}`.replace("?chat=", "?chat") : "";
 }
 
-/** Required fields of a chat's events; `seq` is a number, all others are strings. */
+/** Required fields of events; `seq` is a number, all others are strings. */
 const EVENT_FIELDS = {
   __proto__: null,
   welcome: ["room", "name", "seq"], join: ["name", "at"], leave: ["name", "at"], message: ["from", "text", "at", "seq"],
@@ -175,9 +172,9 @@ const EVENT_FIELDS = {
 /** Returns undefined if the text is not a valid event. */
 export function parseEvent(text) {
   const event = parseJson(text);
-  const fields = typeof event?.type === "string" && EVENT_FIELDS[event.type];
+  const fields = isText(event?.type) && EVENT_FIELDS[event.type];
   return fields && fields.every((key) => typeof event[key] === (key === "seq" ? "number" : "string")) ? event : undefined;
 }
 
-/** Returns the query parameters in /help: name and value, and effect. */
+/** Returns the query parameters in /help, each with its effect. */
 export const parseHelp = (text) => [...text.matchAll(/^ {2}(\S+=\S+) +(.+)$/gm)].map((match) => match.slice(1));

@@ -1,5 +1,4 @@
-//! Serves the page that is embedded in the binary, plain or gzipped, with its security policies. What
-//! is served lacks the comments.
+//! Serves the page that is embedded in the binary, plain or gzipped, with its security policies.
 //!
 //! **Invariant:** A file and its gzipped form have different entity tags.
 
@@ -37,7 +36,7 @@ fn cache_control(path: &str) -> &'static str {
 /// One embedded file, in both forms.
 struct Asset {
     path: &'static str,
-    plain: Vec<u8>,
+    plain: &'static [u8],
     gzip: Vec<u8>,
     /// The entity tag of the plain form, without quotes.
     tag: String,
@@ -70,9 +69,9 @@ pub(crate) fn get(path: &str, head: &Head) -> Option<Response> {
 }
 
 impl Asset {
-    fn new(path: &'static str, text: &str) -> Asset {
-        let text = condense(text);
-        Asset { path, gzip: gzip(text.as_bytes()), tag: tag(text.as_bytes()), plain: text.into() }
+    fn new(path: &'static str, text: &'static str) -> Asset {
+        let plain = text.as_bytes();
+        Asset { path, plain, gzip: gzip(plain), tag: tag(plain) }
     }
 
     fn respond(&'static self, head: &Head) -> Response {
@@ -80,7 +79,7 @@ impl Asset {
         let (bytes, etag) = if compressed {
             (self.gzip.as_slice(), format!("\"{}-gzip\"", self.tag))
         } else {
-            (self.plain.as_slice(), format!("\"{}\"", self.tag))
+            (self.plain, format!("\"{}\"", self.tag))
         };
         let mut response = Response::embedded(bytes, content_type(Path::new(self.path)))
             .with("Cache-Control", cache_control(self.path))
@@ -96,22 +95,6 @@ impl Asset {
     }
 }
 
-/// Removes comments that have lines of their own, blank lines and indentation: a fifth of the page.
-/// `--www www` serves the files as they are written.
-fn condense(text: &str) -> String {
-    let mut condensed = String::new();
-    let mut in_comment = false;
-    for line in text.lines().map(str::trim) {
-        in_comment |= line.starts_with("/*");
-        if !(in_comment || line.is_empty() || line.starts_with("//")) {
-            condensed.push_str(line);
-            condensed.push('\n');
-        }
-        in_comment &= !line.ends_with("*/");
-    }
-    condensed
-}
-
 /// Compresses at the first request, which takes milliseconds and spares a build script.
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -119,7 +102,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// An entity tag from a hash of the content. std's hasher with its fixed keys is enough: the bytes
-/// are trusted, and if another version of std hashes differently, a browser just loads 20 KiB
+/// are trusted, and if another version of std hashes differently, a browser just loads 24 KiB
 /// again.
 fn tag(bytes: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
@@ -143,17 +126,5 @@ mod tests {
         };
         let files: BTreeSet<_> = listed("").into_iter().chain(listed("js/")).collect();
         assert_eq!(files, FILES.iter().map(|(path, _)| (*path).to_owned()).collect());
-    }
-
-    #[test]
-    fn comments_blank_lines_and_indentation_are_removed() {
-        let script = "// a\n/** b */\nlet c; // d\n\n  /** e\n   * f */\n  g(\"//\");\n";
-        assert_eq!(condense(script), "let c; // d\ng(\"//\");\n");
-        for (path, text) in FILES {
-            let follows = |line: &str| line.contains("*/") && !line.ends_with("*/");
-            assert!(!text.lines().any(follows), "{path}: code behind a comment would be removed");
-            let opens = |line: &str| line.matches('`').count() % 2 == 1;
-            assert!(!text.lines().any(opens), "{path}: a text of several lines would be changed");
-        }
     }
 }
