@@ -116,6 +116,9 @@ fn bad_usage_exits_with_2_and_names_the_argument() {
         (&["--max-message-size", "1 parsec"], "--max-message-size"),
         (&["--max-message-size", "2GiB"], "1.0 GiB at most"),
         (&["--ping-timeout", "0s"], "--ping-timeout"),
+        (&["--ping-interval", "580000000000y"], "--ping-interval <TIME>': a duration is 10years"),
+        (&["--grace-period", "11y"], "--grace-period <TIME>': a duration is 10years at most"),
+        (&["check", "--timeout", "2h", "ws://h"], "--timeout <TIME>': a duration is 1h at most"),
         (&["--trusted-proxy", "10.0.0.0/33"], "10.0.0.0/8"),
         (&["--nonsense"], "--nonsense"),
     ] {
@@ -191,4 +194,21 @@ fn a_second_signal_exits_at_once() {
     assert_eq!(client.close_code(), 1001); // the server waits for the answering Close
     program.signal(Signal::SIGTERM);
     assert_eq!(program.wait().0.code(), Some(130));
+}
+
+#[test]
+fn the_longest_duration_of_every_option_works() {
+    let mut options = vec!["--max-duration", "10y", "--idle-timeout", "10y"];
+    options.extend(["--ping-interval", "10y", "--ping-timeout", "10y", "--write-timeout", "10y"]);
+    options.extend(["--handshake-timeout", "10y", "--keep-alive-timeout", "10y"]);
+    options.extend(["--close-timeout", "10y", "--grace-period", "10y", "--pool-idle", "10y"]);
+    let mut longest = command(&["--listen", "127.0.0.1:0"]);
+    let program = Program::spawn(longest.args(options).env_remove("WSECHO_POOL_IDLE"), 1);
+    let mut client = Client::open(program.address(), "/echo");
+    assert_eq!(client.ask("hello"), Message::text("hello"));
+    program.signal(Signal::SIGTERM);
+    assert_eq!(client.close_code(), 1001);
+    client.assert_closed();
+    let (status, log) = program.wait();
+    assert!(status.success() && !log.contains("panic"), "{log}");
 }

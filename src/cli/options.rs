@@ -15,8 +15,8 @@ use log::LevelFilter;
 use super::logging::Format;
 use crate::check;
 use crate::config::{
-    Certificate, ChatLimits, Clock, Config, LONG_TIME, Limits, Listen, ListenError,
-    MAX_MESSAGE_SIZE_CEILING, Network, TUTORIAL_REPLY, Template, Timeouts,
+    self, Certificate, ChatLimits, Clock, Config, LONG_TIME, Limits, Listen, ListenError,
+    MAX_MESSAGE_SIZE_CEILING, Network, TIMEOUT_CEILING, TUTORIAL_REPLY, Template, Timeouts,
 };
 use crate::session::faults;
 
@@ -143,9 +143,10 @@ const CHECK_EXIT_CODES: &str = "Exit code: 0 if all steps succeed, 2 for bad usa
     the first step that failed:\n  \
     3 resolve, 4 connect, 5 upgrade, 6 echo, 7 ping, 8 close, 9 TLS";
 
-/// Every duration takes a unit (250ms, 5s, 2m, 1h). 0 disables an optional limit.
+/// Every duration takes a unit (250ms, 5s, 2m, 1h), and is [`TIMEOUT_CEILING`] at most. 0 disables an
+/// optional limit.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Limits (a duration takes a unit: 250ms, 5s, 2m, 1h)")]
+#[command(next_help_heading = "Limits (a duration takes a unit: 250ms, 5s, 2m, 1h; 10y at most)")]
 struct LimitOptions {
     /// Largest message [beyond the limit: Close 1009].
     #[arg(long, value_name = "SIZE", env = "WSECHO_MAX_MESSAGE_SIZE", default_value_t = size(Limits::default().max_message_size))]
@@ -160,35 +161,35 @@ struct LimitOptions {
     max_connections_per_ip: usize,
 
     /// Time to receive a request head [408].
-    #[arg(long, value_name = "TIME", env = "WSECHO_HANDSHAKE_TIMEOUT", default_value_t = Timeouts::default().handshake.into())]
+    #[arg(long, value_name = "TIME", env = "WSECHO_HANDSHAKE_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().handshake.into())]
     handshake_timeout: humantime::Duration,
 
     /// Idle time between two requests [closed].
-    #[arg(long, value_name = "TIME", env = "WSECHO_KEEP_ALIVE_TIMEOUT", default_value_t = Timeouts::default().keep_alive.into())]
+    #[arg(long, value_name = "TIME", env = "WSECHO_KEEP_ALIVE_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().keep_alive.into())]
     keep_alive_timeout: humantime::Duration,
 
     /// Silence after which to send a Ping, 0 for never.
-    #[arg(long, value_name = "TIME", env = "WSECHO_PING_INTERVAL", default_value_t = optional(Timeouts::default().ping_interval))]
+    #[arg(long, value_name = "TIME", env = "WSECHO_PING_INTERVAL", value_parser = duration, default_value_t = optional(Timeouts::default().ping_interval))]
     ping_interval: humantime::Duration,
 
     /// Silence after a Ping was sent [dropped].
-    #[arg(long, value_name = "TIME", env = "WSECHO_PING_TIMEOUT", default_value_t = Timeouts::default().ping.into())]
+    #[arg(long, value_name = "TIME", env = "WSECHO_PING_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().ping.into())]
     ping_timeout: humantime::Duration,
 
     /// Time without progress of a write [dropped].
-    #[arg(long, value_name = "TIME", env = "WSECHO_WRITE_TIMEOUT", default_value_t = Timeouts::default().write.into())]
+    #[arg(long, value_name = "TIME", env = "WSECHO_WRITE_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().write.into())]
     write_timeout: humantime::Duration,
 
     /// Time to answer the server's Close [dropped].
-    #[arg(long, value_name = "TIME", env = "WSECHO_CLOSE_TIMEOUT", default_value_t = Timeouts::default().close.into())]
+    #[arg(long, value_name = "TIME", env = "WSECHO_CLOSE_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().close.into())]
     close_timeout: humantime::Duration,
 
     /// Time without a data message, 0 for no limit [Close 1001].
-    #[arg(long, value_name = "TIME", env = "WSECHO_IDLE_TIMEOUT", default_value_t = optional(Timeouts::default().idle))]
+    #[arg(long, value_name = "TIME", env = "WSECHO_IDLE_TIMEOUT", value_parser = duration, default_value_t = optional(Timeouts::default().idle))]
     idle_timeout: humantime::Duration,
 
     /// Duration of a session, 0 for no limit [Close 1001].
-    #[arg(long, value_name = "TIME", env = "WSECHO_MAX_DURATION", default_value_t = optional(Timeouts::default().max_duration))]
+    #[arg(long, value_name = "TIME", env = "WSECHO_MAX_DURATION", value_parser = duration, default_value_t = optional(Timeouts::default().max_duration))]
     max_duration: humantime::Duration,
 
     /// Concurrent rooms of /chat [Close 1013].
@@ -212,12 +213,12 @@ struct LimitOptions {
     chat_outbox: usize,
 
     /// Time from SIGTERM to exit [remaining connections are dropped].
-    #[arg(long, value_name = "TIME", env = "WSECHO_GRACE_PERIOD", default_value_t = Timeouts::default().grace.into())]
+    #[arg(long, value_name = "TIME", env = "WSECHO_GRACE_PERIOD", value_parser = duration, default_value_t = Timeouts::default().grace.into())]
     grace_period: humantime::Duration,
 
     /// Time that a finished thread waits for another connection [the thread ends]. Hidden, because
     /// no client notices it; tests shorten it.
-    #[arg(long, value_name = "TIME", env = "WSECHO_POOL_IDLE", default_value_t = Timeouts::default().pool_idle.into(), hide = true)]
+    #[arg(long, value_name = "TIME", env = "WSECHO_POOL_IDLE", value_parser = duration, default_value_t = Timeouts::default().pool_idle.into(), hide = true)]
     pool_idle: humantime::Duration,
 }
 
@@ -295,12 +296,12 @@ impl LimitOptions {
             ..Limits::default()
         };
         let timeouts = Timeouts {
-            handshake: positive("--handshake-timeout", self.handshake_timeout)?,
-            keep_alive: positive("--keep-alive-timeout", self.keep_alive_timeout)?,
+            handshake: self.handshake_timeout.into(),
+            keep_alive: self.keep_alive_timeout.into(),
             ping_interval: unless_zero(self.ping_interval),
-            ping: positive("--ping-timeout", self.ping_timeout)?,
-            write: positive("--write-timeout", self.write_timeout)?,
-            close: positive("--close-timeout", self.close_timeout)?,
+            ping: self.ping_timeout.into(),
+            write: self.write_timeout.into(),
+            close: self.close_timeout.into(),
             idle: unless_zero(self.idle_timeout),
             max_duration: unless_zero(self.max_duration),
             grace: self.grace_period.into(),
@@ -342,8 +343,12 @@ fn unless_zero(timeout: humantime::Duration) -> Option<Duration> {
     Some(*timeout).filter(|timeout| !timeout.is_zero())
 }
 
-fn positive(option: &str, timeout: humantime::Duration) -> Result<Duration, clap::Error> {
-    unless_zero(timeout).ok_or_else(|| usage(format!("{option} must be more than 0")))
+fn duration(text: &str) -> Result<humantime::Duration, String> {
+    config::duration::duration(text, TIMEOUT_CEILING)
+}
+
+fn positive(text: &str) -> Result<humantime::Duration, String> {
+    config::duration::positive(text, TIMEOUT_CEILING)
 }
 
 /// Builds an error of bad usage, which has exit code 2.
