@@ -212,3 +212,67 @@ fn the_longest_duration_of_every_option_works() {
     let (status, log) = program.wait();
     assert!(status.success() && !log.contains("panic"), "{log}");
 }
+
+#[test]
+fn flags_in_the_environment_take_yes_and_no() {
+    for (value, offset) in [
+        ("1", "+00:00"),
+        ("yes", "+00:00"),
+        ("on", "+00:00"),
+        ("TRUE", "+00:00"),
+        ("0", "+05:45"),
+        ("no", "+05:45"),
+        ("off", "+05:45"),
+        ("false", "+05:45"),
+        ("", "+05:45"),
+    ] {
+        let mut server = command(&[
+            "--listen",
+            "127.0.0.1:0",
+            "--time-format",
+            "[offset_hour sign:mandatory]:[offset_minute]",
+        ]);
+        server.env("TZ", "NPT-5:45").env("WSECHO_UTC", value);
+        let program =
+            Program::spawn(server.env("WSECHO_QUIET", "no").env("WSECHO_VERBOSE", "yes"), 1);
+        let reply = Client::open(program.address(), "/ws").ask("x").into_text().unwrap();
+        assert!(reply.ends_with(offset), "{value:?}: {reply}");
+    }
+}
+
+#[test]
+fn an_empty_variable_is_like_none() {
+    let mut server = command(&["--listen", "127.0.0.1:0"]);
+    for name in ["ADMIN", "REPLY", "WWW", "ALLOW_ORIGIN", "TRUSTED_PROXY", "QUIET", "VERBOSE"] {
+        server.env(format!("WSECHO_{name}"), "");
+    }
+    for name in ["TLS_CERT", "TLS_KEY", "LOG_PAYLOAD", "COMPRESSION", "PING_INTERVAL"] {
+        server.env(format!("WSECHO_{name}"), "");
+    }
+    let program = Program::spawn(&mut server, 1);
+    let reply = Client::open(program.address(), "/ws").ask("x").into_text().unwrap();
+    assert!(reply.starts_with("You sent: x at "), "{reply}");
+}
+
+#[test]
+fn an_error_names_the_variable_with_the_wrong_value() {
+    for (name, value, expected) in [
+        ("WSECHO_UTC", "maybe", "'--utc', set by 'WSECHO_UTC': write 1 or 0"),
+        ("WSECHO_VERBOSE", "much", "'--verbose...', set by 'WSECHO_VERBOSE': "),
+        ("WSECHO_PING_TIMEOUT", "5", "'--ping-timeout <TIME>', set by 'WSECHO_PING_TIMEOUT': "),
+        ("WSECHO_COMPRESSION", "perhaps", "'--compression <SWITCH>', set by 'WSECHO_COMPRESSION'"),
+        ("WSECHO_TIME_FORMAT", "[minuet]", "set by 'WSECHO_TIME_FORMAT': "),
+        (
+            "WSECHO_MAX_MESSAGE_SIZE",
+            "2GiB",
+            "set by 'WSECHO_MAX_MESSAGE_SIZE': a message is 1.0 GiB",
+        ),
+        ("WSECHO_TRUSTED_PROXY", "10.0.0.1,x", "set by 'WSECHO_TRUSTED_PROXY': "),
+    ] {
+        let (code, stderr) = failed(&[], &[(name, value)]);
+        assert!(code == 2 && stderr.contains(expected), "{name}: {code} {stderr}");
+    }
+    // The option precedes the variable.
+    let (_, stderr) = failed(&["--ping-timeout", "6"], &[("WSECHO_PING_TIMEOUT", "5")]);
+    assert!(!stderr.contains("WSECHO"), "{stderr}");
+}
