@@ -1,6 +1,6 @@
 //! The binary: its output, failures at startup, and signals.
 
-use std::net::TcpListener;
+use std::net::{Ipv6Addr, TcpListener};
 use std::time::SystemTime;
 
 use nix::sys::signal::Signal;
@@ -275,4 +275,21 @@ fn an_error_names_the_variable_with_the_wrong_value() {
     // The option precedes the variable.
     let (_, stderr) = failed(&["--ping-timeout", "6"], &[("WSECHO_PING_TIMEOUT", "5")]);
     assert!(!stderr.contains("WSECHO"), "{stderr}");
+}
+
+#[test]
+fn localhost_is_both_loopback_addresses() {
+    let free = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).ok();
+    let has_ipv6 = free.is_some();
+    let free = free.unwrap_or_else(|| TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let listen = format!("localhost:{port}");
+    let program = Program::spawn(&mut command(&["--listen", &listen]), 1 + usize::from(has_ipv6));
+    for address in &program.addresses {
+        assert_eq!(address.port(), port);
+        assert_eq!(Client::open(*address, "/echo").ask("hello"), Message::text("hello"));
+    }
+    assert!(program.addresses[0].is_ipv4());
+    assert!(!has_ipv6 || program.addresses[1].is_ipv6());
 }

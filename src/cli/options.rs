@@ -3,7 +3,7 @@
 //! Defaults and limits are defined in the library.
 
 use std::ffi::OsStr;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub(crate) struct Options {
     pub(crate) command: Option<Command>,
 
     /// Address and port to listen on, or unix:PATH[,mode=0660]; can be repeated. Port 0 means any
-    /// free port. Default: 127.0.0.1:8080, or 0.0.0.0:$PORT if PORT is set. Sockets passed by
+    /// free port; localhost:PORT means 127.0.0.1 and ::1 (port 0: only 127.0.0.1). Default: 127.0.0.1:8080, or 0.0.0.0:$PORT if PORT is set. Sockets passed by
     /// systemd take precedence.
     #[arg(long, value_name = "ADDR", env = "WSECHO_LISTEN")]
     listen: Vec<Addresses>,
@@ -440,8 +440,23 @@ impl FromStr for Addresses {
                 _ => parts.push(part.to_owned()),
             }
         }
-        parts.iter().map(|part| part.parse()).collect::<Result<_, _>>().map(Addresses)
+        let mut all = Vec::new();
+        for part in &parts {
+            let address = part.parse()?;
+            let is_localhost = part.starts_with("localhost:");
+            all.push(address);
+            all.extend(all.last().filter(|_| is_localhost).and_then(ipv6_localhost));
+        }
+        Ok(Addresses(all))
     }
+}
+
+/// Returns the other address of `localhost`, on the same port; `None` if this machine does not have it, or
+/// any port will do.
+fn ipv6_localhost(ipv4: &Listen) -> Option<Listen> {
+    let Listen::Tcp(ipv4) = ipv4 else { return None };
+    let exists = || TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    (ipv4.port() != 0 && exists()).then(|| (Ipv6Addr::LOCALHOST, ipv4.port()).into())
 }
 
 #[cfg(test)]
@@ -456,9 +471,9 @@ mod tests {
         assert_eq!(listen_addresses(vec![], Some("")), Ok(default), "an empty PORT is ignored");
         assert_eq!(listen_addresses(vec![], Some("80")), Ok(vec![address("0.0.0.0:80")]));
         assert!(listen_addresses(vec![], Some("65536")).is_err());
-        let given = ["localhost:1,unix:/a,mode=0660,[::1]:2", "unix:/b"];
+        let given = ["localhost:0,unix:/a,mode=0660,[::1]:2", "unix:/b"];
         let given = given.map(|text| text.parse().unwrap()).to_vec();
-        let expected = ["127.0.0.1:1", "unix:/a,mode=0660", "[::1]:2", "unix:/b"].map(address);
+        let expected = ["127.0.0.1:0", "unix:/a,mode=0660", "[::1]:2", "unix:/b"].map(address);
         assert_eq!(listen_addresses(given, Some("80")), Ok(expected.to_vec()));
     }
 

@@ -10,7 +10,8 @@ use super::DEFAULT_PORT;
 /// An address to listen on: `127.0.0.1:8080`, `[::1]:8080`, `unix:/run/wsecho.sock` or
 /// `unix:/run/wsecho.sock,mode=0660`.
 ///
-/// Host names are not resolved, as a static binary cannot do that; `localhost` is 127.0.0.1.
+/// Host names are not resolved, as a static binary cannot do that; `localhost` is 127.0.0.1. (The
+/// program's `--listen` adds ::1.)
 ///
 /// ```
 /// use wsecho::Listen;
