@@ -1,5 +1,6 @@
 //! The binary: its output, failures at startup, and signals.
 
+use std::fs::OpenOptions;
 use std::net::{Ipv6Addr, TcpListener};
 use std::time::SystemTime;
 
@@ -292,4 +293,13 @@ fn localhost_is_both_loopback_addresses() {
     }
     assert!(program.addresses[0].is_ipv4());
     assert!(!has_ipv6 || program.addresses[1].is_ipv6());
+}
+
+#[test]
+fn a_startup_error_that_cannot_be_written_exits_with_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = command(&["--listen", &address]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(1));
 }
