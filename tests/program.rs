@@ -112,6 +112,7 @@ fn bad_usage_exits_with_2_and_names_the_argument() {
     for (arguments, expected) in [
         (&["--listen", "8080"][..], "127.0.0.1:8080"),
         (&["--listen", "example.com:80"], "an IP address and a port"),
+        (&["--listen", "unix:@name"], "abstract sockets are not supported; write a path"),
         (&["--reply", "{massage}"], "{massage}"),
         (&["--time-format", "[hour]:[minuet]"], "byte index 8"),
         (&["--max-message-size", "1 parsec"], "--max-message-size"),

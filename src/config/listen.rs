@@ -73,6 +73,11 @@ fn unix_socket(text: &str) -> Result<Listen, ListenError> {
     if path.is_empty() {
         return Err(ListenError("a Unix socket needs a path: unix:/run/wsecho.sock".to_owned()));
     }
+    if path.starts_with('@') {
+        return Err(ListenError(
+            "abstract sockets are not supported; write a path: unix:/run/wsecho.sock".to_owned(),
+        ));
+    }
     Ok(Listen::Unix { path: path.into(), mode })
 }
 
@@ -136,6 +141,7 @@ mod tests {
             ("example.com:80", "an IP address and a port"),
             ("unix:", "needs a path"),
             ("unix:,mode=0600", "needs a path"),
+            ("unix:@name", "abstract sockets are not supported"),
             ("unix:/a,mode=", "octal"),
             ("unix:/a,mode=+600", "octal"),
             ("unix:/a,mode=0888", "octal"),
