@@ -1,6 +1,7 @@
 //! The binary: its output, failures at startup, and signals.
 
-use std::net::TcpListener;
+use std::fs::OpenOptions;
+use std::net::{Ipv6Addr, TcpListener};
 use std::time::SystemTime;
 
 use nix::sys::signal::Signal;
@@ -111,11 +112,15 @@ fn bad_usage_exits_with_2_and_names_the_argument() {
     for (arguments, expected) in [
         (&["--listen", "8080"][..], "127.0.0.1:8080"),
         (&["--listen", "example.com:80"], "an IP address and a port"),
+        (&["--listen", "unix:@name"], "abstract sockets are not supported; write a path"),
         (&["--reply", "{massage}"], "{massage}"),
         (&["--time-format", "[hour]:[minuet]"], "byte index 8"),
         (&["--max-message-size", "1 parsec"], "--max-message-size"),
         (&["--max-message-size", "2GiB"], "1.0 GiB at most"),
         (&["--ping-timeout", "0s"], "--ping-timeout"),
+        (&["--ping-interval", "580000000000y"], "--ping-interval <TIME>': a duration is 10years"),
+        (&["--grace-period", "11y"], "--grace-period <TIME>': a duration is 10years at most"),
+        (&["check", "--timeout", "2h", "ws://h"], "--timeout <TIME>': a duration is 1h at most"),
         (&["--trusted-proxy", "10.0.0.0/33"], "10.0.0.0/8"),
         (&["--nonsense"], "--nonsense"),
     ] {
@@ -191,4 +196,111 @@ fn a_second_signal_exits_at_once() {
     assert_eq!(client.close_code(), 1001); // the server waits for the answering Close
     program.signal(Signal::SIGTERM);
     assert_eq!(program.wait().0.code(), Some(130));
+}
+
+#[test]
+fn the_longest_duration_of_every_option_works() {
+    let mut options = vec!["--max-duration", "10y", "--idle-timeout", "10y"];
+    options.extend(["--ping-interval", "10y", "--ping-timeout", "10y", "--write-timeout", "10y"]);
+    options.extend(["--handshake-timeout", "10y", "--keep-alive-timeout", "10y"]);
+    options.extend(["--close-timeout", "10y", "--grace-period", "10y", "--pool-idle", "10y"]);
+    let mut longest = command(&["--listen", "127.0.0.1:0"]);
+    let program = Program::spawn(longest.args(options).env_remove("WSECHO_POOL_IDLE"), 1);
+    let mut client = Client::open(program.address(), "/echo");
+    assert_eq!(client.ask("hello"), Message::text("hello"));
+    program.signal(Signal::SIGTERM);
+    assert_eq!(client.close_code(), 1001);
+    client.assert_closed();
+    let (status, log) = program.wait();
+    assert!(status.success() && !log.contains("panic"), "{log}");
+}
+
+#[test]
+fn flags_in_the_environment_take_yes_and_no() {
+    for (value, offset) in [
+        ("1", "+00:00"),
+        ("yes", "+00:00"),
+        ("on", "+00:00"),
+        ("TRUE", "+00:00"),
+        ("0", "+05:45"),
+        ("no", "+05:45"),
+        ("off", "+05:45"),
+        ("false", "+05:45"),
+        ("", "+05:45"),
+    ] {
+        let mut server = command(&[
+            "--listen",
+            "127.0.0.1:0",
+            "--time-format",
+            "[offset_hour sign:mandatory]:[offset_minute]",
+        ]);
+        server.env("TZ", "NPT-5:45").env("WSECHO_UTC", value);
+        let program =
+            Program::spawn(server.env("WSECHO_QUIET", "no").env("WSECHO_VERBOSE", "yes"), 1);
+        let reply = Client::open(program.address(), "/ws").ask("x").into_text().unwrap();
+        assert!(reply.ends_with(offset), "{value:?}: {reply}");
+    }
+}
+
+#[test]
+fn an_empty_variable_is_like_none() {
+    let mut server = command(&["--listen", "127.0.0.1:0"]);
+    for name in ["ADMIN", "REPLY", "WWW", "ALLOW_ORIGIN", "TRUSTED_PROXY", "QUIET", "VERBOSE"] {
+        server.env(format!("WSECHO_{name}"), "");
+    }
+    for name in ["TLS_CERT", "TLS_KEY", "LOG_PAYLOAD", "COMPRESSION", "PING_INTERVAL"] {
+        server.env(format!("WSECHO_{name}"), "");
+    }
+    let program = Program::spawn(&mut server, 1);
+    let reply = Client::open(program.address(), "/ws").ask("x").into_text().unwrap();
+    assert!(reply.starts_with("You sent: x at "), "{reply}");
+}
+
+#[test]
+fn an_error_names_the_variable_with_the_wrong_value() {
+    for (name, value, expected) in [
+        ("WSECHO_UTC", "maybe", "'--utc', set by 'WSECHO_UTC': write 1 or 0"),
+        ("WSECHO_VERBOSE", "much", "'--verbose...', set by 'WSECHO_VERBOSE': "),
+        ("WSECHO_PING_TIMEOUT", "5", "'--ping-timeout <TIME>', set by 'WSECHO_PING_TIMEOUT': "),
+        ("WSECHO_COMPRESSION", "perhaps", "'--compression <SWITCH>', set by 'WSECHO_COMPRESSION'"),
+        ("WSECHO_TIME_FORMAT", "[minuet]", "set by 'WSECHO_TIME_FORMAT': "),
+        (
+            "WSECHO_MAX_MESSAGE_SIZE",
+            "2GiB",
+            "set by 'WSECHO_MAX_MESSAGE_SIZE': a message is 1.0 GiB",
+        ),
+        ("WSECHO_TRUSTED_PROXY", "10.0.0.1,x", "set by 'WSECHO_TRUSTED_PROXY': "),
+    ] {
+        let (code, stderr) = failed(&[], &[(name, value)]);
+        assert!(code == 2 && stderr.contains(expected), "{name}: {code} {stderr}");
+    }
+    // The option precedes the variable.
+    let (_, stderr) = failed(&["--ping-timeout", "6"], &[("WSECHO_PING_TIMEOUT", "5")]);
+    assert!(!stderr.contains("WSECHO"), "{stderr}");
+}
+
+#[test]
+fn localhost_is_both_loopback_addresses() {
+    let free = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).ok();
+    let has_ipv6 = free.is_some();
+    let free = free.unwrap_or_else(|| TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let listen = format!("localhost:{port}");
+    let program = Program::spawn(&mut command(&["--listen", &listen]), 1 + usize::from(has_ipv6));
+    for address in &program.addresses {
+        assert_eq!(address.port(), port);
+        assert_eq!(Client::open(*address, "/echo").ask("hello"), Message::text("hello"));
+    }
+    assert!(program.addresses[0].is_ipv4());
+    assert!(!has_ipv6 || program.addresses[1].is_ipv6());
+}
+
+#[test]
+fn a_startup_error_that_cannot_be_written_exits_with_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = command(&["--listen", &address]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(1));
 }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::config::MAX_MESSAGE_SIZE_CEILING;
+use crate::config::duration::positive;
 use crate::http::fields::is_token;
 use bytesize::ByteSize;
 
@@ -67,13 +68,7 @@ impl CheckOptions {
 }
 
 fn timeout(text: &str) -> Result<humantime::Duration, String> {
-    let timeout: humantime::Duration =
-        text.parse().map_err(|error: humantime::DurationError| error.to_string())?;
-    if timeout.is_zero() || *timeout > TIMEOUT_MAX {
-        let most = humantime::format_duration(TIMEOUT_MAX);
-        return Err(format!("a timeout must be more than 0, and {most} at most"));
-    }
-    Ok(timeout)
+    positive(text, TIMEOUT_MAX)
 }
 
 fn size(text: &str) -> Result<usize, String> {

@@ -38,7 +38,8 @@ fn serve(options: Options) -> ExitCode {
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("wsecho: {}", advice(&error));
+            // The exit code tells it, too, if stderr is full.
+            let _ = writeln!(std::io::stderr(), "wsecho: {}", advice(&error));
             ExitCode::FAILURE
         }
     }

@@ -5,21 +5,23 @@
 // The options' comments are what --help prints: plain text, not Markdown.
 #![allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links)]
 
-use std::net::Ipv4Addr;
+use std::ffi::OsStr;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use log::LevelFilter;
 
 use super::logging::Format;
 use crate::check;
 use crate::config::{
-    Certificate, ChatLimits, Clock, Config, LONG_TIME, Limits, Listen, ListenError,
-    MAX_MESSAGE_SIZE_CEILING, Network, TUTORIAL_REPLY, Template, Timeouts,
+    self, Certificate, ChatLimits, Clock, ClockError, Config, LONG_TIME, Limits, Listen,
+    ListenError, MAX_MESSAGE_SIZE_CEILING, Network, TIMEOUT_CEILING, TUTORIAL_REPLY, Template,
+    Timeouts,
 };
 use crate::session::faults;
 
@@ -29,7 +31,8 @@ const NO_TLS: bool = cfg!(not(feature = "tls"));
 /// A WebSocket echo server with a browser page.
 ///
 /// Open the printed address in a browser, or connect a client to /ws (replies `You sent: … at …`)
-/// or /echo (replies with the same message). Environment variables can set every option, too.
+/// or /echo (replies with the same message). Environment variables can set every option, too; a flag
+/// with 1 or 0. An empty variable counts as unset.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, next_line_help = false, after_help = fault_parameters())]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
@@ -39,7 +42,7 @@ pub(crate) struct Options {
     pub(crate) command: Option<Command>,
 
     /// Address and port to listen on, or unix:PATH[,mode=0660]; can be repeated. Port 0 means any
-    /// free port. Default: 127.0.0.1:8080, or 0.0.0.0:$PORT if PORT is set. Sockets passed by
+    /// free port; localhost:PORT means 127.0.0.1 and ::1 (port 0: only 127.0.0.1). Default: 127.0.0.1:8080, or 0.0.0.0:$PORT if PORT is set. Sockets passed by
     /// systemd take precedence.
     #[arg(long, value_name = "ADDR", env = "WSECHO_LISTEN")]
     listen: Vec<Addresses>,
@@ -63,11 +66,11 @@ pub(crate) struct Options {
     reply: Template,
 
     /// Format of {time}, as a format description of the `time` crate.
-    #[arg(long, value_name = "FORMAT", env = "WSECHO_TIME_FORMAT", default_value = LONG_TIME)]
+    #[arg(long, value_name = "FORMAT", env = "WSECHO_TIME_FORMAT", default_value = LONG_TIME, value_parser = time_format)]
     time_format: String,
 
     /// Show UTC instead of local time.
-    #[arg(long, env = "WSECHO_UTC")]
+    #[arg(long, env = "WSECHO_UTC", value_parser = yes_or_no)]
     utc: bool,
 
     /// Directory to serve instead of the built-in page.
@@ -85,7 +88,7 @@ pub(crate) struct Options {
     trusted_proxy: Vec<Network>,
 
     /// Ignore the query parameters of /ws and /echo (listed below).
-    #[arg(long, alias = "no-control", env = "WSECHO_NO_FAULTS")]
+    #[arg(long, alias = "no-control", env = "WSECHO_NO_FAULTS", value_parser = yes_or_no)]
     no_faults: bool,
 
     /// Compress messages if the client offers permessage-deflate.
@@ -113,11 +116,11 @@ pub(crate) struct Options {
     log_payload: Option<usize>,
 
     /// Also log each request; if repeated, the type and size of each message.
-    #[arg(short, long, action = clap::ArgAction::Count, env = "WSECHO_VERBOSE")]
+    #[arg(short, long, action = clap::ArgAction::Count, env = "WSECHO_VERBOSE", value_parser = verbosity)]
     verbose: u8,
 
     /// Log only warnings and errors.
-    #[arg(short, long, conflicts_with = "verbose", env = "WSECHO_QUIET")]
+    #[arg(short, long, conflicts_with = "verbose", env = "WSECHO_QUIET", value_parser = yes_or_no)]
     quiet: bool,
 
     #[command(flatten)]
@@ -146,12 +149,13 @@ const CHECK_EXIT_CODES: &str = "Exit code: 0 if all steps succeed, 2 for bad usa
     the first step that failed:\n  \
     3 resolve, 4 connect, 5 upgrade, 6 echo, 7 ping, 8 close, 9 TLS";
 
-/// Every duration takes a unit (250ms, 5s, 2m, 1h). 0 disables an optional limit.
+/// Every duration takes a unit (250ms, 5s, 2m, 1h), and is [`TIMEOUT_CEILING`] at most. 0 disables an
+/// optional limit.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Limits (a duration takes a unit: 250ms, 5s, 2m, 1h)")]
+#[command(next_help_heading = "Limits (a duration takes a unit: 250ms, 5s, 2m, 1h; 10y at most)")]
 struct LimitOptions {
     /// Largest message [beyond the limit: Close 1009].
-    #[arg(long, value_name = "SIZE", env = "WSECHO_MAX_MESSAGE_SIZE", default_value_t = size(Limits::default().max_message_size))]
+    #[arg(long, value_name = "SIZE", env = "WSECHO_MAX_MESSAGE_SIZE", default_value_t = size(Limits::default().max_message_size), value_parser = max_message_size)]
     max_message_size: ByteSize,
 
     /// Concurrent WebSocket sessions [503].
@@ -163,35 +167,35 @@ struct LimitOptions {
     max_connections_per_ip: usize,
 
     /// Time to receive a request head [408].
-    #[arg(long, value_name = "TIME", env = "WSECHO_HANDSHAKE_TIMEOUT", default_value_t = Timeouts::default().handshake.into())]
+    #[arg(long, value_name = "TIME", env = "WSECHO_HANDSHAKE_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().handshake.into())]
     handshake_timeout: humantime::Duration,
 
     /// Idle time between two requests [closed].
-    #[arg(long, value_name = "TIME", env = "WSECHO_KEEP_ALIVE_TIMEOUT", default_value_t = Timeouts::default().keep_alive.into())]
+    #[arg(long, value_name = "TIME", env = "WSECHO_KEEP_ALIVE_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().keep_alive.into())]
     keep_alive_timeout: humantime::Duration,
 
     /// Silence after which to send a Ping, 0 for never.
-    #[arg(long, value_name = "TIME", env = "WSECHO_PING_INTERVAL", default_value_t = optional(Timeouts::default().ping_interval))]
+    #[arg(long, value_name = "TIME", env = "WSECHO_PING_INTERVAL", value_parser = duration, default_value_t = optional(Timeouts::default().ping_interval))]
     ping_interval: humantime::Duration,
 
     /// Silence after a Ping was sent [dropped].
-    #[arg(long, value_name = "TIME", env = "WSECHO_PING_TIMEOUT", default_value_t = Timeouts::default().ping.into())]
+    #[arg(long, value_name = "TIME", env = "WSECHO_PING_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().ping.into())]
     ping_timeout: humantime::Duration,
 
     /// Time without progress of a write [dropped].
-    #[arg(long, value_name = "TIME", env = "WSECHO_WRITE_TIMEOUT", default_value_t = Timeouts::default().write.into())]
+    #[arg(long, value_name = "TIME", env = "WSECHO_WRITE_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().write.into())]
     write_timeout: humantime::Duration,
 
     /// Time to answer the server's Close [dropped].
-    #[arg(long, value_name = "TIME", env = "WSECHO_CLOSE_TIMEOUT", default_value_t = Timeouts::default().close.into())]
+    #[arg(long, value_name = "TIME", env = "WSECHO_CLOSE_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().close.into())]
     close_timeout: humantime::Duration,
 
     /// Time without a data message, 0 for no limit [Close 1001].
-    #[arg(long, value_name = "TIME", env = "WSECHO_IDLE_TIMEOUT", default_value_t = optional(Timeouts::default().idle))]
+    #[arg(long, value_name = "TIME", env = "WSECHO_IDLE_TIMEOUT", value_parser = duration, default_value_t = optional(Timeouts::default().idle))]
     idle_timeout: humantime::Duration,
 
     /// Duration of a session, 0 for no limit [Close 1001].
-    #[arg(long, value_name = "TIME", env = "WSECHO_MAX_DURATION", default_value_t = optional(Timeouts::default().max_duration))]
+    #[arg(long, value_name = "TIME", env = "WSECHO_MAX_DURATION", value_parser = duration, default_value_t = optional(Timeouts::default().max_duration))]
     max_duration: humantime::Duration,
 
     /// Concurrent rooms of /chat [Close 1013].
@@ -215,25 +219,26 @@ struct LimitOptions {
     chat_outbox: usize,
 
     /// Time from SIGTERM to exit [remaining connections are dropped].
-    #[arg(long, value_name = "TIME", env = "WSECHO_GRACE_PERIOD", default_value_t = Timeouts::default().grace.into())]
+    #[arg(long, value_name = "TIME", env = "WSECHO_GRACE_PERIOD", value_parser = duration, default_value_t = Timeouts::default().grace.into())]
     grace_period: humantime::Duration,
 
     /// Time that a finished thread waits for another connection [the thread ends]. Hidden, because
     /// no client notices it; tests shorten it.
-    #[arg(long, value_name = "TIME", env = "WSECHO_POOL_IDLE", default_value_t = Timeouts::default().pool_idle.into(), hide = true)]
+    #[arg(long, value_name = "TIME", env = "WSECHO_POOL_IDLE", value_parser = duration, default_value_t = Timeouts::default().pool_idle.into(), hide = true)]
     pool_idle: humantime::Duration,
 }
 
 impl Options {
     /// Parses the command line and the environment. Exits the program on bad usage.
     pub(crate) fn typed() -> Options {
-        let mut command = Options::command();
         // The environment variables are for the server only, but clap reads them with a subcommand,
         // too.
-        if std::env::args_os().nth(1).is_some_and(|first| first == "check") {
-            command = command.mut_args(|option| option.env(None::<&str>));
-        }
-        let mut matches = command.get_matches();
+        let is_check = std::env::args_os().nth(1).is_some_and(|first| first == "check");
+        let mut command = Options::command().mut_args(|option| {
+            if is_check || is_unset(&option) { option.env(None::<&str>) } else { option }
+        });
+        let matches = command.try_get_matches_from_mut(std::env::args_os());
+        let mut matches = matches.unwrap_or_else(|error| with_variable(error, &command).exit());
         Options::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
     }
 
@@ -258,12 +263,11 @@ impl Options {
     /// An invalid value, as an error of bad usage.
     pub(crate) fn into_config(self) -> Result<Config, clap::Error> {
         let clock = if self.utc { Clock::utc } else { Clock::local };
-        let clock = clock(&self.time_format)
-            .map_err(|error| usage(format!("--time-format {:?}: {error}", self.time_format)))?;
+        let clock = clock(&self.time_format).map_err(|error| usage(error.to_string()))?;
         let listen =
             listen_addresses(self.listen, std::env::var("PORT").ok().as_deref()).map_err(usage)?;
         let tls = self.tls_cert.zip(self.tls_key).map(|(chain, key)| Certificate { chain, key });
-        let (limits, timeouts, chat) = self.limits.into_config()?;
+        let (limits, timeouts, chat) = self.limits.into_config();
         Ok(Config {
             listen,
             admin: self.admin,
@@ -284,26 +288,21 @@ impl Options {
 }
 
 impl LimitOptions {
-    fn into_config(self) -> Result<(Limits, Timeouts, ChatLimits), clap::Error> {
-        let max_message_size = usize::try_from(self.max_message_size.as_u64())
-            .ok()
-            .filter(|size| *size <= MAX_MESSAGE_SIZE_CEILING)
-            .ok_or_else(|| {
-                usage(format!("--max-message-size is {} at most", size(MAX_MESSAGE_SIZE_CEILING)))
-            })?;
+    fn into_config(self) -> (Limits, Timeouts, ChatLimits) {
         let limits = Limits {
             max_connections: self.max_connections,
             max_connections_per_ip: Some(self.max_connections_per_ip).filter(|max| *max > 0),
-            max_message_size,
+            max_message_size: usize::try_from(self.max_message_size.as_u64())
+                .unwrap_or(MAX_MESSAGE_SIZE_CEILING),
             ..Limits::default()
         };
         let timeouts = Timeouts {
-            handshake: positive("--handshake-timeout", self.handshake_timeout)?,
-            keep_alive: positive("--keep-alive-timeout", self.keep_alive_timeout)?,
+            handshake: self.handshake_timeout.into(),
+            keep_alive: self.keep_alive_timeout.into(),
             ping_interval: unless_zero(self.ping_interval),
-            ping: positive("--ping-timeout", self.ping_timeout)?,
-            write: positive("--write-timeout", self.write_timeout)?,
-            close: positive("--close-timeout", self.close_timeout)?,
+            ping: self.ping_timeout.into(),
+            write: self.write_timeout.into(),
+            close: self.close_timeout.into(),
             idle: unless_zero(self.idle_timeout),
             max_duration: unless_zero(self.max_duration),
             grace: self.grace_period.into(),
@@ -318,7 +317,7 @@ impl LimitOptions {
             rate: self.chat_rate,
             outbox: self.chat_outbox,
         };
-        Ok((limits, timeouts, chat))
+        (limits, timeouts, chat)
     }
 }
 
@@ -345,8 +344,68 @@ fn unless_zero(timeout: humantime::Duration) -> Option<Duration> {
     Some(*timeout).filter(|timeout| !timeout.is_zero())
 }
 
-fn positive(option: &str, timeout: humantime::Duration) -> Result<Duration, clap::Error> {
-    unless_zero(timeout).ok_or_else(|| usage(format!("{option} must be more than 0")))
+fn max_message_size(text: &str) -> Result<ByteSize, String> {
+    let most = size(MAX_MESSAGE_SIZE_CEILING);
+    let size: ByteSize = text.parse()?;
+    if size <= most { Ok(size) } else { Err(format!("a message is {most} at most")) }
+}
+
+fn time_format(text: &str) -> Result<String, ClockError> {
+    Clock::utc(text).map(|_| text.to_owned())
+}
+
+/// Parses the value of a flag, which only an environment variable has.
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "yes" | "on" | "true" => Ok(true),
+        "0" | "no" | "off" | "false" => Ok(false),
+        _ => Err("write 1 or 0 (or yes, no, on, off, true, false)".to_owned()),
+    }
+}
+
+/// As [`yes_or_no`], but counts further than 1.
+fn verbosity(text: &str) -> Result<u8, String> {
+    let number = || text.parse().map_err(|_| "write 0, 1 or 2 (or yes, no)".to_owned());
+    yes_or_no(text).map(u8::from).or_else(|_| number())
+}
+
+/// Whether the variable of `option` is empty, or says that a flag is not given. clap would count both as
+/// given.
+fn is_unset(option: &Arg) -> bool {
+    let Some(value) = option.get_env().and_then(std::env::var_os) else { return false };
+    let is_flag = !option.get_action().takes_values();
+    value.is_empty() || is_flag && value.to_str().is_some_and(|text| yes_or_no(text) == Ok(false))
+}
+
+/// Adds to an error about a value the variable that it comes from, if it comes from one.
+fn with_variable(mut error: clap::Error, command: &clap::Command) -> clap::Error {
+    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    let Some(option) = command.get_arguments().find(|option| option.to_string() == *shown) else {
+        return error;
+    };
+    let is_set = |name: &&OsStr| std::env::var_os(name).is_some();
+    let (Some(long), Some(name)) = (option.get_long(), option.get_env().filter(is_set)) else {
+        return error;
+    };
+    let is_kind = matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation);
+    let long = format!("--{long}");
+    let is_typed = std::env::args_os()
+        .any(|argument| argument.to_string_lossy().split('=').next() == Some(&long));
+    if is_kind && !is_typed {
+        let text = format!("{shown}', set by '{}", name.display());
+        error.insert(ContextKind::InvalidArg, ContextValue::String(text));
+    }
+    error
+}
+
+fn duration(text: &str) -> Result<humantime::Duration, String> {
+    config::duration::duration(text, TIMEOUT_CEILING)
+}
+
+fn positive(text: &str) -> Result<humantime::Duration, String> {
+    config::duration::positive(text, TIMEOUT_CEILING)
 }
 
 /// Builds an error of bad usage, which has exit code 2.
@@ -384,8 +443,23 @@ impl FromStr for Addresses {
                 _ => parts.push(part.to_owned()),
             }
         }
-        parts.iter().map(|part| part.parse()).collect::<Result<_, _>>().map(Addresses)
+        let mut all = Vec::new();
+        for part in &parts {
+            let address = part.parse()?;
+            let is_localhost = part.starts_with("localhost:");
+            all.push(address);
+            all.extend(all.last().filter(|_| is_localhost).and_then(ipv6_localhost));
+        }
+        Ok(Addresses(all))
     }
+}
+
+/// Returns the other address of `localhost`, on the same port; `None` if this machine does not have it, or
+/// any port will do.
+fn ipv6_localhost(ipv4: &Listen) -> Option<Listen> {
+    let Listen::Tcp(ipv4) = ipv4 else { return None };
+    let exists = || TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    (ipv4.port() != 0 && exists()).then(|| (Ipv6Addr::LOCALHOST, ipv4.port()).into())
 }
 
 #[cfg(test)]
@@ -400,9 +474,9 @@ mod tests {
         assert_eq!(listen_addresses(vec![], Some("")), Ok(default), "an empty PORT is ignored");
         assert_eq!(listen_addresses(vec![], Some("80")), Ok(vec![address("0.0.0.0:80")]));
         assert!(listen_addresses(vec![], Some("65536")).is_err());
-        let given = ["localhost:1,unix:/a,mode=0660,[::1]:2", "unix:/b"];
+        let given = ["localhost:0,unix:/a,mode=0660,[::1]:2", "unix:/b"];
         let given = given.map(|text| text.parse().unwrap()).to_vec();
-        let expected = ["127.0.0.1:1", "unix:/a,mode=0660", "[::1]:2", "unix:/b"].map(address);
+        let expected = ["127.0.0.1:0", "unix:/a,mode=0660", "[::1]:2", "unix:/b"].map(address);
         assert_eq!(listen_addresses(given, Some("80")), Ok(expected.to_vec()));
     }
 

@@ -74,7 +74,7 @@ impl Default for Limits {
     }
 }
 
-/// Durations. `None` means no limit.
+/// Durations, each [`TIMEOUT_CEILING`] at most. `None` means no limit.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Timeouts {
@@ -105,6 +105,10 @@ pub struct Timeouts {
     /// takes, short enough that a burst's threads do not stay. Beyond it the thread ends.
     pub pool_idle: Duration,
 }
+
+/// The longest duration in [`Timeouts`]: ten years. A server panics if it adds a duration to the time of
+/// now and the sum is not an `Instant`.
+pub const TIMEOUT_CEILING: Duration = Duration::from_secs(10 * 31_557_600);
 
 impl Default for Timeouts {
     fn default() -> Self {

@@ -10,7 +10,8 @@ use super::DEFAULT_PORT;
 /// An address to listen on: `127.0.0.1:8080`, `[::1]:8080`, `unix:/run/wsecho.sock` or
 /// `unix:/run/wsecho.sock,mode=0660`.
 ///
-/// Host names are not resolved, as a static binary cannot do that; `localhost` is 127.0.0.1.
+/// Host names are not resolved, as a static binary cannot do that; `localhost` is 127.0.0.1. (The
+/// program's `--listen` adds ::1.)
 ///
 /// ```
 /// use wsecho::Listen;
@@ -71,6 +72,11 @@ fn unix_socket(text: &str) -> Result<Listen, ListenError> {
     };
     if path.is_empty() {
         return Err(ListenError("a Unix socket needs a path: unix:/run/wsecho.sock".to_owned()));
+    }
+    if path.starts_with('@') {
+        return Err(ListenError(
+            "abstract sockets are not supported; write a path: unix:/run/wsecho.sock".to_owned(),
+        ));
     }
     Ok(Listen::Unix { path: path.into(), mode })
 }
@@ -135,6 +141,7 @@ mod tests {
             ("example.com:80", "an IP address and a port"),
             ("unix:", "needs a path"),
             ("unix:,mode=0600", "needs a path"),
+            ("unix:@name", "abstract sockets are not supported"),
             ("unix:/a,mode=", "octal"),
             ("unix:/a,mode=+600", "octal"),
             ("unix:/a,mode=0888", "octal"),

@@ -9,6 +9,8 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 mod clock;
+#[cfg(feature = "cli")]
+pub(crate) mod duration;
 mod limits;
 mod listen;
 mod network;
@@ -17,7 +19,7 @@ pub(crate) mod tuning;
 
 pub(crate) use clock::timestamp;
 pub use clock::{Clock, ClockError, LONG_TIME};
-pub use limits::{ChatLimits, Limits, MAX_MESSAGE_SIZE_CEILING, Timeouts};
+pub use limits::{ChatLimits, Limits, MAX_MESSAGE_SIZE_CEILING, TIMEOUT_CEILING, Timeouts};
 pub(crate) use limits::{chat, faults};
 pub use listen::{Listen, ListenError};
 pub use network::{Network, NetworkError};
