@@ -32,7 +32,12 @@ impl TokenBucket {
         }
         // A time beyond the end of the clock leaves the bucket as it is.
         self.full_at = now.checked_add(until_full).unwrap_or(self.full_at);
-        Some(std::mem::take(&mut self.refused))
+        Some(self.take_refused())
+    }
+
+    /// How many takes were refused since the last success, or since the last call.
+    pub(crate) fn take_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
     }
 }
 

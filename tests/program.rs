@@ -149,6 +149,25 @@ fn the_log_names_the_client_forwarded_by_a_trusted_proxy() {
 }
 
 #[test]
+fn a_full_stderr_holds_up_neither_clients_nor_the_stop() {
+    let program = Program::start(&["-v"]); // nobody reads its stderr until `wait`
+    for _ in 0..8 {
+        let mut client = Raw::connect(program.address());
+        for _ in 0..400 {
+            assert_eq!(client.get("/healthz").status, 200);
+        }
+    }
+    let mut client = Client::open(program.address(), "/echo");
+    assert_eq!(client.ask("still here"), Message::text("still here"));
+    program.signal(Signal::SIGTERM);
+    assert_eq!(client.close_code(), 1001);
+    client.assert_closed();
+    let (status, log) = program.wait();
+    assert!(status.success(), "{status}");
+    assert!(log.contains(" log lines were lost, because stderr was full"), "{log}");
+}
+
+#[test]
 fn an_idle_session_logs_nothing_before_its_end() {
     let program = Program::start(&["--ping-interval", "10ms"]);
     let mut client = Client::open(program.address(), "/ws");

@@ -2,17 +2,20 @@
 //!
 //! **Invariants:** an event is always one line, whatever a client has put into it. In the long run
 //! at most one line per [`LINE_EVERY`] is written, so that a flood of clients does not fill the
-//! disk.
+//! disk; warnings and errors always pass, because they have limits of their own where a client could
+//! cause many. No thread waits for stderr; see [`log_writer`](super::log_writer).
 
 use std::io::{self, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::log_writer::LogQueue;
 use crate::config::timestamp;
 use crate::lock::unpoisoned;
 use crate::token_bucket::TokenBucket;
+use env_logger::Target;
 use log::kv::{Key, Value, VisitSource};
-use log::{LevelFilter, Log, Metadata, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record, RecordBuilder};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// The lines of a burst that are never suppressed: as many as a person would still read.
@@ -36,16 +39,38 @@ pub(crate) fn start(level: LevelFilter, format: Format) {
         Format::Text => write_text,
         Format::Json => write_json,
     };
-    let logger = env_logger::Builder::new()
-        .filter_level(level.min(LevelFilter::Warn))
-        .filter_module("wsecho", level)
-        .format(write)
-        .build();
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(level.min(LevelFilter::Warn)).filter_module("wsecho", level).format(write);
+    // Without its thread, each thread writes its own lines.
+    let queue = LogQueue::start(format).ok();
+    if let Some(queue) = &queue {
+        builder.target(Target::Pipe(Box::new(queue.clone())));
+    }
+    let logger = builder.build();
     log::set_max_level(logger.filter());
     let bucket = || Mutex::new(TokenBucket::full(BURST, LINE_EVERY, Instant::now()));
     let bucket = (level <= LevelFilter::Info).then(bucket);
     // This fails only if a logger is set already.
-    let _ = log::set_boxed_logger(Box::new(RateLimitedLog { logger, bucket }));
+    let _ = log::set_boxed_logger(Box::new(RateLimitedLog { logger, bucket, queue }));
+}
+
+/// The line that counts those which stderr did not take in time.
+pub(super) fn lost_lines(count: u64, format: Format) -> Vec<u8> {
+    let args = format_args!("{count} log lines were lost, because stderr was full");
+    let (mut line, record) = (Vec::new(), warning().args(args).build());
+    let written = match format {
+        Format::Text => write_text(&mut line, &record),
+        Format::Json => write_json(&mut line, &record),
+    };
+    written.expect("writing to a Vec cannot fail");
+    line
+}
+
+/// A warning of the log itself.
+fn warning<'a>() -> RecordBuilder<'a> {
+    let mut builder = Record::builder();
+    builder.level(Level::Warn).target(env!("CARGO_PKG_NAME"));
+    builder
 }
 
 fn now() -> String {
@@ -109,6 +134,15 @@ struct RateLimitedLog {
     logger: env_logger::Logger,
     /// `None` for no rate limit.
     bucket: Option<Mutex<TokenBucket>>,
+    /// `None` if its thread could not be created.
+    queue: Option<LogQueue>,
+}
+
+impl RateLimitedLog {
+    fn log_suppressed(&self, count: u64) {
+        let args = format_args!("{count} log lines were suppressed (rate limit)");
+        self.logger.log(&warning().args(args).build());
+    }
 }
 
 impl Log for RateLimitedLog {
@@ -120,25 +154,31 @@ impl Log for RateLimitedLog {
         if !self.logger.matches(record) {
             return;
         }
-        if let Some(bucket) = &self.bucket {
+        if let Some(bucket) = &self.bucket
+            && record.level() > Level::Warn
+        {
             let suppressed = unpoisoned(bucket.lock()).take(Instant::now());
             match suppressed {
                 None => return,
                 Some(0) => {}
-                Some(suppressed) => self.logger.log(
-                    &Record::builder()
-                        .args(format_args!("{suppressed} log lines were suppressed (rate limit)"))
-                        .level(log::Level::Warn)
-                        .target(record.target())
-                        .build(),
-                ),
+                Some(suppressed) => self.log_suppressed(suppressed),
             }
         }
         self.logger.log(record);
     }
 
+    /// For the end of the program: logs how many lines were suppressed last, and waits until all lines
+    /// are written, if stderr takes them.
     fn flush(&self) {
-        self.logger.flush();
+        if let Some(bucket) = &self.bucket {
+            let suppressed = unpoisoned(bucket.lock()).take_refused();
+            if suppressed > 0 {
+                self.log_suppressed(suppressed);
+            }
+        }
+        if let Some(queue) = &self.queue {
+            queue.drain();
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The program: command line, log, signals, exit code.
 
 mod advice;
+mod log_writer;
 mod logging;
 mod machine_limits;
 mod options;
@@ -35,7 +36,9 @@ pub fn main() -> ExitCode {
 fn serve(options: Options) -> ExitCode {
     logging::start(options.level(), options.format());
     let config = options.into_config().unwrap_or_else(|error| error.exit());
-    match run(config) {
+    let end = run(config);
+    log::logger().flush();
+    match end {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The exit code tells it, too, if stderr is full.
