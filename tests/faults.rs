@@ -186,7 +186,11 @@ fn fragment_splits_replies() {
     assert_eq!(raw.frame(), (0x01, b"he".to_vec()));
     assert_eq!(raw.frame(), (0x00, b"ll".to_vec()));
     assert_eq!(raw.frame(), (0x80, b"o".to_vec()));
+    let (status, body) = refused(&server, "/echo?size=1MiB&fragment=1");
+    assert_eq!(status, 400);
+    assert!(body.contains("more than 65536 fragments"), "{body}");
     let long = "é".repeat(100_000);
+    assert_eq!(server.open("/echo?fragment=1").ask(long.as_str()), Message::text(long.as_str()));
     assert_eq!(server.open("/echo?fragment=777").ask(long.as_str()), Message::text(long));
 }
 

@@ -139,6 +139,9 @@ pub(crate) mod faults {
     pub(crate) const TIMER_MIN: Duration = Duration::from_millis(10);
     /// Longest interval of the same: beyond an hour a client cannot tell it from never.
     pub(crate) const TIMER_MAX: Duration = Duration::from_secs(3600);
+    /// Fragments of one reply: each costs a frame in this server and in the client. A query that asks for
+    /// more gets a 400; a longer message of the client gets larger fragments.
+    pub(crate) const FRAGMENTS_MAX: usize = 65_536;
     /// Messages before the session ends, or before a malformed frame.
     pub(crate) const AFTER_MAX: u64 = 1_000_000;
 }

@@ -6,6 +6,7 @@
 //! ```
 
 use super::{FrameFaults, Malformation, SessionFaults};
+use crate::config::faults::FRAGMENTS_MAX;
 use crate::frame::{
     BINARY, CONTINUATION, FIN, MASKED, OPCODE, PONG, RESERVED, RSV1, TEXT, header, split,
 };
@@ -44,12 +45,13 @@ impl MalformedFrames {
     }
 }
 
-/// A message in fragments of `size` bytes. Of the fragments only the first has RSV1, which says that
+/// A message in fragments of `size` bytes, or of more if it took too many of them. Of the fragments only the first has RSV1, which says that
 /// the message is compressed.
 fn fragmented(first: u8, payload: &[u8], size: usize) -> Vec<u8> {
     let first = first & (RSV1 | OPCODE);
-    let mut frames = Vec::with_capacity(payload.len());
+    let size = size.max(payload.len().div_ceil(FRAGMENTS_MAX));
     let fragments = payload.len().div_ceil(size).max(1);
+    let mut frames = Vec::with_capacity(payload.len());
     for number in 0..fragments {
         let fragment = &payload[number * size..payload.len().min((number + 1) * size)];
         let start = if number == 0 { first } else { CONTINUATION };
@@ -127,6 +129,17 @@ mod tests {
         assert_eq!(pieces[..4], [0x02, 126, 0x9c, 0x40]);
         assert_eq!(pieces[40_004..40_008], [0x80, 126, 0x63, 0xc0]);
         assert_eq!(pieces.len(), 65536 + 8);
+    }
+
+    #[test]
+    fn a_message_that_takes_too_many_fragments_gets_larger_ones() {
+        let faults = FrameFaults { fragment: Some(1), ..FrameFaults::default() };
+        let frame = |length| [header(FIN | BINARY, length), vec![7; length]].concat();
+        let pieces = |length| written(faults, 0, &[&frame(length)]);
+        assert_eq!(pieces(FRAGMENTS_MAX).len(), FRAGMENTS_MAX * 3);
+        let larger = pieces(FRAGMENTS_MAX + 1);
+        assert_eq!(larger[..8], [0x02, 2, 7, 7, 0x00, 2, 7, 7]);
+        assert_eq!(larger[larger.len() - 3..], [0x80, 1, 7]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use form_urlencoded::parse as pairs;
 
 use super::{CompressionChoice, Faults, ForcedEnd, FrameFaults, Malformation, Push, SessionFaults};
 use crate::config::Limits;
-use crate::config::faults::{AFTER_MAX, DELAY_MAX, TIMER_MAX, TIMER_MIN};
+use crate::config::faults::{AFTER_MAX, DELAY_MAX, FRAGMENTS_MAX, TIMER_MAX, TIMER_MIN};
 use crate::http::excerpt::brief;
 
 /// One query parameter.
@@ -163,7 +163,7 @@ const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "fragment",
         example: "16",
-        effect: "send replies in fragments of this size, in bytes or as 1KiB",
+        effect: "send replies in fragments of this size (16, 1KiB), 65536 at most",
         parse: |draft, value, _| {
             draft.frames.fragment = Some(size(value).filter(|size| *size > 0)?);
             Some(())
@@ -277,6 +277,13 @@ impl ParameterDraft {
             push,
             count,
         } = self;
+        if let (Some(size), Some(fragment)) = (session.size, frames.fragment)
+            && size.div_ceil(fragment) > FRAGMENTS_MAX
+        {
+            return Err(format!(
+                "size={size} in fragments of {fragment} bytes is more than {FRAGMENTS_MAX} fragments a message."
+            ));
+        }
         session.push = match (push, count) {
             (None, Some(_)) => {
                 return Err("count requires push, as in push=1s&count=10.".to_owned());
@@ -385,6 +392,13 @@ mod tests {
     }
 
     #[test]
+    fn the_most_fragments_are_accepted() {
+        for query in ["size=65536&fragment=1", "size=1TiB&fragment=16", "size=0&fragment=1"] {
+            assert!(parsed(query).is_ok(), "{query}");
+        }
+    }
+
+    #[test]
     fn values_are_clamped() {
         assert_eq!(session("delay=100years").delay, DELAY_MAX);
         assert_eq!(parsed("handshake-delay=2min").unwrap().handshake.delay, DELAY_MAX);
@@ -423,6 +437,8 @@ mod tests {
             ("count=3", "push=1s&count=10"),
             ("push=1s&count=-1", "count=10"),
             ("after=3&bad=accept", "close=4001&after=3"),
+            ("size=65537&fragment=1", "more than 65536 fragments"),
+            ("fragment=15&size=1MiB&push=1s", "more than 65536 fragments"),
         ] {
             let error = parsed(query).unwrap_err();
             assert!(error.contains(words), "{query}: {error}");
@@ -436,6 +452,7 @@ mod tests {
         assert!(effect("delay").contains(&seconds(DELAY_MAX)));
         assert!(effect("handshake-delay").contains(&seconds(DELAY_MAX)));
         assert!(effect("read").contains(&seconds(READ_OFF_MAX)));
+        assert!(effect("fragment").contains(&format!("{FRAGMENTS_MAX} at most")));
         let readable = |duration| humantime::format_duration(duration).to_string();
         let range = format!("{} to {}", readable(TIMER_MIN), readable(TIMER_MAX));
         assert!(effect("ping").contains(&range) && effect("push").contains(&range));
