@@ -41,8 +41,8 @@ pub(crate) const SHOWN_BYTES: usize = 16;
 /// One read of a request head.
 pub(crate) const HEAD_READ: usize = 4096;
 /// Read buffer of a session. tungstenite fills all of it with zeros before each read, so this much
-/// is resident for every session.
-pub(crate) const SESSION_READ_BUFFER: usize = 512;
+/// is resident for every session. Larger messages are read ahead.
+pub(crate) const SESSION_READ_BUFFER: usize = 384;
 /// Size of a read while a peer sends more at a time than the session's read buffer holds: 64 KiB in
 /// pieces of 4 KiB would cost 16 system calls.
 pub(crate) const READ_AHEAD: usize = 64 * 1024;
