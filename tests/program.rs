@@ -1,7 +1,7 @@
 //! The binary: its output, failures at startup, and signals.
 
 use std::fs::OpenOptions;
-use std::net::{Ipv6Addr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::time::SystemTime;
 
 use nix::sys::signal::Signal;
@@ -300,11 +300,13 @@ fn an_error_names_the_variable_with_the_wrong_value() {
 
 #[test]
 fn localhost_is_both_loopback_addresses() {
-    let free = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).ok();
-    let has_ipv6 = free.is_some();
-    let free = free.unwrap_or_else(|| TcpListener::bind("127.0.0.1:0").unwrap());
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let has_ipv6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    // Below the ports that the system chooses by itself, so that no other test gets this one meanwhile.
+    let is_free = |port: &u16| {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()
+            && (!has_ipv6 || TcpListener::bind((Ipv6Addr::LOCALHOST, *port)).is_ok())
+    };
+    let port = (20_000..30_000).find(is_free).expect("no port is free");
     let listen = format!("localhost:{port}");
     let program = Program::spawn(&mut command(&["--listen", &listen]), 1 + usize::from(has_ipv6));
     for address in &program.addresses {
