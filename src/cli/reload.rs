@@ -1,7 +1,7 @@
 //! Reloads the certificate on SIGHUP.
 //!
 //! SIGHUP is blocked in the main thread before any other thread starts, and so, by inheritance, in
-//! all of them. One thread waits for it with sigwait(3). A signal handler would need unsafe code or
+//! all of them; the log's thread, which is there already, blocks all signals. One thread waits for it with sigwait(3). A signal handler would need unsafe code or
 //! another crate.
 //!
 //! **Invariant:** without TLS, SIGHUP stops the server as other signals do.
@@ -13,7 +13,8 @@ use crate::server::Server;
 use log::{error, info};
 use nix::sys::signal::{SigSet, Signal};
 
-/// Starts the thread that waits for SIGHUP. To be called before any other thread is started.
+/// Starts the thread that waits for SIGHUP. To be called before any other thread is
+/// started, except the log's.
 ///
 /// # Errors
 /// The thread could not be started.
