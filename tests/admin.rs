@@ -3,19 +3,15 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tungstenite::Message;
 
 use crate::support::client::{
-    Client, FIN_CLOSE, FIN_PING, FIN_PONG, FIN_TEXT, Raw, Response, TIMEOUT, frame, handshake,
+    Client, FIN_CLOSE, FIN_PING, FIN_PONG, FIN_TEXT, Raw, Response, frame, handshake, wait_for,
 };
 use crate::support::program::{Program, command, tool};
-
-/// Interval of polling.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// Metrics of a server without any counted session.
 const NO_SESSIONS: [&str; 5] = [
@@ -36,22 +32,9 @@ fn ask(program: &Program, path: &str) -> Response {
     Raw::connect(program.admin_address()).send(request).response()
 }
 
-/// Polls until `check` succeeds, as the server's thread notices the end of a session shortly after
-/// the client. Panics with the last error after `TIMEOUT`.
-fn wait_until<T>(mut check: impl FnMut() -> Result<T, String>) -> T {
-    let deadline = Instant::now() + TIMEOUT;
-    loop {
-        match check() {
-            Ok(value) => return value,
-            Err(error) => assert!(Instant::now() < deadline, "{error}"),
-        }
-        std::thread::sleep(PAUSE);
-    }
-}
-
 /// Waits until `/metrics` contains all of `lines`. Returns the page.
 fn wait_for_metrics(program: &Program, lines: &[&str]) -> String {
-    wait_until(|| {
+    wait_for(|| {
         let page = ask(program, "/metrics").body;
         let missing: Vec<_> =
             lines.iter().filter(|line| !page.lines().any(|found| found == **line)).collect();
@@ -65,7 +48,7 @@ fn sessions(program: &Program) -> Vec<Value> {
 
 /// Waits until `/readyz` has this status, and asserts that its body contains `reason`.
 fn wait_until_readyz_is(program: &Program, status: u16, reason: &str) {
-    let ready = wait_until(|| {
+    let ready = wait_for(|| {
         let ready = ask(program, "/readyz");
         if ready.status == status { Ok(ready) } else { Err(format!("{ready:?}")) }
     });
@@ -178,7 +161,7 @@ fn sessions_are_listed_while_they_are_open() {
     let mut member = Client::open(program.address(), "/chat?room=tea&name=ann");
     member.0.send("hi".into()).unwrap();
 
-    let listed = wait_until(|| {
+    let listed = wait_for(|| {
         let listed = sessions(&program);
         // The welcome, the join and the member's own message.
         let has_all = listed.get(1).is_some_and(|member| member["messages_out"] == 3);
@@ -216,7 +199,7 @@ fn sessions_are_listed_while_they_are_open() {
 
     drop(echo);
     close(member);
-    wait_until(|| match sessions(&program).len() {
+    wait_for(|| match sessions(&program).len() {
         0 => Ok(()),
         open => Err(format!("{open} sessions are still open")),
     });
@@ -408,7 +391,7 @@ fn accept_errors_are_counted() {
     let crowd: Vec<_> = (0..40).map(|_| Raw::connect(program.address())).collect();
     program.log_line("cannot accept connections, trying again");
     drop(crowd);
-    wait_until(|| {
+    wait_for(|| {
         let page = ask(&program, "/metrics").body;
         let line = page.lines().find_map(|line| line.strip_prefix("wsecho_accept_errors_total "));
         if line.unwrap() == "0" { Err(page) } else { Ok(()) }

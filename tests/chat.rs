@@ -286,7 +286,7 @@ fn an_empty_name_gets_400_with_an_explanation() {
 
 #[test]
 fn info_is_answered_once_and_shutdown_closes_all_members() {
-    let mut server = TestServer::over(WIRE, |_| {});
+    let server = TestServer::over(WIRE, |_| {});
     let mut ann = Member::join(server.open("/chat?name=ann"));
     let mut bob = Member::join(server.open("/chat?name=bob"));
     ann.send("?info");

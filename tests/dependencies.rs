@@ -10,6 +10,15 @@ fn manifest() -> &'static str {
     include_str!("../Cargo.toml")
 }
 
+/// Runs cargo in the project's folder. Returns what it prints.
+fn cargo(arguments: &[&str]) -> String {
+    let mut cargo = Command::new(env!("CARGO"));
+    let cargo = cargo.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = cargo.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// Returns the lines of a table of the manifest.
 fn table(name: &str) -> impl Iterator<Item = &'static str> {
     let lines = manifest().lines().skip_while(move |line| *line != name).skip(1);
@@ -40,11 +49,8 @@ fn version(text: &str) -> Vec<u32> {
 
 #[test]
 fn rust_version_satisfies_every_dependency() {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["metadata", "--locked", "--format-version=1"]);
-    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let metadata = cargo(&["metadata", "--locked", "--format-version=1"]);
+    let metadata: Value = serde_json::from_str(&metadata).unwrap();
     let stated = version(env!("CARGO_PKG_RUST_VERSION"));
     let packages = metadata["packages"].as_array().unwrap();
     let needs = packages
@@ -56,11 +62,8 @@ fn rust_version_satisfies_every_dependency() {
 
 #[test]
 fn the_library_needs_no_crate_of_the_program() {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["tree", "--locked", "--edges=normal", "--no-default-features", "--prefix=none"]);
-    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let tree = String::from_utf8(output.stdout).unwrap();
+    let options = ["--locked", "--edges=normal", "--no-default-features", "--prefix=none"];
+    let tree = cargo(&[&["tree"], &options[..]].concat());
     let crates: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
     assert!(crates.contains("tungstenite"), "{tree}");
     for program in ["clap", "env_logger", "ctrlc", "listenfd", "sd-notify", "rustls"] {

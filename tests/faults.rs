@@ -38,7 +38,7 @@ fn delay_postpones_each_reply() {
 
 #[test]
 fn shutdown_cuts_a_delay_short_and_sends_its_reply() {
-    let mut server = TestServer::with(|config| config.timeouts.close = CLOSE_TIMEOUT);
+    let server = TestServer::with(|config| config.timeouts.close = CLOSE_TIMEOUT);
     let mut raw = server.raw();
     raw.upgrade("/echo?delay=1min").send(frame(FIN_TEXT, b"x"));
     server.stop();
@@ -151,7 +151,7 @@ fn pong_off_leaves_pings_unanswered() {
 
 #[test]
 fn read_off_still_sends_pings_and_the_close_at_shutdown() {
-    let mut server = TestServer::with(|config| config.timeouts.close = CLOSE_TIMEOUT);
+    let server = TestServer::with(|config| config.timeouts.close = CLOSE_TIMEOUT);
     let mut raw = server.raw();
     raw.upgrade("/echo?read=off&ping=20ms").send(frame(FIN_TEXT, b"x"));
     for _ in 0..5 {
@@ -165,7 +165,7 @@ fn read_off_still_sends_pings_and_the_close_at_shutdown() {
 
 #[test]
 fn read_off_sends_the_handshake_and_pushes_before_it_waits() {
-    let mut server = TestServer::with(|config| config.timeouts.close = CLOSE_TIMEOUT);
+    let server = TestServer::with(|config| config.timeouts.close = CLOSE_TIMEOUT);
     let mut silent = server.raw();
     silent.upgrade("/echo?read=off");
     let mut raw = server.raw();

@@ -54,7 +54,7 @@ fn other_methods_get_405_with_allow() {
 /// HAProxy's health check is `OPTIONS / HTTP/1.0` unless it is told another.
 #[test]
 fn options_is_answered_on_every_path_until_the_stop() {
-    let mut server = TestServer::start();
+    let server = TestServer::start();
     let mut raw = server.raw();
     for target in ["/", "*", "/ws", "/healthz", "/nothing"] {
         let request = format!("OPTIONS {target} HTTP/1.1\r\nHost: h\r\nOrigin: http://x\r\n\r\n");
@@ -172,7 +172,7 @@ fn refusals_are_json_if_accept_prefers_it() {
 
 #[test]
 fn refusals_at_capacity_and_during_shutdown_can_be_json() {
-    let mut server = TestServer::with(|config| config.limits.max_connections = 1);
+    let server = TestServer::with(|config| config.limits.max_connections = 1);
     let mut last = server.open("/echo");
     let accept = "Host: h\r\nAccept: application/json\r\n";
     let plain = format!("GET /ws HTTP/1.1\r\n{accept}\r\n");

@@ -13,7 +13,7 @@ use crate::support::server::TestServer;
 
 #[test]
 fn open_sessions_are_closed_with_1001_and_a_complete_handshake() {
-    let mut server = TestServer::over(WIRE, |_| {});
+    let server = TestServer::over(WIRE, |_| {});
     let mut clients: Vec<_> = (0..20).map(|_| server.open("/echo")).collect();
     server.stop();
     for client in &mut clients {
@@ -25,7 +25,7 @@ fn open_sessions_are_closed_with_1001_and_a_complete_handshake() {
 
 #[test]
 fn idle_http_connections_do_not_delay_shutdown() {
-    let mut server = TestServer::over(WIRE, |config| {
+    let server = TestServer::over(WIRE, |config| {
         config.timeouts.keep_alive = Duration::from_secs(3600);
         config.timeouts.handshake = Duration::from_secs(3600);
         config.timeouts.grace = Duration::from_secs(3600);
@@ -43,7 +43,7 @@ fn idle_http_connections_do_not_delay_shutdown() {
 
 #[test]
 fn health_and_upgrades_get_503_during_shutdown() {
-    let mut server = TestServer::over(WIRE, |_| {});
+    let server = TestServer::over(WIRE, |_| {});
     let mut last = server.open("/echo");
     server.stop();
     assert_eq!(last.close_code(), 1001); // the server waits for the answering Close
@@ -61,7 +61,7 @@ fn health_and_upgrades_get_503_during_shutdown() {
 
 #[test]
 fn a_peer_that_does_not_answer_is_dropped_after_the_grace_period() {
-    let mut server = TestServer::over(WIRE, |config| {
+    let server = TestServer::over(WIRE, |config| {
         config.timeouts.grace = Duration::from_millis(50);
         config.timeouts.close = Duration::from_secs(3600);
     });
@@ -75,7 +75,7 @@ fn a_peer_that_does_not_answer_is_dropped_after_the_grace_period() {
 
 #[test]
 fn received_messages_are_answered_before_the_close() {
-    let mut server = TestServer::over(WIRE, |_| {});
+    let server = TestServer::over(WIRE, |_| {});
     let mut clients: Vec<_> = (0..20).map(|_| server.open("/echo")).collect();
     for client in &mut clients {
         for number in 0..50 {

@@ -17,12 +17,22 @@ use super::stream::{Stream, Wire};
 /// Read timeout of every client: a test that waits this long has failed.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Polls until `condition` holds, without a pause. Panics after [`TIMEOUT`].
-pub fn wait_until(expected: &str, mut condition: impl FnMut() -> bool) {
+/// Polls until `check` succeeds: what a client sees, and what the server's threads do after it, are moments
+/// apart. Panics with the last error after [`TIMEOUT`].
+pub fn wait_for<T>(mut check: impl FnMut() -> Result<T, String>) -> T {
     let deadline = Instant::now() + TIMEOUT;
-    while !condition() {
-        assert!(Instant::now() < deadline, "not within {TIMEOUT:?}: {expected}");
+    loop {
+        match check() {
+            Ok(value) => return value,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Polls until `condition` holds. Panics with `expected` after [`TIMEOUT`].
+pub fn wait_until(expected: &str, mut condition: impl FnMut() -> bool) {
+    wait_for(|| condition().then_some(()).ok_or_else(|| format!("not in time: {expected}")));
 }
 
 /// Returns a handshake request for `path`, with the sample key of RFC 6455, section 1.3.

@@ -3,13 +3,12 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tungstenite::Message;
 
-use super::client::{Client, Raw, TIMEOUT};
+use super::client::{Client, Raw, wait_for};
 use super::stream::Wire;
 #[cfg(feature = "tls")]
 use super::tls::Files;
@@ -156,15 +155,13 @@ impl Program {
         client.0.close(None).unwrap();
         client.assert_closed();
         // The server ends its side a moment before it frees the descriptor.
-        let deadline = Instant::now() + TIMEOUT;
-        loop {
+        wait_for(|| {
             let now = self.vitals();
-            if now.descriptors < open.descriptors {
-                return now;
-            }
-            assert!(Instant::now() < deadline, "{open:?} with a client, {now:?} without");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+            let is_freed = now.descriptors < open.descriptors;
+            is_freed
+                .then_some(now)
+                .ok_or_else(|| format!("{open:?} with a client, {now:?} without"))
+        })
     }
 
     /// Returns the number of voluntary context switches of all threads.
@@ -178,15 +175,11 @@ impl Program {
 
     /// Waits until there are no more threads and descriptors than `before`.
     pub fn wait_for_rest(&self, before: Vitals) {
-        let deadline = Instant::now() + TIMEOUT;
-        loop {
+        wait_for(|| {
             let now = self.vitals();
-            if now.threads <= before.threads && now.descriptors <= before.descriptors {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{before:?} before, {now:?} now");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+            let rests = now.threads <= before.threads && now.descriptors <= before.descriptors;
+            rests.then_some(()).ok_or_else(|| format!("{before:?} before, {now:?} now"))
+        });
     }
 
     pub fn signal(&self, signal: Signal) {

@@ -17,7 +17,7 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 pub struct TestServer {
     pub address: SocketAddr,
     wire: Wire,
-    running: Option<Running>,
+    running: Running,
 }
 
 impl TestServer {
@@ -42,7 +42,7 @@ impl TestServer {
         }
         change(&mut config);
         let running = Server::bind(config).and_then(Server::spawn).unwrap();
-        TestServer { address: running.addr(), wire, running: Some(running) }
+        TestServer { address: running.addr(), wire, running }
     }
 
     /// Starts a server with the default configuration on `address`; port 0 takes any free port.
@@ -67,11 +67,11 @@ impl TestServer {
 
     /// Asks the server to stop, and does not wait.
     pub fn stop(&self) {
-        self.running.as_ref().unwrap().stopper().stop();
+        self.running.stopper().stop();
     }
 
     /// Waits until the server has ended. Does not stop it.
-    pub fn join(&mut self) {
-        self.running.take().unwrap().wait().unwrap();
+    pub fn join(self) {
+        self.running.wait().unwrap();
     }
 }

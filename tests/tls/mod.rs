@@ -76,7 +76,7 @@ fn unfinished_handshakes_are_dropped_and_block_no_other_client() {
 
 #[test]
 fn shutdown_does_not_wait_for_a_handshake() {
-    let mut server = TestServer::over(Wire::Tls, |config| {
+    let server = TestServer::over(Wire::Tls, |config| {
         config.timeouts.handshake = Duration::from_secs(3600);
         config.timeouts.grace = Duration::from_secs(3600);
     });
