@@ -1,6 +1,8 @@
 //! The program: command line, log, signals, exit code.
 
+mod addresses;
 mod advice;
+mod environment;
 mod log_writer;
 mod logging;
 mod machine_limits;

@@ -5,23 +5,21 @@
 // The options' comments are what --help prints: plain text, not Markdown.
 #![allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links)]
 
-use std::ffi::OsStr;
-use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use log::LevelFilter;
 
+use super::addresses::{Addresses, listen_addresses};
+use super::environment::{is_unset, verbosity, with_variable, yes_or_no};
 use super::logging::Format;
 use crate::check;
 use crate::config::{
     self, Certificate, ChatLimits, Clock, ClockError, Config, LONG_TIME, Limits, Listen,
-    ListenError, MAX_MESSAGE_SIZE_CEILING, Network, TIMEOUT_CEILING, TUTORIAL_REPLY, Template,
-    Timeouts,
+    MAX_MESSAGE_SIZE_CEILING, Network, TIMEOUT_CEILING, TUTORIAL_REPLY, Template, Timeouts,
 };
 use crate::session::faults;
 
@@ -42,8 +40,8 @@ pub(crate) struct Options {
     pub(crate) command: Option<Command>,
 
     /// Address and port to listen on, or unix:PATH[,mode=0660]; can be repeated. Port 0 means any
-    /// free port; localhost:PORT means 127.0.0.1 and ::1 (port 0: only 127.0.0.1). Default: 127.0.0.1:8080, or 0.0.0.0:$PORT if PORT is set. Sockets passed by
-    /// systemd take precedence.
+    /// free port; localhost:PORT means 127.0.0.1 and ::1 (port 0: only 127.0.0.1). Default:
+    /// 127.0.0.1:8080, or 0.0.0.0:$PORT if PORT is set. Sockets passed by systemd take precedence.
     #[arg(long, value_name = "ADDR", env = "WSECHO_LISTEN")]
     listen: Vec<Addresses>,
 
@@ -354,52 +352,6 @@ fn time_format(text: &str) -> Result<String, ClockError> {
     Clock::utc(text).map(|_| text.to_owned())
 }
 
-/// Parses the value of a flag, which only an environment variable has.
-fn yes_or_no(text: &str) -> Result<bool, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "1" | "yes" | "on" | "true" => Ok(true),
-        "0" | "no" | "off" | "false" => Ok(false),
-        _ => Err("write 1 or 0 (or yes, no, on, off, true, false)".to_owned()),
-    }
-}
-
-/// As [`yes_or_no`], but counts further than 1.
-fn verbosity(text: &str) -> Result<u8, String> {
-    let number = || text.parse().map_err(|_| "write 0, 1 or 2 (or yes, no)".to_owned());
-    yes_or_no(text).map(u8::from).or_else(|_| number())
-}
-
-/// Whether the variable of `option` is empty, or says that a flag is not given. clap would count both as
-/// given.
-fn is_unset(option: &Arg) -> bool {
-    let Some(value) = option.get_env().and_then(std::env::var_os) else { return false };
-    let is_flag = !option.get_action().takes_values();
-    value.is_empty() || is_flag && value.to_str().is_some_and(|text| yes_or_no(text) == Ok(false))
-}
-
-/// Adds to an error about a value the variable that it comes from, if it comes from one.
-fn with_variable(mut error: clap::Error, command: &clap::Command) -> clap::Error {
-    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else {
-        return error;
-    };
-    let Some(option) = command.get_arguments().find(|option| option.to_string() == *shown) else {
-        return error;
-    };
-    let is_set = |name: &&OsStr| std::env::var_os(name).is_some();
-    let (Some(long), Some(name)) = (option.get_long(), option.get_env().filter(is_set)) else {
-        return error;
-    };
-    let is_kind = matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation);
-    let long = format!("--{long}");
-    let is_typed = std::env::args_os()
-        .any(|argument| argument.to_string_lossy().split('=').next() == Some(&long));
-    if is_kind && !is_typed {
-        let text = format!("{shown}', set by '{}", name.display());
-        error.insert(ContextKind::InvalidArg, ContextValue::String(text));
-    }
-    error
-}
-
 fn duration(text: &str) -> Result<humantime::Duration, String> {
     config::duration::duration(text, TIMEOUT_CEILING)
 }
@@ -413,72 +365,9 @@ fn usage(message: String) -> clap::Error {
     Options::command().error(ErrorKind::ValueValidation, message)
 }
 
-/// Returns the addresses of `--listen`, else that of PORT, else the library's default.
-fn listen_addresses(listen: Vec<Addresses>, port: Option<&str>) -> Result<Vec<Listen>, String> {
-    match port.filter(|port| !port.is_empty()) {
-        _ if !listen.is_empty() => Ok(listen.into_iter().flat_map(|Addresses(all)| all).collect()),
-        Some(port) => {
-            let port = port.parse().map_err(|_| {
-                format!("PORT={port:?} is not a port number; set --listen, or unset PORT")
-            })?;
-            Ok(vec![Listen::from((Ipv4Addr::UNSPECIFIED, port))])
-        }
-        None => Ok(Config::default().listen),
-    }
-}
-
-/// The addresses of one `--listen` option. A comma precedes the next address, or the mode of a
-/// path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Addresses(Vec<Listen>);
-
-impl FromStr for Addresses {
-    type Err = ListenError;
-
-    fn from_str(text: &str) -> Result<Addresses, ListenError> {
-        let mut parts: Vec<String> = Vec::new();
-        for part in text.split(',') {
-            match parts.last_mut() {
-                Some(path) if part.starts_with("mode=") => path.extend([",", part]),
-                _ => parts.push(part.to_owned()),
-            }
-        }
-        let mut all = Vec::new();
-        for part in &parts {
-            let address = part.parse()?;
-            let is_localhost = part.starts_with("localhost:");
-            all.push(address);
-            all.extend(all.last().filter(|_| is_localhost).and_then(ipv6_localhost));
-        }
-        Ok(Addresses(all))
-    }
-}
-
-/// Returns the other address of `localhost`, on the same port; `None` if this machine does not have it, or
-/// any port will do.
-fn ipv6_localhost(ipv4: &Listen) -> Option<Listen> {
-    let Listen::Tcp(ipv4) = ipv4 else { return None };
-    let exists = || TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
-    (ipv4.port() != 0 && exists()).then(|| (Ipv6Addr::LOCALHOST, ipv4.port()).into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn listen_precedes_port_and_port_the_default() {
-        let address = |text: &str| text.parse::<Listen>().unwrap();
-        let default = vec![address("127.0.0.1:8080")];
-        assert_eq!(listen_addresses(vec![], None), Ok(default.clone()));
-        assert_eq!(listen_addresses(vec![], Some("")), Ok(default), "an empty PORT is ignored");
-        assert_eq!(listen_addresses(vec![], Some("80")), Ok(vec![address("0.0.0.0:80")]));
-        assert!(listen_addresses(vec![], Some("65536")).is_err());
-        let given = ["localhost:0,unix:/a,mode=0660,[::1]:2", "unix:/b"];
-        let given = given.map(|text| text.parse().unwrap()).to_vec();
-        let expected = ["127.0.0.1:0", "unix:/a,mode=0660", "[::1]:2", "unix:/b"].map(address);
-        assert_eq!(listen_addresses(given, Some("80")), Ok(expected.to_vec()));
-    }
 
     #[test]
     fn options_are_consistent() {
