@@ -207,8 +207,10 @@ impl HttpConnection {
     /// The response to a request that is not a handshake.
     fn plain_response(&self, route: &PlainRoute, head: &Head) -> Response {
         match route {
-            PlainRoute::Health => state("ok\n", self.server.health(), head),
-            PlainRoute::Ready => state("ready\n", self.server.readiness(), head),
+            PlainRoute::Health => state(Response::text(200, "ok\n"), self.server.health(), head),
+            PlainRoute::Ready => {
+                state(Response::text(200, "ready\n"), self.server.readiness(), head)
+            }
             PlainRoute::Help => Response::text(200, faults::manual(self.server.config.faults)),
             PlainRoute::Info => {
                 let tls = self.socket.tls().and_then(TlsSession::details);
@@ -219,10 +221,7 @@ impl HttpConnection {
                 page.unwrap_or_else(|| refusals::not_found(head).answer(head))
             }
             PlainRoute::UpgradeRequired => self.upgrade_required(head).answer(head),
-            PlainRoute::Options => match self.server.health() {
-                Ok(()) => Response::options(),
-                Err(why) => unavailable::diagnosis(why, Some(head)).answer(head),
-            },
+            PlainRoute::Options => state(Response::options(), self.server.health(), head),
             PlainRoute::MethodNotAllowed => refusals::method_not_allowed(head).answer(head),
         }
     }
@@ -260,15 +259,10 @@ impl HttpConnection {
 
     /// Answers bytes that are not a request; does nothing if the peer has left.
     fn refuse_head(&mut self, error: &HeadError) {
-        let diagnosis = match no_request::diagnosis(error, &self.buffer) {
-            Some(_)
-                if self.socket.spoke_plaintext()
-                    && !no_request::is_proxy_protocol(&self.buffer) =>
-            {
-                no_request::plaintext_on_tls_port(None, &self.buffer)
-            }
-            Some(diagnosis) => diagnosis,
-            None => return,
+        let is_plaintext_on_tls = self.socket.spoke_plaintext();
+        let Some(diagnosis) = no_request::diagnosis(error, &self.buffer, is_plaintext_on_tls)
+        else {
+            return;
         };
         debug!("{}: no request: {}", self.client.peer, diagnosis.status);
         if diagnosis.without_request().write(&mut self.socket, false, None).is_ok() {

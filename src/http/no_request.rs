@@ -6,9 +6,32 @@ use super::head::{Head, HeadError};
 use crate::config::tuning::{SHOWN_BYTES, SHOWN_VALUE};
 
 /// The response to bytes that are not a valid request; `None` if the peer closed the connection.
-pub(crate) fn diagnosis(error: &HeadError, arrived: &[u8]) -> Option<Diagnosis> {
+/// `is_plaintext_on_tls`: the port speaks TLS, and the bytes are plaintext.
+pub(crate) fn diagnosis(
+    error: &HeadError,
+    arrived: &[u8],
+    is_plaintext_on_tls: bool,
+) -> Option<Diagnosis> {
+    let (status, problem, cause, fix) = explained(error, arrived)?;
+    if is_plaintext_on_tls && !is_proxy_protocol(arrived) {
+        return Some(plaintext_on_tls_port(None, arrived));
+    }
+    Some(Diagnosis {
+        status,
+        problem: problem.into(),
+        arrived: vec![first_bytes(arrived)],
+        cause: cause.into(),
+        fix: fix.into(),
+    })
+}
+
+/// The status, the problem, its usual cause and the fix; `None` if the peer closed the connection.
+fn explained(
+    error: &HeadError,
+    arrived: &[u8],
+) -> Option<(u16, String, &'static str, &'static str)> {
     let is_invalid = matches!(error, HeadError::Version | HeadError::Malformed(_));
-    let (status, problem, cause, fix) = match error {
+    Some(match error {
         _ if is_invalid && is_proxy_protocol(arrived) => (
             400,
             "This is the PROXY protocol, which this server does not speak.".to_owned(),
@@ -50,13 +73,6 @@ pub(crate) fn diagnosis(error: &HeadError, arrived: &[u8]) -> Option<Diagnosis> 
             "Connect with http:// or ws://, or to the proxy that terminates TLS for this server.",
         ),
         HeadError::Left => return None,
-    };
-    Some(Diagnosis {
-        status,
-        problem: problem.into(),
-        arrived: vec![first_bytes(arrived)],
-        cause: cause.into(),
-        fix: fix.into(),
     })
 }
 
@@ -79,7 +95,7 @@ pub(crate) fn plaintext_on_tls_port(head: Option<&Head>, arrived: &[u8]) -> Diag
 
 /// Whether a header of the PROXY protocol has arrived, of version 1 or 2
 /// (<https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt>).
-pub(crate) fn is_proxy_protocol(arrived: &[u8]) -> bool {
+fn is_proxy_protocol(arrived: &[u8]) -> bool {
     const STARTS: [&[u8]; 4] =
         [b"PROXY TCP4", b"PROXY TCP6", b"PROXY UNKNOWN", b"\r\n\r\n\0\r\nQUIT\n"];
     STARTS.iter().any(|start| arrived.starts_with(start))
@@ -117,20 +133,20 @@ mod tests {
             (HeadError::Version, b"PRI * HTTP/2.0\r\n", 505, "16 bytes: PRI * HTTP/2.0\\r\\n"),
             (HeadError::Malformed("x".into()), b"\x16\x03\xff", 400, "3 bytes: \\x16\\x03\\xff"),
         ] {
-            let diagnosis = super::diagnosis(&error, bytes).unwrap();
+            let diagnosis = super::diagnosis(&error, bytes, false).unwrap();
             assert_eq!((diagnosis.status, diagnosis.arrived[0].as_str()), (status, shown));
             assert_readable(&diagnosis);
         }
-        assert!(diagnosis(&HeadError::Left, b"GET").is_none());
+        assert!(diagnosis(&HeadError::Left, b"GET", false).is_none());
         // Any amount of binary data is shown in one line.
-        assert_readable(&diagnosis(&HeadError::TooLarge, &[0xff; 16384]).unwrap());
+        assert_readable(&diagnosis(&HeadError::TooLarge, &[0xff; 16384], false).unwrap());
     }
 
     #[test]
     fn near_misses_of_a_request_have_their_own_diagnosis() {
         let problem = |bytes: &[u8]| {
             let error = crate::http::head::parse(bytes, &Limits::default()).unwrap_err();
-            let diagnosis = super::diagnosis(&error, bytes).unwrap();
+            let diagnosis = super::diagnosis(&error, bytes, false).unwrap();
             assert_readable(&diagnosis);
             format!("{}: {}", diagnosis.status, diagnosis.problem)
         };

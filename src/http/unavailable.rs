@@ -46,10 +46,10 @@ pub(crate) fn diagnosis(why: Unavailable, head: Option<&Head>) -> Diagnosis {
     }
 }
 
-/// The response to a health or readiness check: 200 with the text `good`, or a 503.
-pub(crate) fn state(good: &str, state: Result<(), Unavailable>, head: &Head) -> Response {
+/// The response to a question about the server's state: `good`, or a 503.
+pub(crate) fn state(good: Response, state: Result<(), Unavailable>, head: &Head) -> Response {
     match state {
-        Ok(()) => Response::text(200, good),
+        Ok(()) => good,
         Err(why) => diagnosis(why, Some(head)).answer(head),
     }
 }

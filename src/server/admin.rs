@@ -140,7 +140,7 @@ impl AdminState {
         let mut buffer = Vec::new();
         let (response, head_only) = match Head::read(&mut socket, &mut buffer, limits) {
             Ok(head) => (self.answer(&head, local), head.method == "HEAD"),
-            Err(error) => match no_request::diagnosis(&error, &buffer) {
+            Err(error) => match no_request::diagnosis(&error, &buffer, false) {
                 Some(diagnosis) => (diagnosis.without_request(), false),
                 None => return Ok(()),
             },
@@ -167,8 +167,8 @@ impl AdminState {
         match head.path.as_str() {
             "/metrics" => Response::metrics(self.metrics.text(&self.gauges())),
             "/sessions" => self.sessions(),
-            "/readyz" => state("ready\n", self.readiness(), head),
-            "/healthz" => state("ok\n", self.context.health(), head),
+            "/readyz" => state(Response::text(200, "ready\n"), self.readiness(), head),
+            "/healthz" => state(Response::text(200, "ok\n"), self.context.health(), head),
             _ => Response::text(404, format!("The admin listener serves:\n{ROUTES}")),
         }
     }

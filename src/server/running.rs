@@ -18,7 +18,8 @@ use crate::connection::ended_session::EndedSession;
 /// failure of a test.
 #[derive(Debug)]
 pub struct Running {
-    addresses: Vec<SocketAddr>,
+    /// The first TCP address; `None` on Unix sockets only.
+    address: Option<SocketAddr>,
     scheme: &'static str,
     stopper: Stopper,
     ended: Mutex<Receiver<EndedSession>>,
@@ -35,11 +36,11 @@ impl Server {
         let (sender, ended) = sync_channel(ENDED_SESSIONS);
         // A server is spawned once, so nothing was set before.
         let _ = self.context.ended.set(sender);
-        let (addresses, stopper) = (self.local_addrs(), self.stopper());
+        let (address, stopper) = (self.local_addrs().first().copied(), self.stopper());
         let scheme = if self.context.tls.is_some() { "wss" } else { "ws" };
         let thread = thread::Builder::new().name("wsecho".to_owned());
         let thread = thread.spawn(|| self.run()).map_err(Error::Thread)?;
-        Ok(Running { addresses, scheme, stopper, ended: Mutex::new(ended), thread: Some(thread) })
+        Ok(Running { address, scheme, stopper, ended: Mutex::new(ended), thread: Some(thread) })
     }
 }
 
@@ -57,7 +58,7 @@ impl Running {
     /// # Panics
     /// It listens on Unix sockets only.
     pub fn addr(&self) -> SocketAddr {
-        *self.addresses.first().expect("the server listens on no TCP address")
+        self.address.expect("the server listens on no TCP address")
     }
 
     /// The URL of a path, which begins with `/`, at [`addr`](Running::addr): `ws://127.0.0.1:PORT/echo`,

@@ -45,8 +45,8 @@ impl MalformedFrames {
     }
 }
 
-/// A message in fragments of `size` bytes, or of more if it took too many of them. Of the fragments only the first has RSV1, which says that
-/// the message is compressed.
+/// A message in fragments of `size` bytes, or larger ones if there were more than [`FRAGMENTS_MAX`]. Only
+/// the first fragment has RSV1, which says that the message is compressed.
 fn fragmented(first: u8, payload: &[u8], size: usize) -> Vec<u8> {
     let first = first & (RSV1 | OPCODE);
     let size = size.max(payload.len().div_ceil(FRAGMENTS_MAX));
