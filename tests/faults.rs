@@ -7,7 +7,7 @@ use tungstenite::error::ProtocolError;
 use tungstenite::{Error, Message};
 
 use crate::support::client::{
-    Client, FIN_BINARY, FIN_PING, FIN_PONG, FIN_TEXT, Raw, frame, handshake,
+    Client, FIN_BINARY, FIN_PING, FIN_PONG, FIN_TEXT, Raw, frame, handshake, wait_until,
 };
 use crate::support::program::command;
 use crate::support::server::{CLOSE_TIMEOUT, TestServer};
@@ -55,6 +55,48 @@ fn handshake_delay_postpones_the_101() {
     let mut client = server.open("/echo?handshake-delay=60ms");
     assert!(asked.elapsed() >= Duration::from_millis(60));
     assert_eq!(client.ask("x"), Message::text("x"));
+}
+
+#[test]
+fn a_delayed_handshake_holds_a_session_slot_until_its_client_leaves() {
+    let server = TestServer::with(|config| config.limits.max_connections = 1);
+    for reset in [false, true] {
+        let mut waiting = server.raw();
+        waiting.send(handshake("/echo?handshake-delay=1min"));
+        wait_until("the slot is taken", || server.raw().get("/readyz").status == 503);
+        assert_eq!(server.raw().get("/healthz").status, 200);
+        if reset {
+            waiting.reset();
+        } else {
+            drop(waiting);
+        }
+        wait_until("the slot is free", || server.raw().get("/readyz").status == 200);
+    }
+}
+
+#[test]
+fn a_client_that_leaves_ends_every_wait_of_its_session() {
+    let server = TestServer::start();
+    for path in ["/echo?delay=1min", "/echo?read=off"] {
+        let mut raw = server.raw();
+        raw.upgrade(path).send(frame(FIN_TEXT, b"x")).finish();
+        assert_eq!(server.ended_session().how, "fin", "{path}");
+        let mut raw = server.raw();
+        raw.upgrade(path).send(frame(FIN_TEXT, b"x"));
+        raw.reset();
+        assert_eq!(server.ended_session().how, "rst", "{path}");
+    }
+}
+
+#[test]
+fn a_reply_is_sent_at_once_to_a_client_that_has_ended_its_side() {
+    let server = TestServer::start();
+    let mut raw = server.raw();
+    raw.upgrade("/echo?delay=1min").send([frame(FIN_TEXT, b"x"), frame(FIN_TEXT, b"y")].concat());
+    raw.finish();
+    assert_eq!(raw.frame(), (FIN_TEXT, b"x".to_vec()));
+    assert_eq!(raw.frame(), (FIN_TEXT, b"y".to_vec()));
+    assert_eq!(raw.rest(), b"");
 }
 
 #[test]

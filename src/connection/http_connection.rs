@@ -29,7 +29,7 @@ use crate::net::admission::{AddressPermit, ConnectionPermit};
 use crate::net::lingering_close::linger;
 use crate::net::socket::Socket;
 use crate::net::tls::{TlsAcceptor, TlsSession};
-use crate::net::transport::{ReadTimeout, Transport};
+use crate::net::transport::{PauseEnd, ReadTimeout, Transport};
 use crate::session::faults;
 
 /// An accepted connection with its slot.
@@ -63,6 +63,8 @@ enum Answer {
     Close(Response),
     /// With a 101, and then a session.
     Upgrade(Box<UpgradeRequest>),
+    /// Not at all, as the client has reset the connection.
+    Nothing,
 }
 
 impl HttpConnection {
@@ -98,6 +100,7 @@ impl HttpConnection {
             };
             let (response, keep) = match self.answer(&head) {
                 Answer::Upgrade(request) => return Some((head, request)),
+                Answer::Nothing => return None,
                 Answer::KeepAlive(response) => {
                     (response, head.keeps_alive() && number < max_requests)
                 }
@@ -227,10 +230,20 @@ impl HttpConnection {
     }
 
     /// Accepts a handshake, or refuses it.
-    fn upgrade(&self, head: &Head) -> Answer {
-        match self.check_upgrade(head) {
-            Ok(request) => Answer::Upgrade(Box::new(request)),
-            Err(diagnosis) => Answer::Close(diagnosis.answer(head)),
+    fn upgrade(&mut self, head: &Head) -> Answer {
+        let request = match self.check_upgrade(head) {
+            Ok(request) => Box::new(request),
+            Err(diagnosis) => return Answer::Close(diagnosis.answer(head)),
+        };
+        match self.delay(&request) {
+            Ok(PauseEnd::Stopping) => {
+                Answer::Close(self.unavailable(Unavailable::Stopping, head).answer(head))
+            }
+            Ok(PauseEnd::Over | PauseEnd::PeerLeft) => Answer::Upgrade(request),
+            Err(error) => {
+                debug!("{}: gone before the handshake was answered: {error}", self.client);
+                Answer::Nothing
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! From a request head to a session's slot: what a handshake has to pass.
 
+use std::io;
+
 use super::http_connection::HttpConnection;
 use crate::chat::join_request::{self, JoinRequest};
 use crate::config::Config;
@@ -10,6 +12,7 @@ use crate::http::endpoint::{self, Endpoint};
 use crate::http::head::Head;
 use crate::http::unavailable::{self, Unavailable};
 use crate::net::admission::SessionPermit;
+use crate::net::transport::{PauseEnd, Transport};
 use crate::session::faults::{self, Faults};
 
 /// What a valid handshake asks for, and the slot for its session.
@@ -22,7 +25,7 @@ pub(super) struct UpgradeRequest {
 }
 
 impl HttpConnection {
-    /// Checks all of a handshake; only then waits, if a fault asks for that, and takes a slot.
+    /// Checks all of a handshake; only then takes a slot.
     ///
     /// # Errors
     /// Why it is refused; counted in the metrics.
@@ -32,11 +35,18 @@ impl HttpConnection {
                 metrics.handshake_refused(refusal.status);
             }
         })?;
-        if !faults.handshake.delay.is_zero() {
-            self.server.stop.wait_for(faults.handshake.delay);
-        }
         let permit = self.session_slot().map_err(|why| self.unavailable(why, head))?;
         Ok(UpgradeRequest { endpoint, faults, join, permit })
+    }
+
+    /// Waits before the handshake is answered, if a fault asks for that. The session's slot is taken by
+    /// then, so that clients that wait leave the reserve free.
+    ///
+    /// # Errors
+    /// The client has reset the connection.
+    pub(super) fn delay(&mut self, request: &UpgradeRequest) -> io::Result<PauseEnd> {
+        let delay = request.faults.handshake.delay;
+        if delay.is_zero() { Ok(PauseEnd::Over) } else { self.socket.pause(delay) }
     }
 
     /// Checks all that does not depend on the server's state.

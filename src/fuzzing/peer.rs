@@ -6,7 +6,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::net::transport::{ReadTimeout, Transport};
+use crate::net::transport::{PauseEnd, ReadTimeout, Transport};
 
 /// Reads after the end that do not mean an endless loop: those of tungstenite and of the lingering
 /// close.
@@ -131,8 +131,8 @@ impl Transport for Peer<'_> {
         self.stopping
     }
 
-    fn wait_for_stop(&self, _: Duration) -> bool {
-        self.stopping
+    fn pause(&mut self, _: Duration) -> io::Result<PauseEnd> {
+        Ok(if self.stopping { PauseEnd::Stopping } else { PauseEnd::Over })
     }
 
     fn last_received(&self) -> Instant {

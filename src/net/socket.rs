@@ -3,7 +3,7 @@
 //! Replies are collected, and sent before the next read waits, so that a burst of messages costs one
 //! system call each way.
 //!
-//! **Invariants:** a read never waits while written bytes have not been sent. Errors are those of
+//! **Invariants:** neither a read nor a pause waits while written bytes have not been sent. Errors are those of
 //! [`Transport`].
 
 use std::io::{self, IoSlice, Read, Write};
@@ -15,7 +15,7 @@ use super::address::Address;
 use super::shutdown::Stop;
 use super::timed_stream::TimedStream;
 use super::tls::{HANDSHAKE_RECORD, TlsSession};
-use super::transport::{ReadTimeout, Transport};
+use super::transport::{PauseEnd, ReadTimeout, Transport};
 use super::waker::Waker;
 use crate::config::tuning::WRITE_BUFFER;
 use crate::metrics::histogram::Histogram;
@@ -245,8 +245,9 @@ impl Transport for Socket {
         self.stream.stop().requested()
     }
 
-    fn wait_for_stop(&self, timeout: Duration) -> bool {
-        self.stream.stop().wait_for(timeout)
+    fn pause(&mut self, time: Duration) -> io::Result<PauseEnd> {
+        self.flush()?;
+        self.stream.pause(time)
     }
 
     fn last_received(&self) -> Instant {

@@ -17,8 +17,8 @@ use super::Stream;
 use super::address::Address;
 use super::read_ahead::ReadAhead;
 use super::shutdown::{Interruptible, Stop};
-use super::transport::ReadTimeout;
-use super::waker::{Readiness, Waker, wait_readable};
+use super::transport::{PauseEnd, ReadTimeout};
+use super::waker::{HangUp, Readiness, Waker, wait_for_hang_up, wait_readable};
 
 /// See the module.
 #[derive(Debug)]
@@ -94,6 +94,24 @@ impl TimedStream {
     /// When bytes were last read from the kernel.
     pub(super) fn last_received(&self) -> Instant {
         self.last_received
+    }
+
+    /// See [`Transport::pause`](super::transport::Transport::pause).
+    pub(super) fn pause(&self, time: Duration) -> io::Result<PauseEnd> {
+        let start = Instant::now();
+        loop {
+            let left = time.saturating_sub(start.elapsed());
+            match wait_for_hang_up(&*self.stream, self.stop.waker(), left) {
+                Ok(HangUp::Woken) => return Ok(PauseEnd::Stopping),
+                Ok(HangUp::TimedOut) => return Ok(PauseEnd::Over),
+                // A reset is pending as an error.
+                Ok(HangUp::PeerLeft) => {
+                    return self.stream.take_error()?.map_or(Ok(PauseEnd::PeerLeft), Err);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Whether bytes were read ahead, so that the next read does not wait.

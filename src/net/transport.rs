@@ -27,6 +27,17 @@ impl ReadTimeout {
     }
 }
 
+/// How a [pause](Transport::pause) ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PauseEnd {
+    /// Its time is over.
+    Over,
+    /// The server stops.
+    Stopping,
+    /// The peer has ended its side of the stream. Bytes that it sent before are still to be read.
+    PeerLeft,
+}
+
 /// The stream under a session: a [`Socket`](super::socket::Socket), or a fuzzer's script.
 ///
 /// **Invariants:** a read fails with `WouldBlock` when its time is over, the session was woken, or
@@ -37,8 +48,12 @@ pub(crate) trait Transport: Read + Write {
     fn set_read_timeout(&mut self, timeout: ReadTimeout);
     /// Whether the server is stopping. Reads that find nothing then return at once.
     fn is_stopping(&self) -> bool;
-    /// Blocks until the server stops, for `timeout` at most. Returns whether it stops.
-    fn wait_for_stop(&self, timeout: Duration) -> bool;
+    /// Waits without reading, for `time` at most: every wait that is not a read or a write. Sends first
+    /// what was written. The stop ends it, and so does a peer that leaves, which then holds no slot.
+    ///
+    /// # Errors
+    /// The peer has reset the connection, or what was written cannot be sent.
+    fn pause(&mut self, time: Duration) -> io::Result<PauseEnd>;
     /// When bytes were last received. All messages of one burst share this time, because reading
     /// the clock costs as much as echoing a message.
     fn last_received(&self) -> Instant;

@@ -12,6 +12,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use nix::libc::POLLRDHUP;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
@@ -69,6 +70,38 @@ pub(crate) fn wait_readable(
     })
 }
 
+/// How a wait that reads nothing ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HangUp {
+    /// The stop is set.
+    Woken,
+    /// The peer has ended its side of the stream (FIN), or the connection (RST).
+    PeerLeft,
+    TimedOut,
+}
+
+/// Waits until the peer of `source` is gone, `stop` is set, or `timeout` is over. Bytes of the peer do
+/// not end the wait.
+///
+/// # Errors
+/// Those of poll(2): `Interrupted`, or no memory.
+pub(super) fn wait_for_hang_up(
+    source: &impl AsFd,
+    stop: &Waker,
+    timeout: Duration,
+) -> io::Result<HangUp> {
+    // nix does not name this flag. Of a result that has it, nix tells no more than that it is not zero.
+    let peer_left = PollFlags::from_bits_retain(POLLRDHUP);
+    let mut waits =
+        [PollFd::new(stop.0.as_fd(), PollFlags::POLLIN), PollFd::new(source.as_fd(), peer_left)];
+    poll(&mut waits, in_milliseconds(timeout))?;
+    Ok(match waits.map(|wait| wait.any() != Some(false)) {
+        [true, _] => HangUp::Woken,
+        [false, true] => HangUp::PeerLeft,
+        [false, false] => HangUp::TimedOut,
+    })
+}
+
 /// Rounded up: a wait that ended a fraction early would be followed by another one.
 fn in_milliseconds(time: Duration) -> PollTimeout {
     let milliseconds = time.as_nanos().div_ceil(1_000_000);
@@ -111,6 +144,19 @@ mod tests {
         assert_eq!(wait(Some(Duration::ZERO)), Readiness::TimedOut);
         stop.wake();
         assert_eq!(wait(None), Readiness::Woken);
+    }
+
+    #[test]
+    fn a_wait_for_the_hang_up_ignores_bytes_and_ends_with_the_peer() {
+        let stop = Waker::new().unwrap();
+        let (stream, mut peer) = UnixStream::pair().unwrap();
+        peer.write_all(b"x").unwrap();
+        let wait = |timeout| wait_for_hang_up(&stream, &stop, timeout).unwrap();
+        assert_eq!(wait(Duration::from_millis(1)), HangUp::TimedOut);
+        peer.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(wait(Duration::MAX), HangUp::PeerLeft);
+        stop.wake();
+        assert_eq!(wait(Duration::MAX), HangUp::Woken);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::deflate::{Deflate, DeflateSetup, OnWire};
 use super::faults::malformed::MalformedFrames;
-use crate::net::transport::{ReadTimeout, Transport};
+use crate::net::transport::{PauseEnd, ReadTimeout, Transport};
 
 /// A transport, and the filter on top of it.
 #[derive(Debug)]
@@ -120,8 +120,8 @@ impl<T: Transport> Transport for FilteredTransport<T> {
         self.inner.is_stopping()
     }
 
-    fn wait_for_stop(&self, timeout: Duration) -> bool {
-        self.inner.wait_for_stop(timeout)
+    fn pause(&mut self, time: Duration) -> io::Result<PauseEnd> {
+        self.inner.pause(time)
     }
 
     fn last_received(&self) -> Instant {

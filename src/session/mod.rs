@@ -22,7 +22,7 @@ pub(crate) mod keepalive;
 mod message_log;
 pub(crate) mod reply;
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -45,7 +45,7 @@ use crate::config::{Config, timestamp};
 use crate::metrics::registry::SessionStats;
 use crate::metrics::tally::{CompressedBytes, CompressionStats, Tally};
 use crate::net::lingering_close::linger;
-use crate::net::transport::{ReadTimeout, Transport};
+use crate::net::transport::{PauseEnd, ReadTimeout, Transport};
 
 /// As the first message of a session, it is answered with a description of the handshake. With
 /// compression, every `?info` is.
@@ -358,22 +358,16 @@ impl<T: Transport> Session<'_, T> {
         }
     }
 
-    /// Waits as long as a reply is to be delayed. Returns the reply to send.
+    /// Waits as long as a reply is to be delayed. Returns the reply to send: at once if the server stops
+    /// or the client has ended its side, as both are answered before the session ends.
     #[cold]
     fn delayed_reply(&mut self, reply: Message) -> Result<Message, Cause> {
         let Some(faults) = &self.faults else { return Ok(reply) };
         let (delay, reply) = (faults.delay(), faults.reply(reply));
         if !delay.is_zero() {
-            self.wait_for_stop(delay)?;
+            self.ws.get_mut().pause(delay)?;
         }
         Ok(reply)
-    }
-
-    /// Waits without reading. Sends first what was written, which otherwise waits for the next read.
-    /// Returns whether the server stops.
-    fn wait_for_stop(&mut self, timeout: Duration) -> Result<bool, Cause> {
-        self.ws.get_mut().flush()?;
-        Ok(self.ws.get_ref().wait_for_stop(timeout))
     }
 
     /// Ends, pushes or pings, if one of these is due.
@@ -394,7 +388,8 @@ impl<T: Transport> Session<'_, T> {
         Ok(())
     }
 
-    /// Does not read, until the time is over or the server stops: never returns `Ok`.
+    /// Does not read, until the time is over, the client has left or the server stops: never returns
+    /// `Ok`.
     fn read_nothing(&mut self) -> Result<(), Cause> {
         let end = Instant::now() + READ_OFF_MAX;
         loop {
@@ -406,8 +401,10 @@ impl<T: Transport> Session<'_, T> {
             let until_end = ReadTimeout::deadline(end);
             let next =
                 self.faults.as_ref().map_or(until_end, |faults| faults.read_timeout(until_end));
-            if self.wait_for_stop(next.left(Instant::now).unwrap_or_default())? {
-                return Err(Cause::Stop);
+            match self.ws.get_mut().pause(next.left(Instant::now).unwrap_or_default())? {
+                PauseEnd::Over => {}
+                PauseEnd::Stopping => return Err(Cause::Stop),
+                PauseEnd::PeerLeft => return Err(Cause::ClientLeft),
             }
         }
     }

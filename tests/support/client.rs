@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::{Message, WebSocket};
@@ -225,6 +225,11 @@ impl Raw {
     /// Shuts down the sending side.
     pub fn finish(&mut self) {
         self.0.get_ref().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Ends the connection with a reset (TCP RST).
+    pub fn reset(self) {
+        SockRef::from(self.0.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// Reads a response with a body of its Content-Length.

@@ -4,9 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use wsecho::{Config, Running, Server};
+use wsecho::{Config, EndedSession, Running, Server};
 
-use super::client::{Client, Raw};
+use super::client::{Client, Raw, TIMEOUT};
 use super::stream::Wire;
 #[cfg(feature = "tls")]
 use super::tls::Files;
@@ -63,6 +63,11 @@ impl TestServer {
     /// Opens a WebSocket.
     pub fn open(&self, path: &str) -> Client {
         Client::open_over(self.wire, self.address, path)
+    }
+
+    /// Waits for the next session that ends, and returns what it did.
+    pub fn ended_session(&self) -> EndedSession {
+        self.running.ended_session(TIMEOUT).expect("no session has ended")
     }
 
     /// Asks the server to stop, and does not wait.
