@@ -63,7 +63,7 @@ fn is_tls(url: &str) -> Result<bool, String> {
         "ws" => Ok(false),
         tls @ ("wss" | "https") if cfg!(not(feature = "tls")) => Err(format!(
             "this build has no TLS and cannot check {tls}:// URLs; \
-             build one with: cargo build --release --features tls, \
+             build one with: cargo build --release, \
              or check the ws:// port behind the TLS proxy"
         )),
         "wss" => Ok(true),
@@ -143,7 +143,7 @@ mod tests {
         for scheme in ["wss", "https"] {
             let error = format!("{scheme}://h/").parse::<Target>().unwrap_err();
             let expected = format!("this build has no TLS and cannot check {scheme}:// URLs");
-            assert!(error.contains(&expected) && error.contains("--features tls"), "{error}");
+            assert!(error.contains(&expected) && error.contains("cargo build --release"), "{error}");
         }
     }
 

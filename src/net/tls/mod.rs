@@ -106,7 +106,7 @@ impl fmt::Display for CertificateError {
                 write!(f, "{} cannot be used: {why}", path.display())
             }
             CertificateError::NotInThisBuild => f.write_str(
-                "this build has no TLS; build one with: cargo build --release --features tls",
+                "this build has no TLS; build one with: cargo build --release",
             ),
         }
     }
