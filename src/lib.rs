@@ -73,9 +73,10 @@ mod session;
 mod token_bucket;
 
 pub use config::{
-    Certificate, ChatLimits, Clock, ClockError, Config, DEFAULT_PORT, LONG_TIME, Limits, Listen,
-    ListenError, MAX_MESSAGE_SIZE_CEILING, Network, NetworkError, TIMEOUT_CEILING, TUTORIAL_REPLY,
-    Template, TemplateError, Timeouts,
+    AllowedOrigin, AllowedOriginError, Certificate, ChatLimits, Clock, ClockError, Config,
+    DEFAULT_PORT, HostName, HostNameError, LONG_TIME, Limits, Listen, ListenError,
+    MAX_MESSAGE_SIZE_CEILING, Network, NetworkError, TIMEOUT_CEILING, TUTORIAL_REPLY, Template,
+    TemplateError, Timeouts,
 };
 pub use connection::ended_session::EndedSession;
 pub use net::tls::CertificateError;

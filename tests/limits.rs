@@ -260,7 +260,34 @@ fn a_page_of_another_origin_gets_403_unless_it_is_allowed() {
     assert_eq!(status(&server, "https://h").0, 101);
     assert_eq!(status(&server, "http://localhost:3000").0, 101);
     let server = TestServer::over(WIRE, |config| {
-        config.allow_origin = vec!["https://evil.example".to_owned()];
+        config.allow_origin = vec!["https://evil.example".parse().unwrap()];
     });
     assert_eq!(status(&server, "https://evil.example").0, 101);
+}
+
+#[test]
+fn a_page_whose_name_leads_to_this_machine_gets_421_unless_the_name_is_allowed() {
+    let server = TestServer::over(WIRE, |_| {});
+    let allowing = TestServer::over(WIRE, |config| {
+        config.allow_host = vec!["rebound.example".parse().unwrap()];
+    });
+    for path in ["/", "/info", "/help", "/healthz", "/nothing", "/chat"] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: rebound.example:8080\r\n\r\n");
+        let refused = server.raw().send(&request).response();
+        assert_eq!(refused.status, 421, "{path}");
+        assert!(refused.body.contains("--allow-host rebound.example\n"), "{}", refused.body);
+        assert_ne!(allowing.raw().send(&request).response().status, 421, "{path}");
+    }
+    let own = "Host: rebound.example:8080\r\nOrigin: http://rebound.example:8080";
+    let page = handshake("/chat").replace("Host: h", own);
+    assert_eq!(server.raw().send(&page).response().status, 421);
+    assert_eq!(allowing.raw().send(&page).response_to_head().status, 101);
+    // A proxy that is not trusted cannot admit it, nor can a script that pretends to be one.
+    let forwarded = page.replace("Host:", "X-Forwarded-For: 192.0.2.7\r\nHost:");
+    assert_eq!(server.raw().send(&forwarded).response().status, 421);
+    let trusting = TestServer::over(WIRE, |config| {
+        config.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    });
+    assert_eq!(trusting.raw().send(&forwarded).response_to_head().status, 101);
+    assert_eq!(trusting.raw().send(&page).response().status, 421);
 }

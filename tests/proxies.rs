@@ -145,6 +145,8 @@ fn without_trusted_proxy_the_proxy_is_the_client() {
 #[test]
 #[ignore = "needs nginx and HAProxy; scripts/test runs it"]
 fn origin_is_compared_with_the_host_in_the_browsers_request() {
+    /// As the samples say.
+    const TRUSTED: &[&str] = &["--trusted-proxy", "127.0.0.1"];
     const PAGE: &str = "Origin: http://echo.example:8000\r\n";
     let status = |proxy: &Proxy, origin: &str| {
         let mut raw = Raw::connect(proxy.address);
@@ -153,11 +155,15 @@ fn origin_is_compared_with_the_host_in_the_browsers_request() {
         raw.send(request).response_to_head().status
     };
     for kind in [Nginx, Haproxy] {
-        let (_program, proxy) = behind(kind, &[]);
+        let (_program, proxy) = behind(kind, TRUSTED);
         assert_eq!(status(&proxy, PAGE), 101, "{kind:?}");
         assert_eq!(status(&proxy, "Origin: http://evil.example\r\n"), 403, "{kind:?}");
+        let (_program, proxy) = behind(kind, &[]);
+        assert_eq!(status(&proxy, PAGE), 421, "{kind:?}: not trusted");
+        let (_program, proxy) = behind(kind, &["--allow-host", "echo.example"]);
+        assert_eq!(status(&proxy, PAGE), 101, "{kind:?}: with the name as an option");
     }
-    let (_program, proxy) = behind_changed(Nginx, &[], |sample| {
+    let (_program, proxy) = behind_changed(Nginx, TRUSTED, |sample| {
         sample.with("        proxy_set_header Host $http_host;\n", "")
     });
     assert_eq!(status(&proxy, PAGE), 403, "without the sample's line");

@@ -18,8 +18,9 @@ use super::environment::{is_unset, verbosity, with_variable, yes_or_no};
 use super::logging::Format;
 use crate::check;
 use crate::config::{
-    self, Certificate, ChatLimits, Clock, ClockError, Config, LONG_TIME, Limits, Listen,
-    MAX_MESSAGE_SIZE_CEILING, Network, TIMEOUT_CEILING, TUTORIAL_REPLY, Template, Timeouts,
+    self, AllowedOrigin, Certificate, ChatLimits, Clock, ClockError, Config, HostName, LONG_TIME,
+    Limits, Listen, MAX_MESSAGE_SIZE_CEILING, Network, TIMEOUT_CEILING, TUTORIAL_REPLY, Template,
+    Timeouts,
 };
 use crate::session::faults;
 
@@ -78,7 +79,13 @@ pub(crate) struct Options {
     /// Origin whose pages may connect, in addition to the server's own: https://example.com, null,
     /// or * for all; can be repeated.
     #[arg(long, value_name = "ORIGIN", env = "WSECHO_ALLOW_ORIGIN", value_delimiter = ',')]
-    allow_origin: Vec<String>,
+    allow_origin: Vec<AllowedOrigin>,
+
+    /// Further name under which browsers may address the server on a loopback address or a Unix socket,
+    /// beside IP addresses, localhost and names without a dot [421]; * for all; can be repeated. Names that a trusted proxy
+    /// forwards need no option.
+    #[arg(long, value_name = "NAME", env = "WSECHO_ALLOW_HOST", value_delimiter = ',')]
+    allow_host: Vec<HostName>,
 
     /// Proxy (IP, CIDR, or unix for Unix sockets) whose `Forwarded` or `X-Forwarded-For` names the
     /// client, for the log and --max-connections-per-ip; can be repeated.
@@ -274,6 +281,7 @@ impl Options {
             clock,
             www: self.www,
             allow_origin: self.allow_origin,
+            allow_host: self.allow_host,
             faults: !self.no_faults,
             compression: self.compression == Switch::On,
             log_payload: self.log_payload,

@@ -11,18 +11,24 @@ use std::path::PathBuf;
 mod clock;
 #[cfg(feature = "cli")]
 pub(crate) mod duration;
+mod host_name;
 mod limits;
 mod listen;
 mod network;
+mod origin;
 mod template;
 pub(crate) mod tuning;
 
 pub(crate) use clock::timestamp;
 pub use clock::{Clock, ClockError, LONG_TIME};
+pub use host_name::{HostName, HostNameError};
+pub(crate) use host_name::{host_and_port, without_root, without_zone};
 pub use limits::{ChatLimits, Limits, MAX_MESSAGE_SIZE_CEILING, TIMEOUT_CEILING, Timeouts};
 pub(crate) use limits::{chat, faults};
 pub use listen::{Listen, ListenError};
 pub use network::{Network, NetworkError};
+pub(crate) use origin::PageOrigin;
+pub use origin::{AllowedOrigin, AllowedOriginError};
 pub use template::{TUTORIAL_REPLY, Template, TemplateError};
 
 /// The configuration of a [`Server`](crate::Server).
@@ -58,7 +64,12 @@ pub struct Config {
     /// Further origins that may open a WebSocket: `https://example.com`, `null`, or `*` for all.
     /// Default: none. Always allowed are requests without `Origin`, an `Origin` with the host and
     /// port of `Host`, and loopback origins on a loopback address.
-    pub allow_origin: Vec<String>,
+    pub allow_origin: Vec<AllowedOrigin>,
+    /// Further names under which browsers may address the server on a loopback address or a Unix
+    /// socket. Default: none. Always accepted there are IP addresses, names without a dot or below
+    /// `localhost`, and what a [trusted proxy](Self::trusted_proxies) forwards. Any other name gets a 421:
+    /// it could be that of a page elsewhere (DNS rebinding).
+    pub allow_host: Vec<HostName>,
     /// Proxies whose `Forwarded` or `X-Forwarded-For` is believed: its client is the one in the log
     /// and for [`Limits::max_connections_per_ip`]. Default: none, because any client can send these
     /// fields.
@@ -116,6 +127,7 @@ impl Default for Config {
             clock: Clock::default(),
             www: None,
             allow_origin: Vec::new(),
+            allow_host: Vec::new(),
             trusted_proxies: Vec::new(),
             faults: true,
             compression: true,

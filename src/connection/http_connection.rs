@@ -14,6 +14,7 @@ use super::route::{PlainRoute, Route, route};
 use super::upgrade::UpgradeRequest;
 use crate::config::Timeouts;
 use crate::config::tuning::{HEAD_READ, LINGER_TIME, STOP_REQUEST};
+use crate::handshake::check::check_host;
 use crate::handshake::negotiate::Negotiated;
 use crate::handshake::refusals;
 use crate::handshake::response::switching_protocols;
@@ -186,7 +187,13 @@ impl HttpConnection {
         }
         match route(head) {
             Route::WebSocket => self.upgrade(head),
-            Route::Plain(route) => Answer::KeepAlive(self.plain_response(&route, head)),
+            Route::Plain(route) => {
+                let misdirected = check_host(head, &self.access_policy(head)).err();
+                Answer::KeepAlive(match misdirected {
+                    Some(diagnosis) => diagnosis.answer(head),
+                    None => self.plain_response(&route, head),
+                })
+            }
             Route::Malformed(diagnosis) => Answer::Close(diagnosis.answer(head)),
         }
     }

@@ -5,10 +5,11 @@ use std::io;
 use super::http_connection::HttpConnection;
 use crate::chat::join_request::{self, JoinRequest};
 use crate::config::Config;
-use crate::handshake::check::{OriginPolicy, check, no_upgrade};
+use crate::handshake::check::{AccessPolicy, check, no_upgrade};
 use crate::handshake::refusals;
 use crate::http::diagnosis::Diagnosis;
 use crate::http::endpoint::{self, Endpoint};
+use crate::http::forwarded;
 use crate::http::head::Head;
 use crate::http::unavailable::{self, Unavailable};
 use crate::net::admission::SessionPermit;
@@ -54,13 +55,18 @@ impl HttpConnection {
         &self,
         head: &Head,
     ) -> Result<(Endpoint, Faults, Option<JoinRequest>), Diagnosis> {
-        Ok((check(head, &self.origin_policy())?, self.faults(head)?, join_request(head)?))
+        Ok((check(head, &self.access_policy(head))?, self.faults(head)?, join_request(head)?))
     }
 
-    fn origin_policy(&self) -> OriginPolicy<'_> {
-        OriginPolicy {
+    pub(super) fn access_policy(&self, head: &Head) -> AccessPolicy<'_> {
+        let Config { trusted_proxies, allow_host, allow_origin, .. } = &self.server.config;
+        let peer = self.client.peer.host();
+        AccessPolicy {
             local: self.local.is_some_and(|local| local.host().is_local()),
-            allow_origin: &self.server.config.allow_origin,
+            peer,
+            is_forwarded: forwarded::trusts(trusted_proxies, peer) && forwarded::is_forwarded(head),
+            allow_host,
+            allow_origin,
         }
     }
 
@@ -94,7 +100,7 @@ impl HttpConnection {
         let refusal = self.faults(head).and_then(|_| join_request(head)).and_then(|_| {
             self.session_slot().map_err(|why| unavailable::diagnosis(why, Some(head)))
         });
-        refusal.err().unwrap_or_else(|| no_upgrade(head, &self.origin_policy()))
+        refusal.err().unwrap_or_else(|| no_upgrade(head, &self.access_policy(head)))
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod fields;
 pub(crate) mod forwarded;
 pub(crate) mod framing;
 pub(crate) mod head;
+pub(crate) mod host;
 pub(crate) mod no_request;
 pub(crate) mod origin;
 pub(crate) mod page;

@@ -18,8 +18,15 @@ use self::registry::{SessionRegistry, Totals};
 
 /// The statuses of invalid handshakes; the query parameter `status` can force them, too. All other
 /// statuses are forced, and share the label value `other`.
-const STATUSES: [(u16, &str); 6] =
-    [(400, "400"), (403, "403"), (404, "404"), (405, "405"), (413, "413"), (426, "426")];
+const STATUSES: [(u16, &str); 7] = [
+    (400, "400"),
+    (403, "403"),
+    (404, "404"),
+    (405, "405"),
+    (413, "413"),
+    (421, "421"),
+    (426, "426"),
+];
 const OTHER_STATUS: &str = "other";
 
 /// The metrics of one server.

@@ -21,8 +21,8 @@ use crate::config::tuning::{ACCEPT_BACKOFF, ADMIN_THREADS, LINGER_TIME, STACK};
 use crate::connection::context::Context;
 use crate::http::framing;
 use crate::http::head::Head;
+use crate::http::host;
 use crate::http::no_request;
-use crate::http::origin;
 use crate::http::response::Response;
 use crate::http::unavailable::{Unavailable, state};
 use crate::metrics::{Gauges, Metrics};
@@ -201,7 +201,7 @@ impl AdminState {
 /// resolves its own name to 127.0.0.1 (DNS rebinding) makes a local browser send such requests.
 fn may_be_rebound(head: &Head, local: Option<Address>) -> bool {
     let on_loopback = matches!(local, Some(Address::Ip(at)) if at.ip().is_loopback());
-    on_loopback && head.fields.get("Host").is_some_and(|host| !origin::is_loopback(host))
+    on_loopback && head.fields.get("Host").is_some_and(|value| !host::is_loopback(value))
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 
+use wsecho::AllowedOrigin;
+
 use super::{message_text, open, wait_for_state};
 use crate::support::browser::{Browser, executable};
 use crate::support::server::TestServer;
@@ -71,7 +73,7 @@ fn a_text_whose_reply_was_lost_is_sent_again() {
     drop((silent, listener));
     let _back = TestServer::with(|config| {
         config.listen = vec![address.into()];
-        config.allow_origin = vec!["*".to_owned()];
+        config.allow_origin = vec![AllowedOrigin::ANY];
     });
     browser.wait("document.querySelector('#last-text').innerText.startsWith('You sent: lost at ')");
     assert_eq!(message_text(&mut browser), "");

@@ -3,7 +3,7 @@
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD};
 
 use super::proxy::{self, FORWARD_UPGRADES};
-use super::{OriginPolicy, origin};
+use super::{AccessPolicy, origin};
 use crate::http::diagnosis::Diagnosis;
 use crate::http::excerpt::{brief, with_fields};
 use crate::http::head::{Head, Version};
@@ -16,7 +16,7 @@ const KEY_LENGTH: usize = 24;
 ///
 /// # Errors
 /// The diagnosis of the first check that fails.
-pub(super) fn check(head: &Head, policy: &OriginPolicy) -> Result<(), Diagnosis> {
+pub(super) fn check(head: &Head, policy: &AccessPolicy) -> Result<(), Diagnosis> {
     if head.method != "GET" {
         return Err(wrong_method(head));
     }
@@ -68,7 +68,7 @@ fn wrong_method(head: &Head) -> Diagnosis {
 /// The refusal of a request without `Upgrade: websocket` on a WebSocket path; the diagnosis depends
 /// on what may have removed it.
 #[cold]
-pub(crate) fn no_upgrade(head: &Head, policy: &OriginPolicy) -> Diagnosis {
+pub(crate) fn no_upgrade(head: &Head, policy: &AccessPolicy) -> Diagnosis {
     let status = if head.attempts_websocket() { 400 } else { 426 };
     let is_websocket = head.fields.0.iter().any(|(name, _)| {
         name.get(..14).is_some_and(|start| start.eq_ignore_ascii_case("Sec-WebSocket-"))
@@ -77,7 +77,7 @@ pub(crate) fn no_upgrade(head: &Head, policy: &OriginPolicy) -> Diagnosis {
         other_upgrade(head, status)
     } else if is_websocket {
         dropped_upgrade(head, status)
-    } else if origin::of_requesting_page(head).is_some_and(|page| !policy.allows(page, head)) {
+    } else if origin::of_requesting_page(head).is_some_and(|page| !policy.allows(&page, head)) {
         other_page(head, status)
     } else if proxy::is_detected(head) || head.fields.lists("Connection", "upgrade") {
         proxied_plain_http(head, status)

@@ -1,50 +1,80 @@
 //! Refuses a page because of its origin, and explains how `Origin` and `Host` differ. The rule
 //! itself is in `http::origin`.
 
-use super::OriginPolicy;
+use super::AccessPolicy;
 use super::proxy::{self, KEEP_HOST};
+use crate::config::tuning::SHOWN_VALUE;
 use crate::http::diagnosis::Diagnosis;
 use crate::http::excerpt::with_fields;
 use crate::http::head::Head;
-use crate::http::origin;
+use crate::http::host;
+use crate::http::origin::Origin;
+
+/// Checks that a browser may have sent the `Origin` of a handshake, or a program.
+///
+/// # Errors
+/// The diagnosis: no option admits this origin alone.
+pub(super) fn check_form(head: &Head, policy: &AccessPolicy) -> Result<(), Diagnosis> {
+    let origin = Origin::of(head);
+    let is_refused = origin == Origin::Malformed && !policy.allows(&origin, head);
+    if is_refused { Err(malformed(head)) } else { Ok(()) }
+}
 
 /// Checks the `Origin` of a handshake (RFC 6455, section 4.2.1).
 ///
 /// # Errors
 /// The diagnosis, with the ways to allow the page.
-pub(super) fn check(head: &Head, policy: &OriginPolicy) -> Result<(), Diagnosis> {
-    match head.fields.get("Origin") {
-        Some(page) if !policy.allows(page, head) => Err(forbidden(head, page)),
-        _ => Ok(()),
+pub(super) fn check(head: &Head, policy: &AccessPolicy) -> Result<(), Diagnosis> {
+    match advised_origin(head, policy) {
+        Some(origin) => Err(forbidden(head, &origin)),
+        None => Ok(()),
     }
+}
+
+/// The value of `--allow-origin` that admits this handshake; `None` if it needs none, or none helps.
+pub(super) fn advised_origin(head: &Head, policy: &AccessPolicy) -> Option<String> {
+    let origin = Origin::of(head);
+    if !head.attempts_websocket() || policy.allows(&origin, head) {
+        return None;
+    }
+    match origin {
+        Origin::Program | Origin::Malformed => None,
+        Origin::Null => Some("null".to_owned()),
+        Origin::Page(page) => Some(as_argument(page.to_string(), "ORIGIN")),
+    }
+}
+
+/// `value` as an argument of an option. All characters of origins and host names are harmless in a shell;
+/// a value that is too long for a line of a terminal is replaced by `placeholder`.
+pub(super) fn as_argument(value: String, placeholder: &str) -> String {
+    if value.len() <= SHOWN_VALUE { value } else { placeholder.to_owned() }
 }
 
 /// The origin of the page whose script sends this plain HTTP request, from `Referer`. `None`
 /// without that field, and for navigation: there, `Referer` is the page with the link.
-pub(super) fn of_requesting_page(head: &Head) -> Option<&str> {
+pub(super) fn of_requesting_page(head: &Head) -> Option<Origin> {
     let referer =
         head.fields.get("Referer").filter(|_| !head.fields.lists("Sec-Fetch-Mode", "navigate"))?;
     let authority = referer.find("://")? + 3;
     let end = referer[authority..].find('/').map_or(referer.len(), |at| authority + at);
-    Some(&referer[..end])
+    Some(Origin::parse(&referer[..end]))
 }
 
-impl OriginPolicy<'_> {
+impl AccessPolicy<'_> {
     /// Whether a page of this origin may open a WebSocket with this request.
-    pub(super) fn allows(&self, page: &str, head: &Head) -> bool {
+    pub(super) fn allows(&self, page: &Origin, head: &Head) -> bool {
         let host = head.fields.get("Host").unwrap_or_default();
-        origin::allows(Some(page), host, self.local, self.allow_origin)
+        page.is_allowed(host, self.local, self.allow_origin)
     }
 }
 
 #[cold]
-fn forbidden(head: &Head, page: &str) -> Diagnosis {
+fn forbidden(head: &Head, allowed: &str) -> Diagnosis {
     let mut arrived = with_fields(head, &["Origin", "Host"]);
     arrived.extend(proxy::traces(head));
-    let difference = difference(head, page);
+    let difference = difference(head);
     let allow = format!(
-        "The operator of this server can allow the page:\n    wsecho --allow-origin {}",
-        as_argument(page)
+        "The operator of this server can allow the page:\n    wsecho --allow-origin {allowed}"
     );
     Diagnosis {
         status: 403,
@@ -52,7 +82,7 @@ fn forbidden(head: &Head, page: &str) -> Diagnosis {
         arrived,
         cause: difference.cause().into(),
         fix: match difference {
-            Difference::Opaque => allow,
+            Difference::Opaque | Difference::File | Difference::App => allow,
             Difference::Rewritten | Difference::Port | Difference::Page => {
                 format!(
                     "{allow}\nOr let the proxy forward the Host that the browser sent:\n{KEEP_HOST}"
@@ -63,11 +93,24 @@ fn forbidden(head: &Head, page: &str) -> Diagnosis {
     }
 }
 
-/// The origin as an argument of the option; `ORIGIN` if a shell could interpret it.
-fn as_argument(page: &str) -> &str {
-    let is_harmless = |c: char| c.is_ascii_alphanumeric() || ".:/-_[]".contains(c);
-    let is_short = page.len() <= crate::config::tuning::SHOWN_VALUE;
-    if is_short && !page.is_empty() && page.chars().all(is_harmless) { page } else { "ORIGIN" }
+#[cold]
+fn malformed(head: &Head) -> Diagnosis {
+    let problem = if head.fields.all("Origin").count() > 1 {
+        "There is more than one Origin header field."
+    } else {
+        "The Origin header field is not one that a browser sends."
+    };
+    Diagnosis {
+        status: 403,
+        problem: problem.into(),
+        arrived: with_fields(head, &["Origin", "Host"]),
+        cause: "A program that makes up an Origin, a proxy that adds the field, or an attempt to disguise\n\
+            the host of a page."
+            .into(),
+        fix: "Send one Origin, as browsers do: a scheme, a host and maybe a port\n\
+            (http://localhost:3000). Programs may leave the field out."
+            .into(),
+    }
 }
 
 /// How `Origin` differs from `Host`.
@@ -75,6 +118,10 @@ fn as_argument(page: &str) -> &str {
 enum Difference {
     /// `null`
     Opaque,
+    /// `file://`
+    File,
+    /// The scheme of an extension or an app.
+    App,
     /// The browser sent the origin's host, according to a proxy's fields.
     Rewritten,
     /// Only the port differs.
@@ -83,15 +130,15 @@ enum Difference {
     Page,
 }
 
-fn difference(head: &Head, page: &str) -> Difference {
+fn difference(head: &Head) -> Difference {
     let host = head.fields.get("Host").unwrap_or_default();
-    let Some((_, authority)) = page.split_once("://") else { return Difference::Opaque };
-    if proxy::forwards_host(head, authority) {
-        Difference::Rewritten
-    } else if origin::host(authority).eq_ignore_ascii_case(origin::host(host)) {
-        Difference::Port
-    } else {
-        Difference::Page
+    match Origin::of(head) {
+        Origin::Page(page) if page.scheme == "file" => Difference::File,
+        Origin::Page(page) if !page.is_from_server() => Difference::App,
+        Origin::Page(page) if proxy::forwards_host(head, &page) => Difference::Rewritten,
+        Origin::Page(page) if host::name(host) == page.host => Difference::Port,
+        Origin::Page(_) => Difference::Page,
+        Origin::Null | Origin::Program | Origin::Malformed => Difference::Opaque,
     }
 }
 
@@ -102,6 +149,11 @@ impl Difference {
                 "A page without an origin of its own: a file, a sandboxed frame, a data: URL. Browsers\n\
                  send the origin null for all of these."
             }
+            Difference::File => {
+                "A page from a file, in Electron, Cordova, or Chromium with\n\
+                 --allow-file-access-from-files. (Other browsers send the origin null.)"
+            }
+            Difference::App => "The page of a browser extension or of an app.",
             Difference::Rewritten => {
                 "The page is this server's own, but a proxy changed Host, so that it no longer matches\n\
                  Origin."

@@ -1,8 +1,11 @@
 //! Detects proxies by the fields that they add, and holds the settings of the usual ones. Any
 //! client can send these fields, so they only affect the text of a diagnosis.
 
+use crate::config::PageOrigin;
 use crate::http::excerpt::fields;
+use crate::http::forwarded;
 use crate::http::head::Head;
+use crate::http::origin;
 
 /// Fields that proxies add to a request.
 const FIELDS: [&str; 6] =
@@ -18,17 +21,19 @@ pub(super) fn traces(head: &Head) -> impl Iterator<Item = String> {
     FIELDS.iter().flat_map(|name| fields(head, name))
 }
 
-/// Whether a proxy forwards `authority` as the Host that the client sent.
-pub(super) fn forwards_host(head: &Head, authority: &str) -> bool {
+/// Whether a proxy names its client in the fields that `--trusted-proxy` reads.
+pub(super) fn names_client(head: &Head) -> bool {
+    forwarded::is_forwarded(head)
+}
+
+/// Whether a proxy forwards the host of `page` as the Host that the client sent.
+pub(super) fn forwards_host(head: &Head, page: &PageOrigin) -> bool {
     let forwarded =
         head.fields.all("Forwarded").flat_map(|value| value.split([',', ';'])).filter_map(|pair| {
             let (name, value) = pair.trim().split_once('=')?;
             name.eq_ignore_ascii_case("host").then(|| value.trim_matches('"'))
         });
-    head.fields
-        .list("X-Forwarded-Host")
-        .chain(forwarded)
-        .any(|host| host.eq_ignore_ascii_case(authority))
+    head.fields.list("X-Forwarded-Host").chain(forwarded).any(|host| origin::is_of(page, host))
 }
 
 /// The settings with which proxies forward upgrades, and the Host that `Origin` is compared with.

@@ -4,7 +4,17 @@ use super::*;
 use crate::config::Limits;
 use crate::fuzzing::assert_readable;
 use crate::handshake::refusals::method_not_allowed;
+use crate::http::forwarded;
 use crate::http::head::{Version, parse};
+
+/// That of a request from the network, without any option.
+const POLICY: AccessPolicy = AccessPolicy {
+    local: false,
+    peer: Host::Unix,
+    is_forwarded: false,
+    allow_host: &[],
+    allow_origin: &[],
+};
 
 /// RFC 6455, section 1.3, but for the path.
 const SAMPLE: &str = "GET /echo HTTP/1.1\nHost: server.example.com\nUpgrade: websocket\n\
@@ -21,8 +31,7 @@ fn parsed(request: &str) -> Head {
 
 /// The diagnosis of a request from the network.
 fn diagnosed(request: &str) -> Diagnosis {
-    let policy = OriginPolicy { local: false, allow_origin: &[] };
-    let diagnosis = check(&parsed(request), &policy).expect_err(request);
+    let diagnosis = check(&parsed(request), &POLICY).expect_err(request);
     assert_readable(&diagnosis);
     diagnosis
 }
@@ -57,7 +66,7 @@ fn valid_handshakes_are_accepted_with_their_endpoint() {
             request.replacen(from, to, 1)
         });
         let head = parsed(&request);
-        let checked = check(&head, &OriginPolicy { local: false, allow_origin: &[] });
+        let checked = check(&head, &POLICY);
         assert_eq!(checked.expect(&request), endpoint, "{request}");
     }
 }
@@ -272,7 +281,11 @@ fn pages_of_other_origins_are_refused() {
     for (fields, cause, fix) in [
         ("Origin: https://evil.example", "another site", "--allow-origin https://evil.example"),
         ("Origin: null", "sandboxed", "--allow-origin null"),
-        ("Origin: chrome-extension://abc", "another site", "--allow-origin chrome-extension://abc"),
+        ("Origin: NULL", "sandboxed", "--allow-origin null"),
+        ("Origin: file://", "from a file", "--allow-origin file://"),
+        ("Origin: file:///", "from a file", "--allow-origin file://"),
+        ("Origin: http://localhost/", "another site", "--allow-origin http://localhost\n"),
+        ("Origin: chrome-extension://abc", "extension", "--allow-origin chrome-extension://abc"),
         ("Origin: http://server.example.com:8080", "in the port alone", "$http_host"),
         ("Origin: https://server.example.com:80", "in the port alone", "ProxyPreserveHost On"),
         ("Origin: http://a.example\nX-Forwarded-Host: A.example", "changed Host", "$http_host"),
@@ -287,10 +300,16 @@ fn pages_of_other_origins_are_refused() {
             "Or it\nis",
             "--allow-origin http://a.example",
         ),
-        // A shell could interpret these.
-        ("Origin: http://a;reboot", "another site", "--allow-origin ORIGIN"),
-        ("Origin: $(reboot)", "without an origin", "--allow-origin ORIGIN"),
-        ("Origin:", "without an origin", "--allow-origin ORIGIN"),
+        // No browser sends these, and no option admits them.
+        ("Origin: http://a;reboot", "disguise", "Send one Origin"),
+        ("Origin: $(reboot)", "disguise", "Send one Origin"),
+        ("Origin: http://localhost:80@evil.example", "disguise", "Send one Origin"),
+        (
+            "Origin: https://server.example.com\nOrigin: https://evil.example",
+            "disguise",
+            "Send one",
+        ),
+        ("Origin:", "disguise", "Programs may leave the field out"),
     ] {
         let diagnosis = diagnosed(&format!("{SAMPLE}\n{fields}"));
         assert_eq!(diagnosis.status, 403, "{fields}");
@@ -302,11 +321,125 @@ fn pages_of_other_origins_are_refused() {
 
 #[test]
 fn loopback_and_listed_origins_are_accepted() {
-    let head = parsed(&format!("{SAMPLE}\nOrigin: http://localhost:3000"));
-    let allowed = ["http://localhost:3000".to_owned()];
-    assert!(check(&head, &OriginPolicy { local: false, allow_origin: &[] }).is_err());
-    assert!(check(&head, &OriginPolicy { local: true, allow_origin: &[] }).is_ok());
-    assert!(check(&head, &OriginPolicy { local: false, allow_origin: &allowed }).is_ok());
+    let head = SAMPLE.replace("server.example.com", "192.0.2.1");
+    let head = parsed(&format!("{head}\nOrigin: http://localhost:3000"));
+    let allowed = ["http://localhost:3000".parse().unwrap()];
+    assert!(check(&head, &POLICY).is_err());
+    assert!(check(&head, &AccessPolicy { local: true, ..POLICY }).is_ok());
+    assert!(check(&head, &AccessPolicy { allow_origin: &allowed, ..POLICY }).is_ok());
+}
+
+/// The policies of the command lines that a fix prints, each added to `policy`.
+fn advised(fix: &str, policy: AccessPolicy<'static>) -> Vec<AccessPolicy<'static>> {
+    let commands = fix.lines().filter_map(|line| line.strip_prefix("    wsecho "));
+    let admit = |command: &str| {
+        let mut policy = policy;
+        let words: Vec<_> = command.split(' ').collect();
+        for option in words.chunks(2) {
+            match option {
+                ["--allow-origin", origin] => {
+                    policy.allow_origin = vec![origin.parse().unwrap()].leak();
+                }
+                ["--allow-host", name] => policy.allow_host = vec![name.parse().unwrap()].leak(),
+                ["--trusted-proxy", proxy] => {
+                    let proxy = proxy.parse::<crate::config::Network>().unwrap();
+                    policy.is_forwarded = forwarded::trusts(&[proxy], policy.peer);
+                }
+                _ => panic!("{command}"),
+            }
+        }
+        policy
+    };
+    commands.map(admit).collect()
+}
+
+#[test]
+fn an_option_that_a_refusal_prints_admits_what_was_refused() {
+    let origins = [
+        "",
+        "null",
+        "NULL",
+        "file://",
+        "file:///",
+        "http://localhost/",
+        "https://evil.example",
+        "http://a:1",
+        "HTTPS://Evil.example:443/",
+        "https://[2001:DB8::1]:8080",
+        "chrome-extension://abcdefgh",
+        "app://.",
+        "moz-extension://7a1b-4c",
+        "capacitor://localhost",
+        "http://0x7f.1",
+        "x://",
+    ];
+    let hosts = [
+        "server.example.com",
+        "Evil.example:8080",
+        "my.service",
+        "h.example.",
+        "localhost",
+        "192.0.2.1",
+    ];
+    let proxies =
+        ["", "\nVia: 1.1 squid", "\nX-Forwarded-For: 192.0.2.7", "\nForwarded: for=unknown"];
+    let local = AccessPolicy { local: true, peer: Host::Ip([127, 0, 0, 1].into()), ..POLICY };
+    let policies = [POLICY, local, AccessPolicy { local: true, ..POLICY }];
+    let mut refusals = 0;
+    for (origin, host, proxy, policy) in product(&origins, &hosts, &proxies, &policies) {
+        let origin = if origin.is_empty() { String::new() } else { format!("\nOrigin: {origin}") };
+        let request = format!("{}{origin}{proxy}", SAMPLE.replace("server.example.com", host));
+        let head = parsed(&request);
+        let Err(refusal) = check(&head, &policy) else { continue };
+        assert_readable(&refusal);
+        let advised = advised(&refusal.fix, policy);
+        assert!(!advised.is_empty(), "{refusal}");
+        for policy in advised {
+            assert_eq!(
+                check(&head, &policy).map_err(|again| again.to_string()),
+                Ok(Endpoint::Echo),
+                "{refusal}"
+            );
+        }
+        refusals += 1;
+    }
+    assert!(refusals > 200, "{refusals}");
+}
+
+/// All combinations of the elements.
+fn product<'a, A: Copy, B: Copy, C: Copy, D: Copy>(
+    a: &'a [A],
+    b: &'a [B],
+    c: &'a [C],
+    d: &'a [D],
+) -> impl Iterator<Item = (A, B, C, D)> {
+    let pairs = a.iter().flat_map(move |a| b.iter().map(move |b| (*a, *b)));
+    let triples = pairs.flat_map(move |(a, b)| c.iter().map(move |c| (a, b, *c)));
+    triples.flat_map(move |(a, b, c)| d.iter().map(move |d| (a, b, c, *d)))
+}
+
+#[test]
+fn only_this_machines_listeners_check_host_and_only_for_browsers() {
+    let local = AccessPolicy { local: true, ..POLICY };
+    let rebound = format!("{SAMPLE}\nOrigin: http://server.example.com");
+    let status = |request: &str, policy: &AccessPolicy| {
+        check(&parsed(request), policy).map_err(|why| why.status)
+    };
+    assert_eq!(status(&rebound, &local), Err(421));
+    assert_eq!(status(&rebound, &POLICY), Ok(Endpoint::Echo));
+    assert_eq!(status(&rebound, &AccessPolicy { is_forwarded: true, ..local }), Ok(Endpoint::Echo));
+    // No browser sends a handshake without the origin of a page.
+    assert_eq!(status(SAMPLE, &local), Ok(Endpoint::Echo));
+    assert_eq!(status(&format!("{SAMPLE}\nOrigin: 127.0.0.1"), &local), Ok(Endpoint::Echo));
+    // It sends plain requests without one.
+    for (request, is_refused) in [
+        ("GET /info HTTP/1.1\nHost: evil.example", true),
+        ("GET /info HTTP/1.1\nHost: app.localhost:1", false),
+        ("GET /info HTTP/1.0", false),
+    ] {
+        assert_eq!(check_host(&parsed(request), &local).is_err(), is_refused, "{request}");
+        assert!(check_host(&parsed(request), &POLICY).is_ok(), "{request}");
+    }
 }
 
 #[test]

@@ -81,12 +81,20 @@ pub(crate) fn trusts(trusted: &[Network], host: Host) -> bool {
     })
 }
 
+/// Whether the request has a field that names a proxy's client. A script cannot add one to a handshake.
+pub(crate) fn is_forwarded(head: &Head) -> bool {
+    [ForwardedField::Forwarded, ForwardedField::XForwardedFor].iter().any(|field| has(head, *field))
+}
+
+fn has(head: &Head, field: ForwardedField) -> bool {
+    head.fields.all(field.name()).any(|line| !line.is_empty())
+}
+
 /// Determines the client that sent the request `head` over a connection from `peer`.
 pub(crate) fn resolve(peer: Address, trusted: &[Network], head: &Head) -> Client {
     let mut client = Client::of_connection(peer);
-    let has = |field: ForwardedField| head.fields.all(field.name()).any(|line| !line.is_empty());
     let (forwarded, x_forwarded_for) =
-        (has(ForwardedField::Forwarded), has(ForwardedField::XForwardedFor));
+        (has(head, ForwardedField::Forwarded), has(head, ForwardedField::XForwardedFor));
     if !trusts(trusted, client.address) {
         client.remarks.extend((forwarded || x_forwarded_for).then_some(Remark::NotTrusted));
         return client;
