@@ -210,6 +210,18 @@ fn every_step_of_a_healthy_server_is_ok() {
 }
 
 #[test]
+fn a_full_server_lives_and_has_its_own_exit_code() {
+    let server = TestServer::with(|config| config.limits.max_connections = 1);
+    let _session = server.open("/echo");
+    let (code, report) = check(&format!("ws://{}/echo", server.address), &LONG);
+    assert_eq!(code, 10, "{report}");
+    assert!(report.contains("the server lives, but is full"), "{report}");
+    assert!(report.contains("| Unavailable: all session slots are in use"), "{report}");
+    let proxy = Peer::answering("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+    proxy.assert(&LONG, 5, "ok resolve, ok connect, FAILED upgrade", &["503 Service Unavailable"]);
+}
+
+#[test]
 fn round_trips_report_their_count_and_sorted_percentiles() {
     let server = TestServer::start();
     let url = format!("ws://{}/echo", server.address);

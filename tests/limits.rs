@@ -107,6 +107,23 @@ fn connections_beyond_the_reserve_are_refused() {
 }
 
 #[test]
+fn the_reserve_is_reachable_beside_silent_and_answered_connections() {
+    let server = limited(|limits| (limits.max_connections, limits.reserve) = (1, 2));
+    let mut session = server.open("/echo");
+    let mut silent: Vec<_> = (0..4).filter_map(|_| server.try_raw().ok()).collect();
+    for _ in 0..10 {
+        // It is answered with a 503, and stays open.
+        let mut refused = server.raw();
+        assert_eq!(refused.send(handshake("/echo")).response_to_head().status, 503);
+        silent.push(refused);
+        // An answered connection makes room a moment after its client has read the answer.
+        wait_until("a free slot", || server.raw().get("/healthz").status == 200);
+    }
+    assert_eq!(silent[0].rest(), b"", "the oldest made room");
+    assert_eq!(session.ask("x"), Message::text("x"));
+}
+
+#[test]
 fn connections_per_ip_are_limited() {
     let server = limited(|limits| limits.max_connections_per_ip = Some(2));
     let (mut first, _second) = (server.open("/echo"), server.open("/echo"));

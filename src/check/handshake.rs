@@ -104,6 +104,11 @@ impl ServerResponse {
         }
     }
 
+    /// Whether the server is only out of capacity. A proxy whose server is gone sends no `Retry-After`.
+    pub(crate) fn is_full(&self) -> bool {
+        self.status == 503 && self.fields.get("Retry-After").is_some()
+    }
+
     /// Explains what a refusal with this status usually means.
     pub(crate) fn meaning(&self) -> String {
         match (self.status, self.fields.get("Location")) {
@@ -116,6 +121,9 @@ impl ServerResponse {
                 "another Origin (--origin) or credentials (--header) may be required".into()
             }
             (404, _) => "the server has nothing at this path, or for this Host".into(),
+            (503, _) if self.is_full() => {
+                "the server lives, but is full or shutting down; try again later".into()
+            }
             (502 | 504, _) => "a proxy answered, but cannot reach the server behind it".into(),
             _ => "the server refused the upgrade".into(),
         }

@@ -25,8 +25,8 @@ pub(crate) enum CheckStep {
 }
 
 impl CheckStep {
-    /// Returns the program's exit code if this step fails. Codes 1 and 2 already mean a runtime
-    /// error and bad usage.
+    /// Returns the program's exit code if this step fails, unless the server is [`FULL`]. Codes 1 and 2
+    /// already mean a runtime error and bad usage.
     fn exit_code(self) -> u8 {
         match self {
             CheckStep::Resolve => 3,
@@ -52,6 +52,10 @@ impl CheckStep {
     }
 }
 
+/// The program's exit code if the server lives, and refuses sessions for a while: to restart it would not
+/// help, and would end its sessions.
+const FULL: u8 = 10;
+
 /// The details of a step that succeeded or failed.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Finding {
@@ -63,6 +67,9 @@ pub(crate) struct Finding {
     /// The body of a refusal, not escaped.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) body: String,
+    /// Whether the server lives, but has no session to spare.
+    #[serde(skip)]
+    pub(crate) is_full: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) round_trips: Option<Box<RoundTrips>>,
 }
@@ -94,7 +101,13 @@ pub(crate) struct CheckReport {
 impl CheckReport {
     /// Returns the exit code of the first step that failed; 0 if none did.
     pub(crate) fn exit_code(&self) -> u8 {
-        self.steps.iter().find(|result| !result.ok).map_or(0, |result| result.step.exit_code())
+        let failed = self.steps.iter().find(|result| !result.ok);
+        failed.map_or(
+            0,
+            |result| {
+                if result.finding.is_full { FULL } else { result.step.exit_code() }
+            },
+        )
     }
 
     /// Formats the report as one line of JSON.
@@ -232,7 +245,7 @@ mod tests {
             detail: "503 Service Unavailable".to_owned(),
             status: Some(503),
             body: "Not now:\n\nfull\u{1b}[2J".to_owned(),
-            round_trips: None,
+            ..Finding::default()
         };
         let connected = result(CheckStep::Connect, true, "127.0.0.1:80".to_owned().into());
         let report = report(vec![connected, result(CheckStep::Upgrade, false, refusal)]);

@@ -35,7 +35,8 @@ pub(crate) fn upgrade(
         read_body(stream, &response, &mut bytes);
         let detail = format!("{title}: {}", response.meaning());
         let body = response.explanation(&bytes);
-        return Err(Finding { detail, status, body, ..Finding::default() });
+        let is_full = response.is_full();
+        return Err(Finding { detail, status, body, is_full, ..Finding::default() });
     }
     let finding = |detail| Finding { detail, status, ..Finding::default() };
     match validate(&response, &key, &options.subprotocols) {

@@ -27,6 +27,10 @@ pub(crate) const LINGER_TIME: Duration = Duration::from_secs(2);
 pub(crate) const REFUSED_HELD: usize = 32;
 /// Interval at which the rejector reads rejected peers.
 pub(crate) const REFUSED_POLL: Duration = Duration::from_millis(20);
+/// How long a connection that is kept alive, or whose request head is not complete, keeps its slot while
+/// all slots are in use: longer than the pause between two requests of a page, or two packets of one
+/// head. After it the connection is closed to make room for the next one.
+pub(crate) const IDLE_KEPT: Duration = Duration::from_secs(1);
 /// `Retry-After` of a 503, in seconds.
 pub(crate) const RETRY_AFTER_SECS: u32 = 5;
 /// Characters of a field's value, or of a request target, that an answer repeats: with the field's

@@ -2,7 +2,7 @@
 //! valid handshake.
 
 use std::io::ErrorKind::{InvalidData, WouldBlock};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,7 +26,8 @@ use crate::http::response::Response;
 use crate::http::unavailable::{self, Unavailable, state};
 use crate::net::Stream;
 use crate::net::address::Address;
-use crate::net::admission::{AddressPermit, ConnectionPermit};
+use crate::net::admission::{AddressPermit, ConnectionPermit, LimitReached};
+use crate::net::idle::Idle;
 use crate::net::lingering_close::linger;
 use crate::net::socket::Socket;
 use crate::net::tls::{TlsAcceptor, TlsSession};
@@ -72,12 +73,14 @@ impl HttpConnection {
     /// # Errors
     /// The operating system's, if the peer is gone already.
     pub(super) fn open(accepted: Accepted, server: &Arc<Context>) -> io::Result<HttpConnection> {
-        let Accepted { stream, peer, permit } = accepted;
+        let Accepted { stream, peer, mut permit } = accepted;
         let local = Address::of_our_end(&stream);
         let tls = server.tls_for(peer).map(TlsAcceptor::session).transpose()?;
         let write_timeout = server.config.timeouts.write;
+        let socket = Socket::new(stream, peer, tls, &server.stop, write_timeout)?;
+        permit.set_idle(Idle::Silent, socket.handle());
         Ok(HttpConnection {
-            socket: Socket::new(stream, peer, tls, &server.stop, write_timeout)?,
+            socket,
             buffer: Vec::new(),
             client: Client::of_connection(peer),
             local,
@@ -92,7 +95,12 @@ impl HttpConnection {
     pub(super) fn serve_until_upgrade(&mut self) -> Option<(Head, Box<UpgradeRequest>)> {
         let max_requests = self.server.config.limits.max_requests;
         for number in 1..=max_requests {
-            let head = match self.next_head(number == 1) {
+            let head = self.next_head(number == 1);
+            if !self.permit.set_busy() {
+                self.on_slot_lost();
+                return None;
+            }
+            let head = match head {
                 Ok(head) => head,
                 Err(error) => {
                     self.refuse_head(&error);
@@ -145,6 +153,9 @@ impl HttpConnection {
         }
         self.socket.set_read_timeout(ReadTimeout::deadline(Instant::now() + timeout));
         if self.buffer.is_empty() {
+            if !is_first {
+                self.permit.set_idle(Idle::KeptAlive, self.socket.handle());
+            }
             self.wait_for_request().map_err(|error| match error {
                 HeadError::Timeout if !is_first => HeadError::Left,
                 other => other,
@@ -154,7 +165,18 @@ impl HttpConnection {
             let deadline = Instant::now() + handshake;
             self.socket.set_read_timeout(ReadTimeout::deadline(deadline));
         }
-        Head::read(&mut self.socket, &mut self.buffer, &self.server.config.limits)
+        let mut rest = RestOfHead { socket: &mut self.socket, permit: &mut self.permit };
+        Head::read(&mut rest, &mut self.buffer, &self.server.config.limits)
+    }
+
+    /// Another connection needed the slot, and this one was idle.
+    #[cold]
+    fn on_slot_lost(&self) {
+        let why = Unavailable::LimitReached(LimitReached::Connections);
+        debug!("{}: closed without another request: {why}", self.client.peer);
+        if let Some(metrics) = &self.server.metrics {
+            metrics.refused(why.label());
+        }
     }
 
     /// Reads the first bytes of a request. The stop ends this wait, because no request has begun. A
@@ -272,9 +294,15 @@ impl HttpConnection {
         self.client_permit = None;
         let written = written.and_then(|()| self.socket.flush());
         if written.is_ok() && !keep {
-            linger(&mut self.socket, LINGER_TIME);
+            self.linger();
         }
         written.is_ok() && keep
+    }
+
+    /// Closes the connection once the peer has had time to read the last response.
+    fn linger(&mut self) {
+        self.permit.set_idle(Idle::Answered, self.socket.handle());
+        linger(&mut self.socket, LINGER_TIME);
     }
 
     /// Answers bytes that are not a request; does nothing if the peer has left.
@@ -286,7 +314,20 @@ impl HttpConnection {
         };
         debug!("{}: no request: {}", self.client.peer, diagnosis.status);
         if diagnosis.without_request().write(&mut self.socket, false, None).is_ok() {
-            linger(&mut self.socket, LINGER_TIME);
+            self.linger();
         }
+    }
+}
+
+/// Reads the rest of a request head. While it waits, the connection may lose its slot.
+struct RestOfHead<'a> {
+    socket: &'a mut Socket,
+    permit: &'a mut ConnectionPermit,
+}
+
+impl Read for RestOfHead<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.permit.set_idle(Idle::PartialHead, self.socket.handle());
+        self.socket.read(buf)
     }
 }

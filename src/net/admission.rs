@@ -1,17 +1,21 @@
 //! Admission control: a slot for each connection and session, held through a permit.
 //!
 //! Slots are counted per server and, if `max_connections_per_ip` is set, per address. The caller
-//! that gets [`LimitReached`] sends the refusal.
+//! that gets [`LimitReached`] sends the refusal. While all connection slots are in use, an idle
+//! connection loses its slot to the next one; see [`idle`](super::idle).
 //!
-//! **Invariant:** dropping a permit frees its slot, however the connection ends.
+//! **Invariant:** dropping a permit frees its slot, however the connection ends; but not a slot that the
+//! connection has lost.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::Instant;
 
+use super::Stream;
 use super::address::Host;
+use super::idle::{Idle, IdleConnections, IdleKey};
 use crate::config::Limits;
 use crate::lock::unpoisoned;
 
@@ -31,6 +35,7 @@ pub(crate) struct Admission {
 struct SlotCounts {
     connections: usize,
     sessions: usize,
+    idle: IdleConnections,
     /// Stays empty without a limit per address.
     by_ip: HashMap<IpAddr, usize>,
 }
@@ -68,9 +73,17 @@ impl Admission {
         })
     }
 
-    /// Checks whether a session slot is free, without taking it.
+    /// Checks whether another connection would get its slot, and then a session slot; takes neither.
     pub(crate) fn has_session_left(&self) -> Result<(), LimitReached> {
-        if self.lock().sessions < self.max_sessions { Ok(()) } else { Err(LimitReached::Sessions) }
+        let counts = self.lock();
+        if counts.sessions >= self.max_sessions {
+            return Err(LimitReached::Sessions);
+        }
+        let is_full = counts.connections >= self.max_connections;
+        if is_full && !counts.idle.has_room(Instant::now()) {
+            return Err(LimitReached::Connections);
+        }
+        Ok(())
     }
 
     /// Returns the number of open connections.
@@ -91,12 +104,13 @@ impl Admission {
     ) -> Result<ConnectionPermit, LimitReached> {
         let address = host.map_or(Ok(None), |host| self.address(host))?;
         let mut counts = self.lock();
-        if counts.connections >= self.max_connections {
+        if counts.connections < self.max_connections {
+            counts.connections += 1;
+        } else if !counts.idle.make_room(Instant::now()) {
             drop(counts); // Dropping `address` takes the lock, too.
             return Err(LimitReached::Connections);
         }
-        counts.connections += 1;
-        Ok(ConnectionPermit { admission: Arc::clone(self), _address: address })
+        Ok(ConnectionPermit { admission: Arc::clone(self), slot: Slot::Held, _address: address })
     }
 
     /// Takes one of the slots of `host`. `Ok(None)` if there is no limit per address, or for a Unix
@@ -144,10 +158,40 @@ impl Admission {
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     admission: Arc<Admission>,
+    slot: Slot,
     _address: Option<AddressPermit>,
 }
 
+/// The slot of a connection.
+#[derive(Debug, Clone, Copy)]
+enum Slot {
+    Held,
+    /// Held until another connection needs it.
+    Idle(IdleKey),
+    /// Another connection has it.
+    Lost,
+}
+
 impl ConnectionPermit {
+    /// From now on the connection, with this stream, may lose its slot.
+    pub(crate) fn set_idle(&mut self, idle: Idle, stream: Weak<Stream>) {
+        if matches!(self.slot, Slot::Idle((now, _)) if now == idle) || !self.set_busy() {
+            return;
+        }
+        let key = self.admission.lock().idle.insert(idle, stream, Instant::now());
+        self.slot = Slot::Idle(key);
+    }
+
+    /// From now on the connection keeps its slot. Returns whether it still has it: a connection without
+    /// a slot has to end.
+    pub(crate) fn set_busy(&mut self) -> bool {
+        if let Slot::Idle(key) = self.slot {
+            let is_held = self.admission.lock().idle.remove(key);
+            self.slot = if is_held { Slot::Held } else { Slot::Lost };
+        }
+        matches!(self.slot, Slot::Held)
+    }
+
     /// Takes an address slot for `host`, a client of the trusted proxy that this connection comes
     /// from. `Ok(None)` if there is no limit per address.
     pub(crate) fn client(&self, host: Host) -> Result<Option<AddressPermit>, LimitReached> {
@@ -167,6 +211,9 @@ impl ConnectionPermit {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
+        if !self.set_busy() {
+            return;
+        }
         self.admission.lock().connections -= 1;
         self.admission.freed.notify_all();
     }
@@ -222,15 +269,37 @@ mod tests {
 
     #[test]
     fn the_reserve_holds_connections_but_no_sessions() {
-        let admission = admission(1, 1, None);
-        let [first, second] = [HERE, HERE].map(|ip| admission.connect(Some(ip)).unwrap());
+        let admission = admission(1, 2, None);
+        let [first, second, third] = [HERE; 3].map(|ip| admission.connect(Some(ip)).unwrap());
         assert_eq!(admission.connect(Some(HERE)).unwrap_err(), LimitReached::Connections);
         let session = first.session().unwrap();
         assert_eq!(second.session().unwrap_err(), LimitReached::Sessions);
         assert_eq!(admission.has_session_left(), Err(LimitReached::Sessions));
         drop(session);
+        assert_eq!(admission.has_session_left(), Err(LimitReached::Connections));
+        drop(third);
         assert_eq!(admission.has_session_left(), Ok(()));
         assert!(second.session().is_ok());
+    }
+
+    #[test]
+    fn an_idle_connection_loses_its_slot_to_the_next_one() {
+        let admission = admission(1, 0, None);
+        let mut first = admission.connect(None).unwrap();
+        first.set_idle(Idle::Silent, Weak::new());
+        assert_eq!(admission.has_session_left(), Ok(()));
+        let second = admission.connect(None).unwrap();
+        assert!(!first.set_busy());
+        drop(first);
+        assert_eq!(admission.connections(), 1, "the slot of the second");
+        assert_eq!(admission.connect(None).unwrap_err(), LimitReached::Connections);
+        drop(second);
+        let mut third = admission.connect(None).unwrap();
+        third.set_idle(Idle::Silent, Weak::new());
+        assert!(third.set_busy());
+        assert_eq!(admission.connect(None).unwrap_err(), LimitReached::Connections);
+        drop(third);
+        assert_eq!(admission.connections(), 0);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! [`Transport`].
 
 use std::io::{self, IoSlice, Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::Stream;
@@ -102,6 +102,11 @@ impl Socket {
     /// that the peer can read its refusal.
     pub(crate) fn spoke_plaintext(&self) -> bool {
         cfg!(feature = "tls") && self.spoke_plaintext
+    }
+
+    /// By which the connection can be ended from another thread.
+    pub(crate) fn handle(&self) -> Weak<Stream> {
+        self.stream.handle()
     }
 
     /// Measures reply times from now on, beginning with the replies to early frames.

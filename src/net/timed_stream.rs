@@ -10,7 +10,7 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::Stream;
@@ -69,6 +69,11 @@ impl TimedStream {
             ahead: ReadAhead::default(),
             is_broken: false,
         })
+    }
+
+    /// By which the connection can be ended from another thread.
+    pub(super) fn handle(&self) -> Weak<Stream> {
+        Arc::downgrade(&self.stream)
     }
 
     pub(super) fn stop(&self) -> &Stop {
