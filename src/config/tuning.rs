@@ -25,6 +25,8 @@ pub(crate) const LINGER_TIME: Duration = Duration::from_secs(2);
 /// Rejected connections held open at one time, so that they can read why; the oldest is closed
 /// first. Small compared with a descriptor limit of 256.
 pub(crate) const REFUSED_HELD: usize = 32;
+/// How often a path of `--www` is resolved again because something was renamed meanwhile. Beyond it: 503.
+pub(crate) const RENAME_RETRIES: usize = 16;
 /// Interval at which the rejector reads rejected peers.
 pub(crate) const REFUSED_POLL: Duration = Duration::from_millis(20);
 /// How long a connection that is kept alive, or whose request head is not complete, keeps its slot while

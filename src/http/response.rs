@@ -65,12 +65,12 @@ impl Response {
         Response::new(200, content_type, Body::Embedded(bytes))
     }
 
-    /// A 200 response with the contents of a file, at its present length.
+    /// A 200 response with the first `length` bytes of a file.
     ///
     /// # Errors
-    /// The operating system does not give the file's length.
-    pub(crate) fn file(file: File, content_type: &str) -> io::Result<Response> {
-        let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+    /// The file is larger than the address space.
+    pub(crate) fn file(file: File, length: u64, content_type: &str) -> io::Result<Response> {
+        let length = usize::try_from(length).map_err(io::Error::other)?;
         Ok(Response::new(200, content_type, Body::File(file, length)))
     }
 
@@ -108,8 +108,7 @@ impl Response {
         let (body, length): (Box<dyn Read + '_>, usize) = match &self.body {
             Body::Text(text) => (Box::new(text.as_bytes()), text.len()),
             Body::Embedded(bytes) => (Box::new(*bytes), bytes.len()),
-            // If the file grows while it is sent, the body must still match the Content-Length.
-            Body::File(file, length) => (Box::new(file.take(*length as u64)), *length),
+            Body::File(file, length) => (Box::new(Exactly { file, left: *length }), *length),
             Body::Nothing => (Box::new(io::empty()), 0),
         };
         let fields = self
@@ -139,6 +138,27 @@ impl Response {
         head.split_inclusive(|byte| *byte == b'\n')
             .filter(|line| !line.starts_with(b"Content-Length:"))
             .try_for_each(|line| out.write_all(line))
+    }
+}
+
+/// Reads as many bytes of a file as its response announces, even if the file grows meanwhile.
+struct Exactly<'a> {
+    file: &'a File,
+    left: usize,
+}
+
+impl Read for Exactly<'_> {
+    /// # Errors
+    /// The file has become shorter. The response cannot be completed then, and whatever is sent after it
+    /// would be taken for its body.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = self.left.min(buffer.len());
+        let read = self.file.read(&mut buffer[..wanted])?;
+        if read == 0 && wanted > 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.left -= read;
+        Ok(read)
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) enum Unavailable {
     LimitReached(LimitReached),
     /// The operating system cannot create a thread.
     NoThread,
+    /// The operating system cannot open a file.
+    NoDescriptor,
     /// Shutting down.
     Stopping,
     /// Not accepting connections yet; only the admin listener answers so.
@@ -25,7 +27,7 @@ pub(crate) enum Unavailable {
 /// The status of every [`Unavailable`] response: 503 Service Unavailable.
 pub(crate) const STATUS: u16 = 503;
 
-/// The reasons for which a client may be refused.
+/// The reasons for which a connection or a handshake may be refused.
 pub(crate) const REASONS: [Unavailable; 5] = [
     Unavailable::LimitReached(LimitReached::Connections),
     Unavailable::LimitReached(LimitReached::Sessions),
@@ -62,6 +64,7 @@ impl Unavailable {
             Unavailable::LimitReached(LimitReached::Sessions) => "sessions",
             Unavailable::LimitReached(LimitReached::Address) => "address",
             Unavailable::NoThread => "thread",
+            Unavailable::NoDescriptor => "descriptor",
             Unavailable::Stopping => "stopping",
             Unavailable::Starting => "starting",
         }
@@ -84,6 +87,10 @@ impl Unavailable {
                 "A limit on threads is reached (ulimit -u, TasksMax=, pids.max), or memory is exhausted.",
                 "Wait; the operator can raise the limit, or lower --max-connections below it.",
             ),
+            Unavailable::NoDescriptor => (
+                "The limit on open files is reached (ulimit -n, LimitNOFILE=), or memory is exhausted.",
+                "Wait; the operator can raise the limit, or lower --max-connections below it.",
+            ),
             Unavailable::Stopping => (
                 "The server is being stopped, for example to install a new version.",
                 "Wait, and reconnect; a client should do so automatically, after a random delay.",
@@ -100,6 +107,7 @@ impl fmt::Display for Unavailable {
         match self {
             Unavailable::LimitReached(full) => full.fmt(f),
             Unavailable::NoThread => f.write_str("no thread could be created"),
+            Unavailable::NoDescriptor => f.write_str("no file can be opened"),
             Unavailable::Stopping => f.write_str("the server is shutting down"),
             Unavailable::Starting => f.write_str("the server does not accept connections yet"),
         }
@@ -113,7 +121,7 @@ mod tests {
 
     #[test]
     fn every_503_says_when_to_retry() {
-        for why in REASONS.into_iter().chain([Unavailable::Starting]) {
+        for why in REASONS.into_iter().chain([Unavailable::NoDescriptor, Unavailable::Starting]) {
             let diagnosis = diagnosis(why, None);
             assert_eq!(diagnosis.status, 503);
             let problem = format!("Unavailable: {why}; retry in 5 seconds.");

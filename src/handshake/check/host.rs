@@ -18,11 +18,11 @@ use crate::http::origin::Origin;
 /// The diagnosis (421), with the options that admit the request.
 pub(crate) fn check(head: &Head, policy: &AccessPolicy) -> Result<(), Diagnosis> {
     let host = head.fields.get("Host").unwrap_or_default();
-    let is_program = head.attempts_websocket() && Origin::of(head) == Origin::Program;
-    if !policy.local || policy.is_forwarded || is_program || host::is_own(host, policy.allow_host) {
+    if !policy.local || host::is_own(host, policy.allow_host) || policy.is_forwarded {
         return Ok(());
     }
-    Err(misdirected(head, host, policy))
+    let is_program = head.attempts_websocket() && Origin::of(head) == Origin::Program;
+    if is_program { Ok(()) } else { Err(misdirected(head, host, policy)) }
 }
 
 #[cold]

@@ -13,6 +13,7 @@ use crate::http::diagnosis::Diagnosis;
 use crate::http::endpoint::{self, Endpoint};
 use crate::http::framing;
 use crate::http::head::Head;
+use crate::http::origin::Origin;
 use crate::net::address::Host;
 
 /// What decides, beside the head, which hosts and origins are accepted.
@@ -37,10 +38,11 @@ pub(crate) struct AccessPolicy<'a> {
 /// Why it is not valid.
 pub(crate) fn check(head: &Head, policy: &AccessPolicy) -> Result<Endpoint, Diagnosis> {
     framing::check(head)?;
-    origin::check_form(head, policy)?;
+    let origin = Origin::of(head);
+    origin::check_form(head, &origin, policy)?;
     host::check(head, policy)?;
     let endpoint = endpoint::at(&head.path).ok_or_else(|| not_found(head))?;
-    origin::check(head, policy)?;
+    origin::check(head, &origin, policy)?;
     fields::check(head, policy)?;
     Ok(endpoint)
 }

@@ -14,9 +14,12 @@ use crate::http::origin::Origin;
 ///
 /// # Errors
 /// The diagnosis: no option admits this origin alone.
-pub(super) fn check_form(head: &Head, policy: &AccessPolicy) -> Result<(), Diagnosis> {
-    let origin = Origin::of(head);
-    let is_refused = origin == Origin::Malformed && !policy.allows(&origin, head);
+pub(super) fn check_form(
+    head: &Head,
+    origin: &Origin,
+    policy: &AccessPolicy,
+) -> Result<(), Diagnosis> {
+    let is_refused = *origin == Origin::Malformed && !policy.allows(origin, head);
     if is_refused { Err(malformed(head)) } else { Ok(()) }
 }
 
@@ -24,11 +27,11 @@ pub(super) fn check_form(head: &Head, policy: &AccessPolicy) -> Result<(), Diagn
 ///
 /// # Errors
 /// The diagnosis, with the ways to allow the page.
-pub(super) fn check(head: &Head, policy: &AccessPolicy) -> Result<(), Diagnosis> {
-    match advised_origin(head, policy) {
-        Some(origin) => Err(forbidden(head, &origin)),
-        None => Ok(()),
+pub(super) fn check(head: &Head, origin: &Origin, policy: &AccessPolicy) -> Result<(), Diagnosis> {
+    if policy.allows(origin, head) {
+        return Ok(());
     }
+    Err(forbidden(head, &advised_origin(head, policy).unwrap_or_default()))
 }
 
 /// The value of `--allow-origin` that admits this handshake; `None` if it needs none, or none helps.
@@ -63,6 +66,9 @@ pub(super) fn of_requesting_page(head: &Head) -> Option<Origin> {
 impl AccessPolicy<'_> {
     /// Whether a page of this origin may open a WebSocket with this request.
     pub(super) fn allows(&self, page: &Origin, head: &Head) -> bool {
+        if *page == Origin::Program {
+            return true;
+        }
         let host = head.fields.get("Host").unwrap_or_default();
         page.is_allowed(host, self.local, self.allow_origin)
     }
