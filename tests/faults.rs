@@ -115,6 +115,22 @@ fn status_refuses_the_handshake_and_says_why() {
 }
 
 #[test]
+fn a_forced_status_without_content_has_none() {
+    let server = TestServer::start();
+    for (status, length) in [(204, None), (205, Some("0")), (304, None)] {
+        for request in [handshake as fn(&str) -> String, |path| {
+            format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")
+        }] {
+            let mut raw = server.raw();
+            let response = raw.send(request(&format!("/ws?status={status}"))).response_to_head();
+            assert_eq!((response.status, response.get("Content-Length")), (status, length));
+            raw.finish();
+            assert_eq!(raw.rest(), b"", "{status}");
+        }
+    }
+}
+
+#[test]
 fn invalid_parameters_get_400_with_a_correct_example() {
     let server = TestServer::start();
     for (query, words) in [

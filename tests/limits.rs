@@ -37,13 +37,19 @@ fn assert_refused(server: &TestServer, option: &str) {
 #[test]
 fn a_head_that_does_not_arrive_in_time_gets_408() {
     let server = timed(|timeouts| timeouts.handshake = SHORT);
-    for start in ["", "GET / HTTP/1.1\r\nHost: "] {
+    for start in ["G", "GET / HTTP/1.1\r\nHost: "] {
         let mut raw = server.raw();
         let response = raw.send(start).response();
         assert_eq!((response.status, response.get("Connection")), (408, Some("close")));
         raw.finish();
         assert_eq!(raw.rest(), b"");
     }
+}
+
+#[test]
+fn a_connection_on_which_nothing_was_sent_is_closed_without_a_response() {
+    let server = timed(|timeouts| timeouts.handshake = SHORT);
+    assert_eq!(server.raw().rest(), b"");
 }
 
 #[test]

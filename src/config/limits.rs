@@ -79,7 +79,7 @@ impl Default for Limits {
 #[non_exhaustive]
 pub struct Timeouts {
     /// Deadline for a whole request head, so that a client that sends a byte a second cannot hold a
-    /// thread. Default 5 s. Beyond it: 408, close.
+    /// thread. Default 5 s. Beyond it: 408 (none if nothing has arrived), close.
     pub handshake: Duration,
     /// Wait for the next request on a kept-alive connection. Default 10 s. Beyond it: close.
     pub keep_alive: Duration,

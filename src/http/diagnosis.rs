@@ -45,10 +45,11 @@ impl Diagnosis {
         self.complete(Response::text(self.status, self.to_string()))
     }
 
-    /// Adds the fields that belong to the status.
+    /// Adds the fields that belong to the status, and removes the content that it must not have.
     fn complete(&self, response: Response) -> Response {
         match self.status {
             405 => response.with("Allow", METHODS),
+            204 | 205 | 304 => response.without_content(),
             426 => response.with("Sec-WebSocket-Version", WEBSOCKET_VERSION),
             503 => response.with("Retry-After", RETRY_AFTER_SECS.to_string()),
             _ => response,

@@ -5,8 +5,9 @@ use super::excerpt::{escaped, request_line};
 use super::head::{Head, HeadError};
 use crate::config::tuning::{SHOWN_BYTES, SHOWN_VALUE};
 
-/// The response to bytes that are not a valid request; `None` if the peer closed the connection.
-/// `is_plaintext_on_tls`: the port speaks TLS, and the bytes are plaintext.
+/// The response to bytes that are not a valid request; `None` if the peer closed the connection, or has sent
+/// nothing: browsers open connections in advance, and would take a 408 on one for the answer to the request
+/// that they are just sending on it. `is_plaintext_on_tls`: the port speaks TLS, and the bytes are plaintext.
 pub(crate) fn diagnosis(
     error: &HeadError,
     arrived: &[u8],
@@ -25,7 +26,7 @@ pub(crate) fn diagnosis(
     })
 }
 
-/// The status, the problem, its usual cause and the fix; `None` if the peer closed the connection.
+/// The status, the problem, its usual cause and the fix; `None` if no response is due.
 fn explained(
     error: &HeadError,
     arrived: &[u8],
@@ -46,11 +47,11 @@ fn explained(
             "A client or a script that does not percent-encode the path or the query of its URL.",
             "Write %20 for each space; in JavaScript: encodeURIComponent.",
         ),
+        HeadError::Timeout if arrived.is_empty() => return None,
         HeadError::Timeout => (
             408,
             "The request head did not arrive in time (--handshake-timeout).".to_owned(),
-            "A connection opened in advance and not used, a head without the blank line at its end,\n\
-             or a slow network.",
+            "A head without the blank line at its end, or a slow network.",
             "Send the whole head at once, with a blank line after it.",
         ),
         HeadError::TooLarge => (
@@ -128,7 +129,7 @@ mod tests {
     #[test]
     fn first_bytes_of_an_invalid_request_are_shown() {
         for (error, bytes, status, shown) in [
-            (HeadError::Timeout, &b""[..], 408, "(nothing)"),
+            (HeadError::Timeout, &b"GET"[..], 408, "3 bytes: GET"),
             (HeadError::TooLarge, &[b'x'; 20], 431, "20 bytes, beginning with xxxxxxxxxxxxxxxx"),
             (HeadError::Version, b"PRI * HTTP/2.0\r\n", 505, "16 bytes: PRI * HTTP/2.0\\r\\n"),
             (HeadError::Malformed("x".into()), b"\x16\x03\xff", 400, "3 bytes: \\x16\\x03\\xff"),
@@ -138,6 +139,7 @@ mod tests {
             assert_readable(&diagnosis);
         }
         assert!(diagnosis(&HeadError::Left, b"GET", false).is_none());
+        assert!(diagnosis(&HeadError::Timeout, b"", false).is_none());
         // Any amount of binary data is shown in one line.
         assert_readable(&diagnosis(&HeadError::TooLarge, &[0xff; 16384], false).unwrap());
     }

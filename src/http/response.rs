@@ -1,7 +1,7 @@
 //! One HTTP response: status, fields and body, serialized by tiny_http.
 //!
 //! **Invariant:** Every response says where it ends, so that the connection can be kept alive: by its
-//! `Content-Length`, or by a status that never has a body (204).
+//! `Content-Length`, or by a status that never has a body (204, 304).
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -85,6 +85,14 @@ impl Response {
     /// Content-Length stays: a 304 has that of the 200, or none (RFC 9110, section 8.6).
     pub(crate) fn not_modified(mut self) -> Response {
         self.status = 304;
+        self
+    }
+
+    /// Removes the content, for a status that must not have any: 204, 205, 304.
+    pub(crate) fn without_content(mut self) -> Response {
+        self.fields.retain(|(name, _)| !matches!(*name, "Content-Type" | "X-Content-Type-Options"));
+        // A client knows by the status alone where a 204 or a 304 ends, but not a 205 (RFC 9112, section 6.3).
+        self.body = if self.status == 205 { Body::Text(String::new()) } else { Body::Nothing };
         self
     }
 
@@ -248,6 +256,16 @@ mod tests {
             assert!(text.starts_with("HTTP/1.1 204 No Content\r\nConnection: close\r\n"), "{text}");
             assert!(text.contains("\r\nAllow: GET, HEAD, OPTIONS\r\n"), "{text}");
             assert!(!text.contains("Content-") && text.ends_with("\r\n\r\n"), "{text}");
+        }
+    }
+
+    #[test]
+    fn statuses_without_content_have_none() {
+        for (status, lengths) in [(204, 0), (205, 1), (304, 0)] {
+            let text = written(Response::text(status, "why").without_content(), false, None);
+            assert!(text.ends_with("\r\n\r\n") && !text.contains("Content-Type"), "{text}");
+            assert_eq!(text.matches("Content-Length").count(), lengths, "{text}");
+            assert_eq!(text.matches("Content-Length: 0\r\n").count(), lengths, "{text}");
         }
     }
 

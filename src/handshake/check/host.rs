@@ -8,21 +8,22 @@ use crate::http::diagnosis::Diagnosis;
 use crate::http::excerpt::{brief, with_fields};
 use crate::http::head::Head;
 use crate::http::host;
-use crate::http::origin::Origin;
 
-/// Checks the `Host` of a request that came in on a loopback address or a Unix socket. Three kinds of
-/// requests cannot come from a page of another site: those with a name of this machine, those that a
-/// trusted proxy forwards, and handshakes without a page's `Origin`, which browsers always send.
+/// Checks the `Host` of a request that a page may have sent. On a loopback address or a Unix socket it has to
+/// be a name that no page of another site can have, or be forwarded by a trusted proxy.
 ///
 /// # Errors
 /// The diagnosis (421), with the options that admit the request.
 pub(crate) fn check(head: &Head, policy: &AccessPolicy) -> Result<(), Diagnosis> {
-    let host = head.fields.get("Host").unwrap_or_default();
-    if !policy.local || host::is_own(host, policy.allow_host) || policy.is_forwarded {
+    if !policy.local || policy.is_forwarded {
         return Ok(());
     }
-    let is_program = head.attempts_websocket() && Origin::of(head) == Origin::Program;
-    if is_program { Ok(()) } else { Err(misdirected(head, host, policy)) }
+    let host = head.fields.get("Host").unwrap_or_default();
+    if host::is_own(host, policy.allow_host) {
+        Ok(())
+    } else {
+        Err(misdirected(head, host, policy))
+    }
 }
 
 #[cold]
