@@ -21,6 +21,11 @@ impl TokenBucket {
         TokenBucket { capacity, refill, full_at: now, refused: 0 }
     }
 
+    /// A bucket that is full at `now`, for `rate` takes in a second, and in one burst.
+    pub(crate) fn per_second(rate: u32, now: Instant) -> TokenBucket {
+        TokenBucket::full(rate, Duration::from_secs(1) / rate.max(1), now)
+    }
+
     /// Takes a token at `now`, which should not be earlier than in a call before. Returns how many
     /// takes were refused since the last success; `None` if this one is refused, too, as the bucket
     /// is empty.

@@ -44,16 +44,14 @@ impl ChatSession {
     /// Joins a room. Its greeting waits to be delivered.
     ///
     /// # Errors
-    /// The room is full, there are too many rooms, or no descriptor is left.
+    /// See [`JoinError`].
     pub(crate) fn join(
         rooms: &Arc<Rooms>,
         request: JoinRequest,
         now: Instant,
     ) -> Result<ChatSession, JoinError> {
         let membership = rooms.join(request, SystemTime::now())?;
-        let rate = rooms.limits().rate;
-        let refill = Duration::from_secs(1) / rate.max(1);
-        Ok(ChatSession { membership, rate: TokenBucket::full(rate, refill, now) })
+        Ok(ChatSession { membership, rate: TokenBucket::per_second(rooms.limits().rate, now) })
     }
 
     /// Set when events wait to be delivered.

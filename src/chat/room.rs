@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::event::{EncodedFrame, Event};
 use super::join_request::JoinRequest;
@@ -16,6 +16,7 @@ use super::outbox::Outbox;
 use crate::config::chat::HISTORY;
 use crate::config::{ChatLimits, timestamp};
 use crate::lock::unpoisoned;
+use crate::token_bucket::TokenBucket;
 
 /// All rooms of a server.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ struct Room {
     state: Mutex<RoomState>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct RoomState {
     /// In the order in which they joined.
     members: BTreeMap<u64, Participant>,
@@ -38,6 +39,11 @@ struct RoomState {
     /// The number of the last message.
     seq: u64,
     history: VecDeque<EncodedFrame>,
+    /// Members that have left, and in whose place nobody has joined.
+    vacancies: usize,
+    /// Limits those who join in their place: who comes and goes is announced to all. A room that only
+    /// grows is limited by the number of its members.
+    replacements: TokenBucket,
 }
 
 #[derive(Debug)]
@@ -51,6 +57,7 @@ struct Participant {
 pub(crate) enum JoinError {
     TooManyRooms,
     RoomFull,
+    TooManyJoins,
     NoDescriptor,
 }
 
@@ -59,6 +66,7 @@ impl fmt::Display for JoinError {
         f.write_str(match self {
             JoinError::TooManyRooms => "there are as many rooms as allowed",
             JoinError::RoomFull => "this room is full",
+            JoinError::TooManyJoins => "too many members come and go in this room; try again later",
             JoinError::NoDescriptor => "no descriptor is left",
         })
     }
@@ -70,6 +78,7 @@ impl JoinError {
         match self {
             JoinError::TooManyRooms => "--chat-rooms",
             JoinError::RoomFull => "--chat-members",
+            JoinError::TooManyJoins => "--chat-rate",
             JoinError::NoDescriptor => "",
         }
     }
@@ -120,8 +129,8 @@ impl Rooms {
             Some(room) => Arc::clone(room),
             None if rooms.len() >= self.limits.rooms => return Err(JoinError::TooManyRooms),
             None => {
-                let room = Room { name: request.room.clone(), state: Mutex::default() };
-                let room = Arc::new(room);
+                let state = Mutex::new(RoomState::new(self.limits.rate));
+                let room = Arc::new(Room { name: request.room.clone(), state });
                 rooms.insert(request.room, Arc::clone(&room));
                 room
             }
@@ -159,6 +168,7 @@ impl Room {
         if state.members.len() >= max_members {
             return Err(JoinError::RoomFull);
         }
+        state.take_vacancy(Instant::now())?;
         state.next_id += 1;
         let id = state.next_id;
         let name = state.unique_name(name.unwrap_or_else(|| format!("guest-{id}")));
@@ -179,6 +189,26 @@ impl Room {
 }
 
 impl RoomState {
+    fn new(rate: u32) -> RoomState {
+        RoomState {
+            members: BTreeMap::new(),
+            next_id: 0,
+            seq: 0,
+            history: VecDeque::new(),
+            vacancies: 0,
+            replacements: TokenBucket::per_second(rate, Instant::now()),
+        }
+    }
+
+    /// Lets another client join, in place of a member that left if there is one.
+    fn take_vacancy(&mut self, now: Instant) -> Result<(), JoinError> {
+        if self.vacancies > 0 {
+            self.replacements.take(now).ok_or(JoinError::TooManyJoins)?;
+            self.vacancies -= 1;
+        }
+        Ok(())
+    }
+
     /// `name`, with a number behind it if a member has it already.
     fn unique_name(&self, name: String) -> String {
         let taken: HashSet<_> =
@@ -198,6 +228,7 @@ impl RoomState {
             self.members.retain(|_, participant| {
                 let keeps_up = participant.outbox.put(Arc::clone(&event)).is_ok();
                 if !keeps_up {
+                    self.vacancies += 1;
                     let leave = Event::Leave { name: &participant.name, at: &timestamp(now) };
                     events.push_back(leave.encode());
                 }
@@ -243,6 +274,7 @@ impl Drop for Membership {
     fn drop(&mut self) {
         let mut state = self.room.lock();
         if let Some(participant) = state.members.remove(&self.id) {
+            state.vacancies += 1;
             let now = SystemTime::now();
             let leave = Event::Leave { name: &participant.name, at: &timestamp(now) }.encode();
             state.broadcast(&leave, now);
@@ -374,6 +406,26 @@ mod tests {
         assert_eq!(join(&rooms, "s", "bob").unwrap_err(), JoinError::TooManyRooms);
         drop(ann);
         assert!(join(&rooms, "s", "bob").is_ok());
+    }
+
+    #[test]
+    fn members_that_replace_others_are_limited_and_a_growing_room_is_not() {
+        let rooms = rooms(ChatLimits { rate: 0, ..ChatLimits::default() });
+        let mut members: Vec<_> = (0..10).map(|_| join(&rooms, "r", "ann").unwrap()).collect();
+        members.pop();
+        assert_eq!(join(&rooms, "r", "eve").unwrap_err(), JoinError::TooManyJoins);
+        assert!(join(&rooms, "s", "eve").is_ok(), "another room");
+    }
+
+    #[test]
+    fn vacancies_are_taken_at_the_rate() {
+        let mut state = RoomState::new(2);
+        state.vacancies = 4;
+        let now = Instant::now();
+        let taken = [(); 3].map(|()| state.take_vacancy(now).is_ok());
+        assert_eq!((taken, state.vacancies), ([true, true, false], 2));
+        let later = now + std::time::Duration::from_millis(500);
+        assert_eq!([(); 2].map(|()| state.take_vacancy(later).is_ok()), [true, false]);
     }
 
     #[test]

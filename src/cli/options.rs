@@ -167,7 +167,7 @@ struct LimitOptions {
     #[arg(long, value_name = "N", env = "WSECHO_MAX_CONNECTIONS", default_value_t = Limits::default().max_connections)]
     max_connections: usize,
 
-    /// Concurrent connections of an IP address, 0 for no limit [503].
+    /// Concurrent connections of an IPv4 address or an IPv6 network (/64), 0 for no limit [503].
     #[arg(long, value_name = "N", env = "WSECHO_MAX_CONNECTIONS_PER_IP", default_value_t = 0)]
     max_connections_per_ip: usize,
 
@@ -215,7 +215,8 @@ struct LimitOptions {
     #[arg(long, value_name = "SIZE", env = "WSECHO_CHAT_MESSAGE_SIZE", default_value_t = size(ChatLimits::default().message_size))]
     chat_message_size: ByteSize,
 
-    /// Messages per member and second, and in one burst [Close 1008].
+    /// Messages per member and second, and in one burst [Close 1008]; joins in place of members that
+    /// left [1013].
     #[arg(long, value_name = "N", env = "WSECHO_CHAT_RATE", default_value_t = ChatLimits::default().rate)]
     chat_rate: u32,
 

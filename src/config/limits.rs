@@ -16,7 +16,8 @@ pub struct ChatLimits {
     /// Close 1009.
     pub message_size: usize,
     /// Messages of a member per second, on average and in one burst. Default 20: faster than a
-    /// person types. Beyond it: Close 1008.
+    /// person types. Beyond it: Close 1008. Also clients that join a room in place of members that left,
+    /// as each of them is announced to all. Beyond it: Close 1013.
     pub rate: u32,
     /// Messages that may wait for a member who reads slowly. Default 256: what a room says while a
     /// phone changes its network. Beyond it: Close 1013.
@@ -47,8 +48,8 @@ pub struct Limits {
     /// Connections on top of [`max_connections`](Self::max_connections), so that the page and
     /// `/healthz` answer while every session slot is taken. Default 64. Beyond it: 503.
     pub reserve: usize,
-    /// Connections of any kind from one IP address; behind a trusted proxy, requests and sessions of
-    /// one client. Peers on a Unix socket have no address and are not counted. Default: no limit,
+    /// Connections of any kind from one IPv4 address, or from one /64 network of IPv6, whose addresses a
+    /// client can choose; behind a trusted proxy, requests and sessions of one client. Peers on a Unix socket have no address and are not counted. Default: no limit,
     /// because all clients of an unknown proxy share its address. Beyond it: 503 with `Retry-After`.
     pub max_connections_per_ip: Option<usize>,
     /// Size of a WebSocket message in bytes, whole or in fragments. Default 1 MiB; see

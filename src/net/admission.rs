@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::Instant;
 
@@ -36,7 +36,7 @@ struct SlotCounts {
     connections: usize,
     sessions: usize,
     idle: IdleConnections,
-    /// Stays empty without a limit per address.
+    /// By [`client_network`]; stays empty without a limit per address.
     by_ip: HashMap<IpAddr, usize>,
 }
 
@@ -117,6 +117,7 @@ impl Admission {
     /// socket: its peers are indistinguishable, and the mode of its path restricts them.
     fn address(self: &Arc<Self>, host: Host) -> Result<Option<AddressPermit>, LimitReached> {
         let (Some(max), Host::Ip(ip)) = (self.max_per_ip, host) else { return Ok(None) };
+        let ip = client_network(ip);
         let mut counts = self.lock();
         let of_ip = counts.by_ip.entry(ip).or_default();
         if *of_ip >= max {
@@ -151,6 +152,17 @@ impl Admission {
 
     fn lock(&self) -> MutexGuard<'_, SlotCounts> {
         unpoisoned(self.counts.lock())
+    }
+}
+
+/// The addresses that count as one: an IPv4 address, or the /64 network of an IPv6 address, as a client
+/// can choose among all addresses of its network.
+fn client_network(ip: IpAddr) -> IpAddr {
+    /// The first 64 of 128 bits.
+    const NETWORK: u128 = !0 << 64;
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & NETWORK).into(),
     }
 }
 
@@ -310,6 +322,16 @@ mod tests {
         let _there = admission.connect(Some(THERE)).unwrap();
         drop(here);
         assert!(admission.connect(Some(HERE)).is_ok());
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_are_one_client() {
+        let admission = admission(8, 0, Some(1));
+        let host = |text: &str| Some(Host::Ip(text.parse().unwrap()));
+        let _first = admission.connect(host("2001:db8:1:2::1")).unwrap();
+        let same = admission.connect(host("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        assert_eq!(same.unwrap_err(), LimitReached::Address);
+        assert!(admission.connect(host("2001:db8:1:3::1")).is_ok());
     }
 
     #[test]
