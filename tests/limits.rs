@@ -259,6 +259,20 @@ fn a_session_beyond_max_duration_is_closed_with_1001() {
 }
 
 #[test]
+fn max_duration_ends_a_session_in_a_write_a_delay_or_without_reading() {
+    let server = timed(|timeouts| timeouts.max_duration = Some(SHORT));
+    let mut slow = server.raw();
+    slow.upgrade("/echo?size=1MiB").send(frame(FIN_TEXT, b"x").repeat(100));
+    let ended = server.ended_session();
+    assert_eq!((ended.how, ended.reason.contains("longest duration")), ("drop", true), "{ended:?}");
+    for path in ["/echo?delay=1min", "/echo?read=off"] {
+        let mut raw = server.raw();
+        raw.upgrade(path).send(frame(FIN_TEXT, b"x"));
+        assert_eq!(raw.close_code(), 1001, "{path}");
+    }
+}
+
+#[test]
 fn a_peer_that_does_not_answer_a_close_is_dropped() {
     let server = timed(|timeouts| (timeouts.max_duration, timeouts.close) = (Some(SHORT), SHORT));
     let mut raw = server.raw();

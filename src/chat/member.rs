@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use tungstenite::Message;
 use tungstenite::protocol::CloseFrame;
@@ -132,6 +132,7 @@ fn write_frames(frames: &[EncodedFrame], out: &mut impl Write) -> io::Result<()>
 mod tests {
     use super::*;
     use crate::config::ChatLimits;
+    use std::time::Duration;
 
     fn join(limits: ChatLimits) -> ChatSession {
         let request = JoinRequest { room: "r".to_owned(), name: None };

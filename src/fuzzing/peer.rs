@@ -127,6 +127,8 @@ impl Write for Peer<'_> {
 impl Transport for Peer<'_> {
     fn set_read_timeout(&mut self, _: ReadTimeout) {}
 
+    fn set_write_deadline(&mut self, _: Instant) {}
+
     fn is_stopping(&self) -> bool {
         self.stopping
     }

@@ -246,6 +246,10 @@ impl Transport for Socket {
         self.stream.set_read_timeout(timeout);
     }
 
+    fn set_write_deadline(&mut self, deadline: Instant) {
+        self.stream.set_write_deadline(deadline);
+    }
+
     fn is_stopping(&self) -> bool {
         self.stream.stop().requested()
     }

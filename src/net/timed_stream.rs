@@ -17,7 +17,7 @@ use super::Stream;
 use super::address::Address;
 use super::read_ahead::ReadAhead;
 use super::shutdown::{Interruptible, Stop};
-use super::transport::{PauseEnd, ReadTimeout};
+use super::transport::{PauseEnd, ReadTimeout, WritePastDeadline};
 use super::waker::{HangUp, Readiness, Waker, wait_for_hang_up, wait_readable};
 
 /// See the module.
@@ -37,6 +37,9 @@ pub(super) struct TimedStream {
     read_timeout: ReadTimeout,
     /// The read timeout that the kernel has. Setting it costs a system call.
     kernel_timeout: Option<Duration>,
+    write_timeout: Duration,
+    /// `None` if writing may last as long as the peer takes bytes.
+    write_deadline: Option<Instant>,
     last_received: Instant,
     ahead: ReadAhead,
     /// Whether a write has failed.
@@ -65,6 +68,8 @@ impl TimedStream {
             is_waiting: false,
             read_timeout: ReadTimeout::default(),
             kernel_timeout: None,
+            write_timeout,
+            write_deadline: None,
             last_received: Instant::now(),
             ahead: ReadAhead::default(),
             is_broken: false,
@@ -86,6 +91,11 @@ impl TimedStream {
 
     pub(super) fn set_read_timeout(&mut self, timeout: ReadTimeout) {
         self.read_timeout = timeout;
+    }
+
+    /// See [`Transport::set_write_deadline`](super::transport::Transport::set_write_deadline).
+    pub(super) fn set_write_deadline(&mut self, deadline: Instant) {
+        self.write_deadline = Some(deadline);
     }
 
     /// See [`Interruptible::set_waiting`].
@@ -178,11 +188,41 @@ impl TimedStream {
         self.is_waiting && !self.is_unix && self.stop.requested() && !self.stop.is_cut()
     }
 
+    /// Sends all of `bytes`, unless the peer keeps it waiting until the deadline.
+    #[cold]
+    fn write_until(&self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.limit_write(deadline)?;
+            match (&*self.stream).write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                sent => bytes = &bytes[sent?..],
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the next write wait until the deadline at most. The kernel's timeout limits the whole of one
+    /// write, so it is shortened only towards the end.
+    #[cold]
+    fn limit_write(&self, deadline: Instant) -> io::Result<()> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left < self.write_timeout {
+            // SO_SNDTIMEO of 0 means no timeout.
+            self.stream.set_write_timeout(Some(left.max(Duration::from_micros(1))))?;
+        }
+        Ok(())
+    }
+
     /// The error of a write that failed. `WouldBlock` from a blocking socket is its write timeout.
     #[cold]
     fn write_error(&mut self, error: io::Error) -> io::Error {
         self.is_broken = true;
         match error.kind() {
+            io::ErrorKind::WouldBlock
+                if self.write_deadline.is_some_and(|deadline| deadline <= Instant::now()) =>
+            {
+                io::Error::new(io::ErrorKind::TimedOut, WritePastDeadline)
+            }
             io::ErrorKind::WouldBlock => {
                 io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")
             }
@@ -224,7 +264,11 @@ impl Write for TimedStream {
         if self.is_broken {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        match (&*self.stream).write_all(bytes) {
+        let sent = match self.write_deadline {
+            None => (&*self.stream).write_all(bytes),
+            Some(deadline) => self.write_until(bytes, deadline),
+        };
+        match sent {
             Ok(()) => Ok(bytes.len()),
             Err(error) => Err(self.write_error(error)),
         }
@@ -233,6 +277,9 @@ impl Write for TimedStream {
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         if self.is_broken {
             return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if let Some(deadline) = self.write_deadline {
+            self.limit_write(deadline).map_err(|error| self.write_error(error))?;
         }
         loop {
             match (&*self.stream).write_vectored(pieces) {

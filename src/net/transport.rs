@@ -1,5 +1,6 @@
 //! What a session needs of its stream beside reading and writing.
 
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,18 @@ pub(crate) enum PauseEnd {
     PeerLeft,
 }
 
+/// The reason inside a `TimedOut`: the write deadline, see [`Transport::set_write_deadline`].
+#[derive(Debug)]
+pub(crate) struct WritePastDeadline;
+
+impl fmt::Display for WritePastDeadline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the time for writing is over")
+    }
+}
+
+impl std::error::Error for WritePastDeadline {}
+
 /// The stream under a session: a [`Socket`](super::socket::Socket), or a fuzzer's script.
 ///
 /// **Invariants:** a read fails with `WouldBlock` when its time is over, the session was woken, or
@@ -46,6 +59,9 @@ pub(crate) enum PauseEnd {
 pub(crate) trait Transport: Read + Write {
     /// Sets how long reads may wait.
     fn set_read_timeout(&mut self, timeout: ReadTimeout);
+    /// Sets until when a write may wait for the peer. Beyond it the write fails with
+    /// [`WritePastDeadline`], even if the peer takes bytes now and then.
+    fn set_write_deadline(&mut self, deadline: Instant);
     /// Whether the server is stopping. Reads that find nothing then return at once.
     fn is_stopping(&self) -> bool;
     /// Waits without reading, for `time` at most: every wait that is not a read or a write. Sends first

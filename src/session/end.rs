@@ -17,6 +17,7 @@ use super::faults::ForcedEnd;
 use super::keepalive::Expired;
 use crate::chat::member::{ChatViolation, DeliveryError};
 use crate::chat::room::JoinError;
+use crate::net::transport::WritePastDeadline;
 
 /// Why a session ended.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub(crate) enum Cause {
     Expired(Expired),
     /// The client did not read.
     WriteTimeout,
+    /// The session reached its maximum duration in a write, as the client reads slowly or not at all.
+    WritePastDeadline,
     /// The server stops.
     Stop,
     /// Fault injection: the query parameters end the session.
@@ -117,6 +120,12 @@ impl Cause {
             Cause::WriteTimeout => {
                 dropped("server", "drop", "the client did not read", "--write-timeout")
             }
+            Cause::WritePastDeadline => dropped(
+                "server",
+                "drop",
+                "the session has reached its longest duration, and the client did not read",
+                "--max-duration",
+            ),
             Cause::Stop => away("the server is shutting down", ""),
             Cause::Forced(ForcedEnd::Close(code, reason)) => {
                 closed(close(CloseCode::from(*code), reason), "")
@@ -241,13 +250,20 @@ impl From<Error> for Cause {
     }
 }
 
+/// Whether an `E` is the reason of `error`.
+fn is_inside<E: std::error::Error + 'static>(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<E>)
+}
+
 impl From<io::Error> for Cause {
     fn from(error: io::Error) -> Self {
-        if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<InvalidDeflate>)
-        {
+        if is_inside::<InvalidDeflate>(&error) {
             return Cause::Violation(close(CloseCode::Invalid, &error.to_string()));
         }
         match error.kind() {
+            io::ErrorKind::TimedOut if is_inside::<WritePastDeadline>(&error) => {
+                Cause::WritePastDeadline
+            }
             io::ErrorKind::TimedOut => Cause::WriteTimeout,
             io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted

@@ -116,6 +116,10 @@ impl<T: Transport> Transport for FilteredTransport<T> {
         self.inner.set_read_timeout(timeout);
     }
 
+    fn set_write_deadline(&mut self, deadline: Instant) {
+        self.inner.set_write_deadline(deadline);
+    }
+
     fn is_stopping(&self) -> bool {
         self.inner.is_stopping()
     }

@@ -102,6 +102,11 @@ impl<'a> Keepalive<'a> {
         self.round_trip
     }
 
+    /// When the session reaches its maximum duration; `None` if it has none.
+    pub(super) fn end(&self) -> Option<Instant> {
+        self.timeouts.max_duration.map(|limit| self.started + limit)
+    }
+
     /// Returns the limit of the session that has passed at `now`, if one has. After a frame this is all
     /// that can be due, as no Ping is awaited then.
     #[inline]
@@ -129,11 +134,11 @@ impl<'a> Keepalive<'a> {
     /// Returns the timeout of the next read. The time until a Ping is an idle timeout and not a
     /// deadline, so that a busy session need not set it again for each message.
     pub(super) fn read_timeout(&self) -> ReadTimeout {
-        let Timeouts { ping_interval, ping, idle, max_duration, .. } = self.timeouts;
+        let Timeouts { ping_interval, ping, idle, .. } = self.timeouts;
         let deadlines = [
             self.awaiting_frame.map(|pinged| pinged + *ping),
             idle.map(|limit| self.last_data + limit),
-            max_duration.map(|limit| self.started + limit),
+            self.end(),
         ];
         ReadTimeout {
             idle: ping_interval.filter(|_| self.awaiting_frame.is_none()),

@@ -122,14 +122,18 @@ impl<'a, T: Transport> Session<'a, T> {
             .max_frame_size(max_size);
         let malformed = faults.as_deref().and_then(MalformedFrames::new);
         let filter = FrameFilter::new(deflate, malformed, &mut early);
-        let transport = FilteredTransport::new(transport, filter);
+        let mut transport = FilteredTransport::new(transport, filter);
+        let keepalive = Keepalive::new(&config.timeouts, now);
+        if let Some(end) = keepalive.end() {
+            transport.set_write_deadline(end);
+        }
         Session {
             ws: WebSocket::from_partially_read(transport, early, Role::Server, Some(ws_config)),
             reply,
             refused,
             describe: Some(describe),
             faults: faults.map(|faults| Box::new(FaultSchedule::new(*faults, now))),
-            keepalive: Keepalive::new(&config.timeouts, now),
+            keepalive,
             message_log: MessageLog::new(number, config.log_payload),
             stop_seen: None,
             received: Tally::default(),
@@ -292,6 +296,10 @@ impl<'a, T: Transport> Session<'a, T> {
     /// Ends the session as its cause demands.
     fn end(&mut self, cause: &Cause) -> SessionOutcome {
         let plan = cause.plan();
+        if self.keepalive.end().is_some() {
+            // The maximum duration is over, or does not matter any more.
+            self.ws.get_mut().set_write_deadline(Instant::now() + self.close_timeout);
+        }
         let is_close_lost = plan.close.is_some_and(|frame| {
             // A Pong that is due goes first; tungstenite alone would send it after the Close.
             self.ws.flush().and_then(|()| self.ws.close(Some(frame))).is_err()
@@ -365,7 +373,9 @@ impl<T: Transport> Session<'_, T> {
         let Some(faults) = &self.faults else { return Ok(reply) };
         let (delay, reply) = (faults.delay(), faults.reply(reply));
         if !delay.is_zero() {
-            self.ws.get_mut().pause(delay)?;
+            let left =
+                self.keepalive.end().map(|end| end.saturating_duration_since(Instant::now()));
+            self.ws.get_mut().pause(left.map_or(delay, |left| delay.min(left)))?;
         }
         Ok(reply)
     }
@@ -392,8 +402,12 @@ impl<T: Transport> Session<'_, T> {
     /// `Ok`.
     fn read_nothing(&mut self) -> Result<(), Cause> {
         let end = Instant::now() + READ_OFF_MAX;
+        let end = self.keepalive.end().map_or(end, |limit| end.min(limit));
         loop {
             let now = Instant::now();
+            if let Some(expired) = self.keepalive.expired(now) {
+                return Err(Cause::Expired(expired));
+            }
             if now >= end {
                 return Err(Cause::ReadOff);
             }
