@@ -10,6 +10,7 @@
 //! session     read, reply, write … until the closing handshake is done
 //! chat        rooms, members, outboxes
 //! http        request heads, responses, the page, diagnoses
+//! products    proxies, and the settings that let WebSockets through
 //! net         listeners, sockets, TLS, wakers, the stop
 //! frame       frame headers as bytes
 //! metrics     counters, histograms, the registry of sessions
@@ -68,6 +69,7 @@ mod http;
 mod lock;
 mod metrics;
 mod net;
+mod products;
 mod server;
 mod session;
 mod token_bucket;

@@ -215,7 +215,7 @@ fn a_full_server_lives_and_has_its_own_exit_code() {
     let _session = server.open("/echo");
     let (code, report) = check(&format!("ws://{}/echo", server.address), &LONG);
     assert_eq!(code, 10, "{report}");
-    assert!(report.contains("the server lives, but is full"), "{report}");
+    assert!(report.contains("problem: The server lives, but is full"), "{report}");
     assert!(report.contains("| Unavailable: all session slots are in use"), "{report}");
     let proxy = Peer::answering("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
     proxy.assert(&LONG, 5, "ok resolve, ok connect, FAILED upgrade", &["503 Service Unavailable"]);
@@ -252,7 +252,12 @@ fn a_refusal_is_shown_with_the_servers_explanation() {
     let elsewhere = ["--origin", "http://elsewhere.example", LONG[0], LONG[1]];
     let (code, report) = check(&url, &elsewhere);
     assert_eq!((code, steps(&report).as_str()), (5, "ok resolve, ok connect, FAILED upgrade"));
-    for expected in ["403 Forbidden from wsecho: ", "\n       |   Origin: http://elsewhere"] {
+    for expected in [
+        "problem: Pages of this origin may not open a WebSocket on this server.\nfix:     ",
+        " --allow-origin http://elsewhere.example",
+        "403 Forbidden from wsecho\n",
+        "\n       |   Origin: http://elsewhere",
+    ] {
         assert!(report.contains(expected), "{report}");
     }
 
@@ -323,7 +328,8 @@ fn help_of_server_and_check_list_their_own_options_only() {
     let (server, check) = (help(&["--help"]), help(&["check", "--help"]));
     assert!(server.contains("\n  check ") && server.contains("--listen"), "{server}");
     assert!(!server.contains("--count"), "{server}");
-    for expected in ["--count", "3 resolve, 4 connect, 5 upgrade, 6 echo, 7 ping, 8 close"] {
+    for expected in ["--count", "3 resolve, 4 connect, 5 upgrade, 6 first or echo, 7 ping, 8 close"]
+    {
         assert!(check.contains(expected), "{check}");
     }
     assert!(!check.contains("--listen") && !check.contains("WSECHO_"), "{check}");
@@ -404,12 +410,12 @@ fn failed_upgrades_exit_with_5_and_are_explained() {
         (
             "HTTP/1.1 301 Moved Permanently\r\nLocation: /ws/\r\nContent-Length: 0\r\n\r\n"
                 .to_owned(),
-            &["301 Moved Permanently: redirects to \"/ws/\""][..],
+            &["redirects to \"/ws/\"", "Check ws://127.0.0.1:", "FAILED upgrade"][..],
         ),
         (
             "HTTP/1.1 401 No\r\nServer: n\u{202e}x\r\nContent-Length: 9\r\n\r\na\r\nb\x1b[2J\r"
                 .into(),
-            &["401 No from n\\u{202e}x: credentials are required", "| a\n", "| b\\u{1b}[2J\n"],
+            &["wants credentials (401 No from n\\u{202e}x)", "| a\n", "| b\\u{1b}[2J\n"],
         ),
         (format!("{page}3\r\nnot\r\n4\r\n wel\r\n4\r\ncome\r\n0\r\n\r\n"), &["| not welcome\n"]),
         (long, &["| explained\n"]),
@@ -422,8 +428,11 @@ fn failed_upgrades_exit_with_5_and_are_explained() {
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n".into(),
             &["101 without `Upgrade: websocket`"],
         ),
-        ("SSH-2.0-OpenSSH_9.2p1\r\n".into(), &["not HTTP/1.1: \"SSH-2.0-OpenSSH_9.2p1\\r\\n\""]),
-        ("\x15\x03\x01\0\x02\x02\x46".into(), &["this port speaks TLS"]),
+        (
+            "SSH-2.0-OpenSSH_9.2p1\r\n".into(),
+            &["speaks SSH, not HTTP/1.1: \"SSH-2.0-OpenSSH_9.2p1\\r\\n\""],
+        ),
+        ("\x15\x03\x01\0\x02\x02\x46".into(), &["This port speaks TLS", "Use wss://127.0.0.1:"]),
     ] {
         let failed = "ok resolve, ok connect, FAILED upgrade";
         Peer::answering(response).assert(&LONG, 5, failed, expected);
@@ -453,14 +462,19 @@ fn an_endless_response_body_is_truncated() {
 fn a_missing_or_partial_response_exits_with_5() {
     let failed = "ok resolve, ok connect, FAILED upgrade";
     let leaving = Peer::new(|raw| drop(request(raw)));
-    leaving.assert(&LONG, 5, failed, &["the connection was closed without a response"]);
+    leaving.assert(&LONG, 5, failed, &["neither a handshake nor HTTP: the connection was closed"]);
     let torn = Peer::new(|raw| {
         request(raw);
         send(raw, "HTTP/1.1 101 Switch");
     });
-    torn.assert(&LONG, 5, failed, &["the connection was closed after \"HTTP/1.1 101 Switch\""]);
-    Peer::answering("").assert(&SHORT, 5, failed, &["no response in time"]);
-    Peer::answering("HT").assert(&SHORT, 5, failed, &["the response timed out after \"HT\""]);
+    torn.assert(&LONG, 5, failed, &["The response ended after \"HTTP/1.1 101 Switch\""]);
+    Peer::answering("").assert(
+        &SHORT,
+        5,
+        failed,
+        &["neither a handshake nor HTTP: nothing within 150ms"],
+    );
+    Peer::answering("HT").assert(&SHORT, 5, failed, &["The response timed out after \"HT\""]);
 }
 
 #[test]
@@ -485,7 +499,87 @@ fn a_missing_echo_exits_with_6_after_ping_and_close_were_tried() {
         serve_but(raw, 0);
     });
     let talk = r#"within 1s; 2 other messages received: "{\"error\":\"\u{1b}[2J\"}", "#;
-    talking.assert(&SOME, 6, steps, &[talk]);
+    talking.assert(&[&SOME[..], &["--expect", "ok"]].concat(), 6, steps, &["matches \"ok\"", talk]);
+}
+
+/// A server that answers each message with "ack", and every Ping and Close.
+fn acknowledging() -> Peer {
+    Peer::accepting(|raw| {
+        loop {
+            match receive(raw) {
+                (FIN_TEXT, _) => send(raw, frame(FIN_TEXT, b"ack 17")),
+                (FIN_PING, payload) => send(raw, frame(FIN_PONG, &payload)),
+                (FIN_CLOSE, payload) => return send(raw, frame(FIN_CLOSE, &payload)),
+                other => panic!("{other:?}"),
+            }
+        }
+    })
+}
+
+#[test]
+fn a_server_that_is_no_echo_passes() {
+    acknowledging().assert(&LONG, 0, ALL_WELL, &["\"ack 17\", which is no echo\n"]);
+    let expecting = [&LONG[..], &["--message", "{\"a\":1}", "--expect", "^ack \\d+$"]].concat();
+    acknowledging().assert(&expecting, 0, ALL_WELL, &[" \"ack 17\"\n"]);
+    let without = "ok resolve, ok connect, ok upgrade, ok ping, ok close";
+    acknowledging().assert(&[&LONG[..], &["--no-echo"]].concat(), 0, without, &[]);
+}
+
+#[test]
+fn a_server_may_speak_first() {
+    let greeting = |greeting: &'static str| {
+        Peer::accepting(move |raw| {
+            send(raw, frame(FIN_TEXT, greeting.as_bytes()));
+            serve_but(raw, 0);
+        })
+    };
+    let first = [&LONG[..], &["--first"]].concat();
+    let steps = "ok resolve, ok connect, ok upgrade, ok first, ok ping, ok close";
+    let socket_io = "\"0{\\\"sid\\\":\\\"x\\\"}\", of Socket.IO (Engine.IO 4)\n";
+    greeting("0{\"sid\":\"x\"}").assert(&first, 0, steps, &[socket_io]);
+    let and_then = [&first[..], &["--message", "hello"]].concat();
+    let steps = "ok resolve, ok connect, ok upgrade, ok first, ok echo, ok ping, ok close";
+    greeting("welcome").assert(&and_then, 0, steps, &["\"welcome\"\n", "\"hello\"\n"]);
+    let silent = Peer::accepting(|raw| serve_but(raw, 0));
+    let failed = "ok resolve, ok connect, ok upgrade, FAILED first, ok ping, ok close";
+    let first = ["--first", SHORT[0], SHORT[1]];
+    silent.assert(&first, 6, failed, &["no first message within 150ms"]);
+}
+
+/// Answers plain HTTP on every connection, and what else arrives with `handshake`.
+fn without_upgrade(handshake: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in listener.incoming() {
+            let mut raw = Raw::on(stream.unwrap());
+            if request(&mut raw).contains("Upgrade: websocket") {
+                send(&mut raw, handshake);
+                kept.extend(handshake.is_empty().then_some(raw));
+            } else {
+                send(
+                    &mut raw,
+                    "HTTP/1.1 404 Not Found\r\nServer: nginx\r\nContent-Length: 0\r\n\r\n",
+                );
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn an_unanswered_handshake_is_asked_again_over_http() {
+    let address = without_upgrade(b"");
+    let (code, report) = check(&format!("ws://{address}/"), &SHORT);
+    assert_eq!((code, steps(&report).as_str()), (5, "ok resolve, ok connect, FAILED upgrade"));
+    let lines: Vec<_> = report.lines().take(2).collect();
+    assert_eq!(
+        lines[0],
+        "problem: HTTP gets through (404 Not Found from nginx), the upgrade does not: it was not \
+         answered within 150ms."
+    );
+    assert!(lines[1].starts_with("fix:     nginx, beside proxy_pass: "), "{report}");
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn a_refused_upgrade_is_explained() {
     assert_eq!(response.get("Content-Type"), Some("text/plain; charset=utf-8"));
     assert_eq!(response.get("Cache-Control"), Some("no-store"));
     let expected = "\
-This is a WebSocket handshake without `Upgrade: websocket`; a proxy probably dropped it.
+A WebSocket handshake needs HTTP/1.1; this request is HTTP/1.0.
 
 What arrived:
   GET /echo HTTP/1.0
@@ -125,8 +125,8 @@ What arrived:
   X-Forwarded-For: 10.0.0.1
 
 The usual cause:
-  Upgrade and Connection are hop-by-hop fields, so a proxy removes them unless it is set to
-  forward upgrades. Without a proxy: a client with a handwritten handshake.
+  A proxy that speaks HTTP/1.0 to its servers: the default of older versions of nginx
+  (without proxy_http_version 1.1;), and Apache with force-proxy-request-1.0.
 
 The fix:
   nginx, beside proxy_pass:

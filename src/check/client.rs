@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use super::connect::{connect, resolve};
 use super::options::CheckOptions;
 use super::report::{CheckReport, CheckStep, Finding, StepResult};
+use super::second_look::second_look;
 use super::session::CheckSession;
-use super::upgrade::upgrade;
+use super::upgrade::{UpgradeFailure, upgrade};
 
 /// Runs all steps, as far as the server lets them succeed.
 pub(crate) fn check(options: &CheckOptions) -> CheckReport {
@@ -50,10 +51,10 @@ impl CheckRun {
             let ips: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
             Ok((ips.join(", ").into(), addresses))
         })?;
-        let mut stream = self.run_step(CheckStep::Connect, |deadline| {
+        let (address, mut stream) = self.run_step(CheckStep::Connect, |deadline| {
             let (address, stream, failures) = connect(&addresses, deadline)?;
             let after = if failures.is_empty() { "" } else { ", after " };
-            Ok((format!("{address}{after}{}", failures.join("; ")).into(), stream))
+            Ok((format!("{address}{after}{}", failures.join("; ")).into(), (address, stream)))
         })?;
         if options.target.is_tls {
             self.run_step(CheckStep::Tls, |deadline| {
@@ -63,7 +64,10 @@ impl CheckRun {
         }
         let early = self.run_step(CheckStep::Upgrade, |deadline| {
             stream.set_deadline(deadline);
-            upgrade(&mut stream, options)
+            upgrade(&mut stream, options).map_err(|failure| match failure {
+                UpgradeFailure::Answered(finding) => finding,
+                UpgradeFailure::Silent(silence) => second_look(address, options, silence).into(),
+            })
         })?;
         Some(CheckSession::new(stream, early, options))
     }
@@ -71,13 +75,15 @@ impl CheckRun {
     /// Runs the steps of the open session. A failed echo does not skip the Ping: a server that has
     /// no echo may still answer it.
     fn check_session<'a>(&mut self, mut session: CheckSession<'a>) {
-        let steps: [(CheckStep, StepFn<'a>); 3] = [
-            (CheckStep::Echo, CheckSession::echo),
-            (CheckStep::Ping, CheckSession::ping),
-            (CheckStep::Close, CheckSession::close),
+        let messages = &session.options.messages;
+        let steps: [(bool, CheckStep, StepFn<'a>); 4] = [
+            (messages.first, CheckStep::First, CheckSession::first),
+            (messages.sends(), CheckStep::Echo, CheckSession::echo),
+            (true, CheckStep::Ping, CheckSession::ping),
+            (true, CheckStep::Close, CheckSession::close),
         ];
-        for (step, action) in steps {
-            if !session.is_closed() {
+        for (is_wanted, step, action) in steps {
+            if is_wanted && !session.is_closed() {
                 self.run_step(step, |_| action(&mut session).map(|finding| (finding, ())));
             }
         }

@@ -12,12 +12,13 @@ use super::limits::ADDRESSES_MAX;
 use super::options::CheckOptions;
 use super::tls::Tls;
 use super::url::Target;
+use super::verdict::Verdict;
 
 /// Resolves the target's host.
 ///
 /// # Errors
-/// Describes why the host has no address.
-pub(crate) fn resolve(target: &Target, deadline: Instant) -> Result<Vec<SocketAddr>, String> {
+/// Why the host has no address.
+pub(crate) fn resolve(target: &Target, deadline: Instant) -> Result<Vec<SocketAddr>, Verdict> {
     let Target { host, port, .. } = target;
     let at = |ip: IpAddr| SocketAddr::from((ip, *port));
     if let Ok(ip) = host.parse() {
@@ -26,7 +27,12 @@ pub(crate) fn resolve(target: &Target, deadline: Instant) -> Result<Vec<SocketAd
     if host.eq_ignore_ascii_case("localhost") {
         return Ok(vec![at(Ipv4Addr::LOCALHOST.into()), at(Ipv6Addr::LOCALHOST.into())]);
     }
-    let none = |why: &str| Err(format!("{host} has no address: {why}{}", static_build_hint()));
+    let none = |why: &str| {
+        Err(Verdict::new(
+            format!("{host} has no address: {why}."),
+            format!("Correct the name{HINT}."),
+        ))
+    };
     match look_up(host.clone(), *port, deadline) {
         Ok(addresses) if addresses.is_empty() => none("the resolver found none"),
         Ok(addresses) => Ok(addresses),
@@ -49,37 +55,46 @@ fn look_up(host: String, port: u16, deadline: Instant) -> io::Result<Vec<SocketA
     })
 }
 
-/// Returns a hint to append when a name has no address.
-fn static_build_hint() -> &'static str {
-    if cfg!(all(target_env = "gnu", target_feature = "crt-static")) {
-        "; a static build may resolve only IP addresses and localhost"
-    } else {
-        ""
-    }
-}
+/// What else may help when a name has no address.
+const HINT: &str = if cfg!(all(target_env = "gnu", target_feature = "crt-static")) {
+    ", or write its IP address: a static build may resolve no other name than localhost"
+} else {
+    ", or look at the DNS server of this machine (/etc/resolv.conf)"
+};
 
 /// Connects to the first address that accepts. Returns that address, the stream, and a description
 /// of each failed attempt before.
 ///
 /// # Errors
-/// Describes why each address failed.
+/// Why each address failed.
 pub(crate) fn connect(
     addresses: &[SocketAddr],
     deadline: Instant,
-) -> Result<(SocketAddr, CheckStream, Vec<String>), String> {
-    let mut failures = Vec::new();
+) -> Result<(SocketAddr, CheckStream, Vec<String>), Verdict> {
+    let (mut failures, mut is_refused) = (Vec::new(), true);
     for (number, address) in addresses.iter().enumerate() {
         // Each address gets an equal share of the time that is left.
         let untried = u32::try_from(addresses.len() - number).unwrap_or(u32::MAX);
-        let connected = remaining(deadline)
-            .and_then(|time| TcpStream::connect_timeout(address, time / untried))
-            .and_then(|stream| stream.set_nodelay(true).map(|()| stream));
-        match connected {
+        match remaining(deadline).and_then(|time| open(*address, time / untried)) {
             Ok(stream) => return Ok((*address, CheckStream::new(stream, deadline), failures)),
-            Err(error) => failures.push(format!("{address}: {}", describe(&error))),
+            Err(error) => {
+                is_refused &= error.kind() == ErrorKind::ConnectionRefused;
+                failures.push(format!("{address}: {}", describe(&error)));
+            }
         }
     }
-    Err(failures.join("; "))
+    let fix = if is_refused {
+        "Start the server, or correct host and port."
+    } else {
+        "Correct the address, or let this machine through the firewall."
+    };
+    Err(Verdict::new(failures.join("; ") + ".", fix))
+}
+
+fn open(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, timeout)?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 fn describe(error: &io::Error) -> String {
@@ -124,14 +139,24 @@ impl CheckStream {
         self.tcp.deadline = deadline;
     }
 
+    /// Connects to one address.
+    pub(crate) fn connect(address: SocketAddr, deadline: Instant) -> io::Result<CheckStream> {
+        Ok(CheckStream::new(open(address, remaining(deadline)?)?, deadline))
+    }
+
     /// Makes the TLS handshake. Returns a description of what was negotiated.
     ///
     /// # Errors
-    /// Describes why the handshake failed.
-    pub(crate) fn start_tls(&mut self, options: &CheckOptions) -> Result<String, String> {
+    /// Why the handshake failed.
+    pub(crate) fn start_tls(&mut self, options: &CheckOptions) -> Result<String, Verdict> {
         let (negotiated, tls) = Tls::start(&mut self.tcp, options)?;
         self.tls = Some(tls);
         Ok(negotiated)
+    }
+
+    /// Whether TLS is spoken at the other end.
+    pub(crate) fn speaks_tls(&mut self, options: &CheckOptions) -> bool {
+        Tls::is_spoken(&mut self.tcp, options)
     }
 }
 

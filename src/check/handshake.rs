@@ -11,25 +11,45 @@ use super::options::CheckOptions;
 use super::report::{quoted, shortened};
 use crate::http::fields::Fields;
 
-/// Builds the request. Fields of the user replace `Host` and `User-Agent`.
+/// Builds the handshake. Fields of the user replace `Host` and `User-Agent`.
 pub(crate) fn request(options: &CheckOptions, key: &str) -> String {
+    let mut handshake = vec![("Connection", "Upgrade"), ("Upgrade", "websocket")];
+    handshake.extend([("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", key)]);
+    let subprotocols = options.subprotocols.join(", ");
+    if !subprotocols.is_empty() {
+        handshake.push(("Sec-WebSocket-Protocol", &subprotocols));
+    }
+    get(options, &handshake)
+}
+
+/// Builds a request for the same resource without the handshake.
+pub(crate) fn plain_request(options: &CheckOptions) -> String {
+    get(options, &[("Connection", "close")])
+}
+
+fn get(options: &CheckOptions, own: &[(&str, &str)]) -> String {
     let mut fields = vec![
         ("Host", options.target.authority.as_str()),
         ("User-Agent", concat!("wsecho/", env!("CARGO_PKG_VERSION"))),
     ];
-    fields
-        .retain(|(name, _)| !options.fields.iter().any(|own| own.name.eq_ignore_ascii_case(name)));
-    fields.extend([("Connection", "Upgrade"), ("Upgrade", "websocket")]);
-    fields.extend([("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", key)]);
+    fields.retain(|(name, _)| {
+        !options.fields.iter().any(|given| given.name.eq_ignore_ascii_case(name))
+    });
+    fields.extend_from_slice(own);
     fields.extend(options.origin.as_deref().map(|origin| ("Origin", origin)));
-    let subprotocols = options.subprotocols.join(", ");
-    if !subprotocols.is_empty() {
-        fields.push(("Sec-WebSocket-Protocol", &subprotocols));
-    }
-    fields.extend(options.fields.iter().map(|own| (own.name.as_str(), own.value.as_str())));
+    fields.extend(options.fields.iter().map(|given| (given.name.as_str(), given.value.as_str())));
     let lines: String =
         fields.iter().map(|(name, value)| [*name, ": ", value, "\r\n"].concat()).collect();
     format!("GET {} HTTP/1.1\r\n{lines}\r\n", options.target.resource)
+}
+
+/// Why bytes are not a response of HTTP/1.x.
+#[derive(Debug)]
+pub(crate) enum ResponseError {
+    /// Its header section is malformed.
+    Malformed(httparse::Error),
+    /// They are of another protocol.
+    NotHttp,
 }
 
 /// The status line and header section of a response.
@@ -45,8 +65,8 @@ impl ServerResponse {
     /// yet.
     ///
     /// # Errors
-    /// Describes why the bytes are not a valid HTTP/1.1 response.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(ServerResponse, usize)>, String> {
+    /// Why the bytes are not a valid response.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(ServerResponse, usize)>, ResponseError> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let mut response = httparse::Response::new(&mut fields);
         match response.parse(bytes) {
@@ -54,10 +74,8 @@ impl ServerResponse {
             Ok(httparse::Status::Complete(length)) => {
                 Ok(Some((ServerResponse::from(&response), length)))
             }
-            Err(error) if bytes.starts_with(b"HTTP/1.") => {
-                Err(format!("the response's header section is malformed: {error}"))
-            }
-            Err(_) => Err(not_http(bytes)),
+            Err(error) if bytes.starts_with(b"HTTP/1.") => Err(ResponseError::Malformed(error)),
+            Err(_) => Err(ResponseError::NotHttp),
         }
     }
 
@@ -81,16 +99,27 @@ impl ServerResponse {
         }
     }
 
-    /// Returns `body` as text to print: without its chunked coding, and truncated.
-    pub(crate) fn explanation(&self, body: &[u8]) -> String {
-        let mut body = if self.is_chunked() { unchunked(body) } else { body.to_vec() };
-        let is_cut = body.len() > BODY_MAX;
-        body.truncate(BODY_MAX);
-        let text = String::from_utf8_lossy(&body);
-        if is_cut {
-            format!("{}\n… (truncated)", text.trim_end())
+    /// Returns `body` as text, without its chunked coding.
+    pub(crate) fn text(&self, body: &[u8]) -> String {
+        let body = if self.is_chunked() { &unchunked(body) } else { body };
+        String::from_utf8_lossy(body).trim_end().to_owned()
+    }
+
+    /// Returns what to print of a text from [`text`](ServerResponse::text): of a page its title, and
+    /// of another text the beginning.
+    pub(crate) fn explanation(&self, text: &str) -> String {
+        let is_page =
+            self.fields.get("Content-Type").is_some_and(|kind| kind.starts_with("text/html"));
+        if let Some(title) = title(text).filter(|_| is_page) {
+            return title.to_owned();
+        }
+        let most = BODY_MAX.min(text.len());
+        let end = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+        let (shown, rest) = text.split_at(end);
+        if rest.is_empty() {
+            shown.to_owned()
         } else {
-            text.trim_end().to_owned()
+            format!("{}\n… (truncated)", shown.trim_end())
         }
     }
 
@@ -109,24 +138,9 @@ impl ServerResponse {
         self.status == 503 && self.fields.get("Retry-After").is_some()
     }
 
-    /// Explains what a refusal with this status usually means.
-    pub(crate) fn meaning(&self) -> String {
-        match (self.status, self.fields.get("Location")) {
-            (300..=399, Some(location)) => {
-                format!("redirects to {}; check that URL", quoted(location))
-            }
-            (200..=299, _) => "no WebSocket endpoint, or a proxy dropped the Upgrade field".into(),
-            (401 | 407, _) => "credentials are required (--header 'Authorization: …')".into(),
-            (403, _) => {
-                "another Origin (--origin) or credentials (--header) may be required".into()
-            }
-            (404, _) => "the server has nothing at this path, or for this Host".into(),
-            (503, _) if self.is_full() => {
-                "the server lives, but is full or shutting down; try again later".into()
-            }
-            (502 | 504, _) => "a proxy answered, but cannot reach the server behind it".into(),
-            _ => "the server refused the upgrade".into(),
-        }
+    /// The first value of a field; `None` if it is missing.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        self.fields.get(name)
     }
 }
 
@@ -140,18 +154,11 @@ impl From<&httparse::Response<'_, '_>> for ServerResponse {
     }
 }
 
-/// Describes bytes that are not an HTTP/1.x response.
-fn not_http(bytes: &[u8]) -> String {
-    match bytes {
-        // A TLS record (RFC 8446, section 5.1): any content type, legacy version 3.x.
-        [0x14..=0x17, 3, ..] if cfg!(feature = "tls") => {
-            "this port speaks TLS; try wss://".to_owned()
-        }
-        [0x14..=0x17, 3, ..] => "this port speaks TLS, and this build has no TLS; \
-             check the plain port behind it"
-            .to_owned(),
-        _ => format!("the response is not HTTP/1.1: {}", quoted(&String::from_utf8_lossy(bytes))),
-    }
+/// The title of a page in HTML.
+fn title(page: &str) -> Option<&str> {
+    let (_, rest) = page.split_once("<title>")?;
+    let (title, _) = rest.split_once("</title>")?;
+    Some(title.trim())
 }
 
 /// Joins the chunks of `body`, up to the first malformed or incomplete one.
@@ -247,8 +254,8 @@ mod tests {
         assert_eq!(
             request(&options(&all), KEY),
             format!(
-                "GET / HTTP/1.1\r\n{user_agent}{handshake}Origin: http://o\r\n\
-                 Sec-WebSocket-Protocol: a, b\r\nhost: x\r\nX: y\r\n\r\n"
+                "GET / HTTP/1.1\r\n{user_agent}{handshake}Sec-WebSocket-Protocol: a, b\r\n\
+                 Origin: http://o\r\nhost: x\r\nX: y\r\n\r\n"
             )
         );
     }
@@ -276,17 +283,17 @@ mod tests {
     }
 
     #[test]
-    fn invalid_responses_are_described() {
-        for (bytes, expected) in [
-            (&b"\x15\x03\x01\x00\x02\x02\x46"[..], "TLS"),
-            (b"SSH-2.0-OpenSSH\x1b\r\n", "not HTTP/1.1: \"SSH-2.0-OpenSSH\\u{1b}\\r\\n\""),
-            (b"\0\0\x12\x04\0", "not HTTP/1.1"),
-            (b"HTTP/2 200\r\n\r\n", "not HTTP/1.1"),
-            (b"HTTP/1.1 200 OK\r\nA b: c\r\n\r\n", "header section is malformed"),
-            (&[b"HTTP/1.1 200 OK\r\n".as_slice(), &b"A: b\r\n".repeat(101)].concat(), "malformed"),
+    fn malformed_responses_differ_from_other_protocols() {
+        for bytes in [
+            &b"HTTP/1.1 200 OK\r\nA b: c\r\n\r\n"[..],
+            &[b"HTTP/1.1 200 OK\r\n".as_slice(), &b"A: b\r\n".repeat(101)].concat(),
         ] {
             let error = ServerResponse::parse(bytes).unwrap_err();
-            assert!(error.contains(expected), "{error}");
+            assert!(matches!(error, ResponseError::Malformed(_)), "{error:?}");
+        }
+        for bytes in [&b"SSH-2.0-OpenSSH\r\n"[..], b"\0\0\x12\x04\0", b"HTTP/2 200\r\n\r\n"] {
+            let error = ServerResponse::parse(bytes).unwrap_err();
+            assert!(matches!(error, ResponseError::NotHttp), "{error:?}");
         }
         assert!(matches!(ServerResponse::parse(b"HTTP/1.1 101 S\r\nA: b\r\n"), Ok(None)));
     }
@@ -295,26 +302,26 @@ mod tests {
     fn bodies_are_complete_by_length_or_last_chunk_and_truncated() {
         let plain = response("HTTP/1.1 403 F\r\nContent-Length: 4\r\n\r\n");
         assert!(!plain.is_complete(b"not") && plain.is_complete(b"not "));
-        assert_eq!(plain.explanation(b"not "), "not");
-        let long = plain.explanation(&b"x".repeat(BODY_MAX + 1));
+        assert_eq!(plain.text(b"not "), "not");
+        assert_eq!(plain.text(b"\xff"), "\u{fffd}");
+        let long = plain.explanation(&"x".repeat(BODY_MAX + 1));
         assert_eq!(long, "x".repeat(BODY_MAX) + "\n… (truncated)");
+        let page = response("HTTP/1.1 403 F\r\nContent-Type: text/html; charset=x\r\n\r\n");
+        assert_eq!(page.explanation("<html><title> No\n</title><p>entry"), "No");
+        assert_eq!(page.explanation("<p>No entry"), "<p>No entry");
         let chunked = response("HTTP/1.1 403 F\r\nTransfer-Encoding: chunked\r\n\r\n");
         let body = b"3;x=y\r\nnot\r\nA\r\n welcome\r\n\r\n0\r\n\r\n";
         assert!(chunked.is_complete(body) && !chunked.is_complete(&body[..20]));
-        assert_eq!(chunked.explanation(body), "not welcome");
-        assert_eq!(chunked.explanation(&body[..20]), "not welc");
-        assert_eq!(chunked.explanation(b"zzz"), "");
+        assert_eq!(chunked.text(body), "not welcome");
+        assert_eq!(chunked.text(&body[..20]), "not welc");
+        assert_eq!(chunked.text(b"zzz"), "");
         let open = response("HTTP/1.0 403 F\r\n\r\n");
         assert!(!open.is_complete(b"anything"));
         assert!(response("HTTP/1.1 304 N\r\nContent-Length: 4\r\n\r\n").is_complete(b""));
     }
 
     #[test]
-    fn refusals_are_explained_by_their_status() {
-        let moved = response("HTTP/1.1 301 Moved\r\nLocation: /ws/\r\n\r\n");
-        assert_eq!(moved.meaning(), "redirects to \"/ws/\"; check that URL");
-        assert!(response("HTTP/1.1 200 OK\r\n\r\n").meaning().contains("no WebSocket"));
-        assert!(response("HTTP/1.1 502 B\r\n\r\n").meaning().contains("proxy"));
+    fn a_response_is_titled_by_status_and_server() {
         assert_eq!(response("HTTP/1.1 418 T\r\nServer: a b\r\n\r\n").title(), "418 T from a b");
         assert_eq!(response("HTTP/1.1 418\r\n\r\n").title(), "418");
         assert!(response("HTTP/1.1 103 E\r\n\r\n").is_interim());

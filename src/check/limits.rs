@@ -19,8 +19,13 @@ pub(crate) const PART_MAX: usize = 16 * 1024;
 pub(crate) const FIELDS_MAX: usize = 100;
 /// The most bytes to print of a refusal's body: enough for an explanation, not for a whole page.
 pub(crate) const BODY_MAX: usize = 2 * 1024;
+/// The most bytes of a server's own fix in the line of the report; all of it is printed below.
+pub(crate) const FIX_MAX: usize = 120;
 /// The number of bytes by which a received message may be larger than the one sent.
 pub(crate) const REPLY_OVERHEAD: usize = 1024 * 1024;
+/// The time that an echo may take once another message has arrived: a greeting comes before it, and an
+/// answer that is no echo in its place.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 /// The session's read buffer; tungstenite fills it with zeros before each read.
 pub(crate) const READ_BUFFER: usize = 16 * 1024;
 /// The most characters of a message or a field to print.

@@ -8,29 +8,36 @@
 //!
 //! ```text
 //! options, url ──▶ client ──▶ connect, tls, upgrade, session ──▶ report ──▶ stdout, exit code
-//!                             (these do I/O; handshake and report are pure)
+//!                             └▶ silence: second_look
 //! ```
+//!
+//! These do I/O; `handshake`, `verdict` (what is wrong, and what to do about it) and `report` are
+//! pure.
 
 use std::io::Write;
 use std::process::ExitCode;
 
 mod client;
 mod connect;
+mod exchange;
 mod handshake;
 mod limits;
 mod options;
+mod others;
 mod report;
+mod second_look;
 mod session;
 mod tls;
 mod upgrade;
 mod url;
+mod verdict;
 
 pub(crate) use options::CheckOptions;
 
 /// Runs the check, prints the report, and returns the exit code of the program.
 pub(crate) fn run(options: &CheckOptions) -> ExitCode {
     let report = client::check(options);
-    let text = if options.json { report.json() } else { report.to_string() };
+    let text = if options.output.json { report.json() } else { report.to_string() };
     // A caller that has closed stdout still gets the exit code.
     let _ = std::io::stdout().write_all(text.as_bytes());
     ExitCode::from(report.exit_code())

@@ -3,8 +3,11 @@
 // The options' comments are what --help prints: plain text, not Markdown.
 #![allow(rustdoc::broken_intra_doc_links)]
 
+use std::convert::Infallible;
 use std::str::FromStr;
 use std::time::Duration;
+
+use regex_lite::Regex;
 
 use crate::config::MAX_MESSAGE_SIZE_CEILING;
 use crate::config::duration::positive;
@@ -26,14 +29,6 @@ pub(crate) struct CheckOptions {
     #[arg(long, value_name = "TIME", default_value_t = TIMEOUT.into(), value_parser = timeout)]
     timeout: humantime::Duration,
 
-    /// Number of round trips; from 2 on, print percentiles.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(COUNT_MAX)))]
-    pub(crate) count: u32,
-
-    /// Size of each message [default: a short text].
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub(crate) size: Option<usize>,
-
     /// Subprotocol to offer; can be repeated.
     #[arg(long = "subprotocol", value_name = "NAME", value_parser = token)]
     pub(crate) subprotocols: Vec<String>,
@@ -46,16 +41,72 @@ pub(crate) struct CheckOptions {
     #[arg(long = "header", value_name = "NAME: VALUE")]
     pub(crate) fields: Vec<HeaderField>,
 
-    /// Certificate authorities (PEM) to trust instead of the system's.
+    #[command(flatten)]
+    pub(crate) messages: MessageOptions,
+
     #[cfg(feature = "tls")]
+    #[command(flatten)]
+    pub(crate) tls: TlsOptions,
+
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+/// What is sent in the session, and what is expected.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Messages")]
+pub(crate) struct MessageOptions {
+    /// Number of round trips; from 2 on, print percentiles.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(COUNT_MAX)))]
+    pub(crate) count: u32,
+
+    /// Size of each message [default: a short text].
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) size: Option<usize>,
+
+    /// Message to send instead.
+    #[arg(long, value_name = "TEXT", conflicts_with = "size")]
+    pub(crate) message: Option<String>,
+
+    /// Text in the answer, or a regular expression that it matches [default: any answer].
+    #[arg(long, value_name = "TEXT|REGEX")]
+    pub(crate) expect: Option<Expected>,
+
+    /// Send no message: connect, ping, close.
+    #[arg(long, conflicts_with_all = ["message", "expect", "count", "size"])]
+    pub(crate) no_echo: bool,
+
+    /// Wait for a message before sending one; send none without --message.
+    #[arg(long, conflicts_with = "no_echo")]
+    pub(crate) first: bool,
+}
+
+/// For `wss://`.
+#[cfg(feature = "tls")]
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "TLS")]
+pub(crate) struct TlsOptions {
+    /// Certificates (PEM) to trust instead of the system's: of authorities, or the server's own.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<std::path::PathBuf>,
 
+    /// Client certificate (PEM), with its chain; its key may be in the same file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: Option<std::path::PathBuf>,
+
+    /// Private key of the client certificate (PEM, not encrypted).
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<std::path::PathBuf>,
+
     /// Do not verify the certificate.
-    #[cfg(feature = "tls")]
     #[arg(long, conflicts_with = "ca")]
     pub(crate) insecure: bool,
+}
 
+/// How the report is printed.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputOptions {
     /// Print one line of JSON instead of text.
     #[arg(long)]
     pub(crate) json: bool,
@@ -64,6 +115,40 @@ pub(crate) struct CheckOptions {
 impl CheckOptions {
     pub(crate) fn timeout(&self) -> Duration {
         *self.timeout
+    }
+}
+
+impl MessageOptions {
+    /// Whether a message is sent.
+    pub(crate) fn sends(&self) -> bool {
+        !self.no_echo && (!self.first || self.message.is_some())
+    }
+}
+
+/// What an answer has to contain or to match.
+#[derive(Debug, Clone)]
+pub(crate) struct Expected {
+    text: String,
+    /// `None` if the text is no valid expression.
+    expression: Option<Regex>,
+}
+
+impl Expected {
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn matches(&self, answer: &str) -> bool {
+        let matches = |expression: &Regex| expression.is_match(answer);
+        answer.contains(&self.text) || self.expression.as_ref().is_some_and(matches)
+    }
+}
+
+impl FromStr for Expected {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Expected, Infallible> {
+        Ok(Expected { text: text.to_owned(), expression: Regex::new(text).ok() })
     }
 }
 

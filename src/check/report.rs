@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::limits::QUOTE_MAX;
+use super::verdict::Verdict;
 use crate::http::excerpt::escaped;
 
 /// The steps of a check, in order.
@@ -19,6 +20,7 @@ pub(crate) enum CheckStep {
     Connect,
     Tls,
     Upgrade,
+    First,
     Echo,
     Ping,
     Close,
@@ -32,7 +34,7 @@ impl CheckStep {
             CheckStep::Resolve => 3,
             CheckStep::Connect => 4,
             CheckStep::Upgrade => 5,
-            CheckStep::Echo => 6,
+            CheckStep::First | CheckStep::Echo => 6,
             CheckStep::Ping => 7,
             CheckStep::Close => 8,
             CheckStep::Tls => 9,
@@ -45,6 +47,7 @@ impl CheckStep {
             CheckStep::Connect => "connect",
             CheckStep::Tls => "tls",
             CheckStep::Upgrade => "upgrade",
+            CheckStep::First => "first",
             CheckStep::Echo => "echo",
             CheckStep::Ping => "ping",
             CheckStep::Close => "close",
@@ -61,6 +64,9 @@ const FULL: u8 = 10;
 pub(crate) struct Finding {
     /// One line of text, already escaped.
     pub(crate) detail: String,
+    /// Why the step failed; `None` if it succeeded.
+    #[serde(flatten)]
+    pub(crate) verdict: Option<Box<Verdict>>,
     /// The status code of the HTTP response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<u16>,
@@ -77,6 +83,13 @@ pub(crate) struct Finding {
 impl From<String> for Finding {
     fn from(detail: String) -> Finding {
         Finding { detail, ..Finding::default() }
+    }
+}
+
+impl From<Verdict> for Finding {
+    fn from(verdict: Verdict) -> Finding {
+        let detail = verdict.problem.trim_end_matches('.').to_owned();
+        Finding { detail, verdict: Some(verdict.into()), ..Finding::default() }
     }
 }
 
@@ -110,6 +123,11 @@ impl CheckReport {
         )
     }
 
+    /// Why the first step failed that did.
+    fn verdict(&self) -> Option<&Verdict> {
+        self.steps.iter().find(|result| !result.ok)?.finding.verdict.as_deref()
+    }
+
     /// Formats the report as one line of JSON.
     pub(crate) fn json(&self) -> String {
         #[derive(Serialize)]
@@ -128,6 +146,9 @@ impl CheckReport {
 
 impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(Verdict { problem, fix, .. }) = self.verdict() {
+            writeln!(f, "problem: {problem}\nfix:     {fix}")?;
+        }
         for StepResult { step, ok, time, finding } in &self.steps {
             let verdict = if *ok { "ok" } else { "FAILED" };
             let ms = in_milliseconds(*time);
@@ -243,6 +264,7 @@ mod tests {
     fn reports_are_formatted_as_text_and_json() {
         let refusal = Finding {
             detail: "503 Service Unavailable".to_owned(),
+            verdict: Some(Box::new(Verdict::new("Full.", "Wait."))),
             status: Some(503),
             body: "Not now:\n\nfull\u{1b}[2J".to_owned(),
             ..Finding::default()
@@ -252,13 +274,14 @@ mod tests {
         assert_eq!(report.exit_code(), 5);
         assert_eq!(
             report.to_string(),
-            "ok     connect     1.23 ms  127.0.0.1:80\n\
+            "problem: Full.\nfix:     Wait.\n\
+             ok     connect     1.23 ms  127.0.0.1:80\n\
              FAILED upgrade     1.23 ms  503 Service Unavailable\n       \
              | Not now:\n       |\n       | full\\u{1b}[2J\n"
         );
         assert_eq!(
             report.json(),
-            r#"{"url":"ws://h/","ok":false,"exit_code":5,"steps":[{"step":"connect","ok":true,"us":1234,"detail":"127.0.0.1:80"},{"step":"upgrade","ok":false,"us":1234,"detail":"503 Service Unavailable","status":503,"body":"Not now:\n\nfull\u001b[2J"}]}"#
+            r#"{"url":"ws://h/","ok":false,"exit_code":5,"steps":[{"step":"connect","ok":true,"us":1234,"detail":"127.0.0.1:80"},{"step":"upgrade","ok":false,"us":1234,"detail":"503 Service Unavailable","problem":"Full.","fix":"Wait.","status":503,"body":"Not now:\n\nfull\u001b[2J"}]}"#
                 .to_owned()
                 + "\n"
         );

@@ -1,12 +1,9 @@
-//! The steps in the open WebSocket session: echo, Ping, Close.
+//! The open WebSocket session, and its steps Ping and Close; `exchange` has those with messages.
 //!
 //! Each step sends one message and waits for its answer. Other messages are skipped, and reported.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::io::ErrorKind;
-use std::iter;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::session::close_codes::{close_code_meaning, close_code_name};
 use tungstenite::error::{CapacityError, ProtocolError};
@@ -15,9 +12,11 @@ use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Bytes, Error, Message, WebSocket};
 
 use super::connect::CheckStream;
-use super::limits::{OTHERS_SHOWN, READ_BUFFER, REPLY_OVERHEAD};
+use super::limits::{READ_BUFFER, REPLY_OVERHEAD};
 use super::options::CheckOptions;
-use super::report::{Finding, RoundTrips, quoted};
+use super::others::OtherMessages;
+use super::report::{Finding, quoted};
+use super::verdict::Verdict;
 
 /// The payload of the Ping, which its Pong repeats.
 const PING: Bytes = Bytes::from_static(b"wsecho check");
@@ -25,23 +24,16 @@ const PING: Bytes = Bytes::from_static(b"wsecho check");
 /// An open WebSocket session.
 pub(crate) struct CheckSession<'a> {
     ws: WebSocket<CheckStream>,
-    options: &'a CheckOptions,
+    pub(super) options: &'a CheckOptions,
     is_closed: bool,
 }
 
 /// Why an expected answer was not received.
-enum NoAnswer {
+pub(super) enum NoAnswer {
     Timeout,
     Closed(Option<CloseFrame>),
     /// The connection failed, as described.
     Failed(String),
-}
-
-/// Data messages that were not the expected answer: their number, and the first few.
-#[derive(Default)]
-struct OtherMessages {
-    count: usize,
-    shown: Vec<String>,
 }
 
 impl<'a> CheckSession<'a> {
@@ -51,7 +43,7 @@ impl<'a> CheckSession<'a> {
         early: Vec<u8>,
         options: &'a CheckOptions,
     ) -> CheckSession<'a> {
-        let max_size = Some(options.size.unwrap_or_default() + REPLY_OVERHEAD);
+        let max_size = Some(options.messages.size.unwrap_or_default() + REPLY_OVERHEAD);
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .max_message_size(max_size)
@@ -65,28 +57,6 @@ impl<'a> CheckSession<'a> {
         self.is_closed
     }
 
-    /// Sends the messages, each one after the echo of the previous one.
-    ///
-    /// # Errors
-    /// Describes what was received in place of an echo.
-    pub(crate) fn echo(&mut self) -> Result<Finding, Finding> {
-        let CheckOptions { count, size, .. } = *self.options;
-        let mut others = OtherMessages::default();
-        let (mut times, mut first) = (Vec::new(), None);
-        for number in 1..=count {
-            let message = numbered(number, count, size);
-            let started = Instant::now();
-            let reply = self
-                .ask(Message::text(&message), &mut others, |reply| echo_of(&message, reply))
-                .map_err(|why| self.failure(&format!("echo of message {number}"), &why, &others))?;
-            times.push(started.elapsed());
-            first.get_or_insert_with(|| format!("{}{}", quoted(&reply), others.before()));
-        }
-        let size = numbered(count, count, size).len();
-        let round_trips = RoundTrips::of(times, size).filter(|_| count > 1).map(Box::new);
-        Ok(Finding { detail: first.unwrap_or_default(), round_trips, ..Finding::default() })
-    }
-
     /// Sends a Ping, and waits for its Pong.
     ///
     /// # Errors
@@ -94,7 +64,7 @@ impl<'a> CheckSession<'a> {
     pub(crate) fn ping(&mut self) -> Result<Finding, Finding> {
         let mut others = OtherMessages::default();
         let pong = |message: &Message| (*message == Message::Pong(PING)).then_some(());
-        match self.ask(Message::Ping(PING), &mut others, pong) {
+        match self.ask(Some(Message::Ping(PING)), &mut others, self.options.timeout(), pong) {
             Ok(()) => Ok(format!("Pong{}", others.before()).into()),
             Err(why) => Err(self.failure("Pong", &why, &others)),
         }
@@ -113,42 +83,61 @@ impl<'a> CheckSession<'a> {
             _ => None,
         };
         let frame = self
-            .ask(close, &mut others, close_frame)
+            .ask(Some(close), &mut others, self.options.timeout(), close_frame)
             .map_err(|why| self.failure("Close", &why, &others))?;
         let answer = format!("{}{}", describe_close(frame.as_ref()), others.before());
         // RFC 6455, section 7.1.1: the server closes the TCP connection first.
         match self.ws.read().map_err(NoAnswer::from) {
-            Err(NoAnswer::Timeout) => {
-                Err(format!("{answer}, but the connection stays open").into())
-            }
+            Err(NoAnswer::Timeout) => Err(Verdict::new(
+                format!("{answer}, but the connection stays open."),
+                "Let the server close the TCP connection after both Closes (RFC 6455, 7.1.1).",
+            )
+            .into()),
             _ => Ok(answer.into()),
         }
     }
 
-    /// Sends `message`, and reads until `answer` returns `Some` for a message.
-    fn ask<T>(
+    /// Sends `message`, if there is one, and reads until `answer` returns `Some` for a message. Waits
+    /// for `patience` at the most once another message has arrived.
+    pub(super) fn ask<T>(
         &mut self,
-        message: Message,
+        message: Option<Message>,
         others: &mut OtherMessages,
+        patience: Duration,
         answer: impl Fn(&Message) -> Option<T>,
     ) -> Result<T, NoAnswer> {
-        self.ws.get_mut().set_deadline(Instant::now() + self.options.timeout());
-        self.ws.send(message)?;
+        let deadline = Instant::now() + self.options.timeout();
+        self.ws.get_mut().set_deadline(deadline);
+        if let Some(message) = message {
+            self.ws.send(message)?;
+        }
         loop {
             let message = self.ws.read()?;
             match (answer(&message), message) {
                 (Some(answer), _) => return Ok(answer),
                 (None, Message::Close(frame)) => return Err(NoAnswer::Closed(frame)),
-                (None, message) => others.add(&message),
+                (None, message) => {
+                    if others.add(&message) && others.count() == 1 {
+                        let sooner = deadline.min(Instant::now() + patience);
+                        self.ws.get_mut().set_deadline(sooner);
+                    }
+                }
             }
         }
     }
 
     /// Describes why `expected` was not received. Answers a Close of the server.
-    fn failure(&mut self, expected: &str, why: &NoAnswer, others: &OtherMessages) -> Finding {
+    pub(super) fn failure(
+        &mut self,
+        expected: &str,
+        why: &NoAnswer,
+        others: &OtherMessages,
+    ) -> Finding {
         self.is_closed = !matches!(why, NoAnswer::Timeout);
+        let mut fix = "Look at the log of the server: it, or a proxy, ended the session.";
         let why = match why {
             NoAnswer::Timeout => {
+                fix = "Look whether the server answers this at all, and whether a proxy holds it back.";
                 format!(" within {}", humantime::format_duration(self.options.timeout()))
             }
             NoAnswer::Closed(frame) => {
@@ -159,7 +148,10 @@ impl<'a> CheckSession<'a> {
             }
             NoAnswer::Failed(why) => format!(": {why}"),
         };
-        format!("no {expected}{why}; {others}").into()
+        let detail = format!("no {expected}{why}; {others}");
+        let verdict = Verdict::new(format!("The session has {detail}."), fix);
+        let verdict = Some(verdict.into());
+        Finding { detail, verdict, ..Finding::default() }
     }
 }
 
@@ -186,63 +178,6 @@ impl From<Error> for NoAnswer {
     }
 }
 
-impl OtherMessages {
-    /// Counts a data message. Ignores control messages.
-    fn add(&mut self, message: &Message) {
-        if !message.is_text() && !message.is_binary() {
-            return;
-        }
-        self.count += 1;
-        if self.shown.len() < OTHERS_SHOWN {
-            self.shown.push(quoted(&lossy(message)));
-        }
-    }
-
-    /// Formats the messages received before the answer, to append to a line; empty if none was.
-    fn before(&self) -> String {
-        if self.count == 0 { String::new() } else { format!(" ({self})") }
-    }
-}
-
-impl fmt::Display for OtherMessages {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.shown.join(", ");
-        let more = if self.count > self.shown.len() { ", …" } else { "" };
-        match self.count {
-            0 => f.write_str("no other message received"),
-            1 => write!(f, "1 other message received: {shown}"),
-            count => write!(f, "{count} other messages received: {shown}{more}"),
-        }
-    }
-}
-
-/// Builds the text of a message. It has the same length for every number.
-fn numbered(number: u32, count: u32, size: Option<usize>) -> String {
-    let width = count.to_string().len();
-    let mut text = format!("wsecho check {number:0width$}");
-    if let Some(size) = size {
-        text.extend(iter::repeat_n('.', size.saturating_sub(text.len())));
-        text.truncate(size);
-    }
-    text
-}
-
-/// Returns the text of a reply that contains the message (many servers add text of their own);
-/// `None` if it does not.
-fn echo_of(message: &str, reply: &Message) -> Option<String> {
-    let is_data = reply.is_text() || reply.is_binary();
-    let text = is_data.then(|| lossy(reply))?;
-    text.contains(message).then(|| text.into_owned())
-}
-
-fn lossy(message: &Message) -> Cow<'_, str> {
-    match message {
-        Message::Text(text) => Cow::Borrowed(text.as_str()),
-        Message::Binary(bytes) => String::from_utf8_lossy(bytes),
-        _ => Cow::Borrowed(""),
-    }
-}
-
 /// Formats the code of a Close, its name in IANA's registry, and the reason; without a reason, what
 /// the code means.
 fn describe_close(frame: Option<&CloseFrame>) -> String {
@@ -259,38 +194,6 @@ fn describe_close(frame: Option<&CloseFrame>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn messages_have_the_configured_size() {
-        assert_eq!(numbered(7, 100, None), "wsecho check 007");
-        assert_eq!(numbered(1, 1, Some(20)), "wsecho check 1......");
-        assert_eq!(numbered(1, 1, Some(4)), "wsec");
-        assert_eq!(numbered(1, 1, Some(0)), "");
-    }
-
-    #[test]
-    fn an_echo_contains_the_message() {
-        let echo = |reply: Message| echo_of("abc", &reply);
-        assert_eq!(echo(Message::text("abc")), Some("abc".to_owned()));
-        assert_eq!(echo(Message::text("You sent: abc at")), Some("You sent: abc at".to_owned()));
-        assert_eq!(echo(Message::binary(b"\xffabc".to_vec())), Some("\u{fffd}abc".to_owned()));
-        assert_eq!(echo(Message::text("ab c")), None);
-        assert_eq!(echo(Message::Pong("abc".into())), None);
-    }
-
-    #[test]
-    fn other_messages_are_counted_and_the_first_ones_shown() {
-        let mut others = OtherMessages::default();
-        assert_eq!(others.before(), "");
-        others.add(&Message::Ping("x".into()));
-        assert_eq!(others.to_string(), "no other message received");
-        others.add(&Message::text("a\u{7}"));
-        assert_eq!(others.before(), r#" (1 other message received: "a\u{7}")"#);
-        for text in ["b", "c", "d"] {
-            others.add(&Message::text(text));
-        }
-        assert_eq!(others.to_string(), r#"4 other messages received: "a\u{7}", "b", "c", …"#);
-    }
 
     #[test]
     fn a_close_is_described_with_code_meaning_and_reason() {

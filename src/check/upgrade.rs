@@ -8,49 +8,92 @@ use std::io::{self, ErrorKind, Write};
 use tungstenite::handshake::client::generate_key;
 
 use super::connect::CheckStream;
-use super::handshake::{ServerResponse, request, validate};
+use super::handshake::{ResponseError, ServerResponse, plain_request, request, validate};
 use super::limits::PART_MAX;
 use super::options::CheckOptions;
 use super::report::{Finding, quoted};
+use super::tls;
+use super::verdict::{self, Verdict};
 use crate::http::head::fill;
+
+/// Why a handshake did not succeed.
+pub(crate) enum UpgradeFailure {
+    /// The server said why, or sent something else.
+    Answered(Finding),
+    /// The server sent nothing at all.
+    Silent(Silence),
+}
+
+/// What became of a connection on which a server sent nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Silence {
+    Timeout,
+    Closed,
+}
 
 /// Makes the opening handshake. Also returns the data received after the response head, which
 /// belongs to the session.
 ///
 /// # Errors
-/// Describes the refusal, or why there is no response.
+/// The refusal, or why there is no response.
 pub(crate) fn upgrade(
     stream: &mut CheckStream,
     options: &CheckOptions,
-) -> Result<(Finding, Vec<u8>), Finding> {
+) -> Result<(Finding, Vec<u8>), UpgradeFailure> {
     let key = generate_key();
     // A server may send a refusal before it has read the request. The response then matters more
     // than the failed write.
     let _ = stream.write_all(request(options, &key).as_bytes());
     let mut bytes = Vec::new();
-    let response = read_response(stream, &mut bytes)?;
+    let response = read_response(stream, &mut bytes, options)?;
     let title = response.title();
     let status = Some(response.status);
     if response.status != 101 {
         read_body(stream, &response, &mut bytes);
-        let detail = format!("{title}: {}", response.meaning());
-        let body = response.explanation(&bytes);
+        let text = response.text(&bytes);
+        let body = response.explanation(&text);
+        let verdict = Some(verdict::refused(&response, &text, options).into());
         let is_full = response.is_full();
-        return Err(Finding { detail, status, body, is_full, ..Finding::default() });
+        let finding =
+            Finding { detail: title, status, body, is_full, verdict, ..Finding::default() };
+        return Err(UpgradeFailure::Answered(finding));
     }
     let finding = |detail| Finding { detail, status, ..Finding::default() };
     match validate(&response, &key, &options.subprotocols) {
         Ok(None) => Ok((finding(title), bytes)),
         Ok(Some(selected)) => Ok((finding(format!("{title}, subprotocol {selected}")), bytes)),
-        Err(why) => Err(finding(why)),
+        Err(why) => {
+            let verdict = Some(verdict::invalid_101(&response, &why).into());
+            Err(UpgradeFailure::Answered(Finding { verdict, ..finding(title) }))
+        }
     }
 }
 
+/// Requests the same resource without a handshake. Returns the response and its body; `None` if
+/// there is none.
+pub(crate) fn plain_answer(
+    stream: &mut CheckStream,
+    options: &CheckOptions,
+) -> Option<(ServerResponse, String)> {
+    let _ = stream.write_all(plain_request(options).as_bytes());
+    let mut bytes = Vec::new();
+    let response = read_response(stream, &mut bytes, options).ok()?;
+    read_body(stream, &response, &mut bytes);
+    let text = response.text(&bytes);
+    Some((response, text))
+}
+
 /// Reads a response head, and skips interim ones. The data after it stays in `bytes`.
-fn read_response(stream: &mut CheckStream, bytes: &mut Vec<u8>) -> Result<ServerResponse, String> {
+fn read_response(
+    stream: &mut CheckStream,
+    bytes: &mut Vec<u8>,
+    options: &CheckOptions,
+) -> Result<ServerResponse, UpgradeFailure> {
+    let failed = |verdict: Verdict| UpgradeFailure::Answered(verdict.into());
     loop {
         while !bytes.is_empty()
-            && let Some((response, length)) = ServerResponse::parse(bytes)?
+            && let Some((response, length)) = ServerResponse::parse(bytes)
+                .map_err(|error| failed(describe(&error, bytes, options)))?
         {
             bytes.drain(..length);
             if !response.is_interim() {
@@ -58,7 +101,10 @@ fn read_response(stream: &mut CheckStream, bytes: &mut Vec<u8>) -> Result<Server
             }
         }
         if bytes.len() >= PART_MAX {
-            return Err(format!("the response's header section exceeds {PART_MAX} bytes"));
+            return Err(failed(Verdict::new(
+                format!("The response's header section exceeds {PART_MAX} bytes."),
+                "Look at the fields that the server sends, such as cookies.",
+            )));
         }
         match fill(stream, bytes, PART_MAX.saturating_sub(bytes.len())) {
             Ok(0) => return Err(no_response(bytes, &ErrorKind::UnexpectedEof.into())),
@@ -68,23 +114,36 @@ fn read_response(stream: &mut CheckStream, bytes: &mut Vec<u8>) -> Result<Server
     }
 }
 
-/// Describes why there is no complete response; `bytes` are the beginning of one.
-fn no_response(bytes: &[u8], error: &io::Error) -> String {
+fn describe(error: &ResponseError, bytes: &[u8], options: &CheckOptions) -> Verdict {
+    match error {
+        ResponseError::Malformed(why) => Verdict::new(
+            format!("The response's header section is malformed: {why}."),
+            "Look at the server, or at a module of it that adds fields: browsers refuse this, too.",
+        ),
+        ResponseError::NotHttp => verdict::not_http(bytes, &options.target.with_scheme("wss")),
+    }
+}
+
+/// Why there is no complete response; `bytes` are the beginning of one.
+fn no_response(bytes: &[u8], error: &io::Error) -> UpgradeFailure {
+    if let Some(verdict) = tls::refused_later(error) {
+        return UpgradeFailure::Answered(verdict.into());
+    }
+    if bytes.is_empty() {
+        return UpgradeFailure::Silent(match error.kind() {
+            ErrorKind::TimedOut => Silence::Timeout,
+            _ => Silence::Closed,
+        });
+    }
     let end = match error.kind() {
-        ErrorKind::TimedOut => "the response timed out".to_owned(),
-        ErrorKind::UnexpectedEof => "the connection was closed".to_owned(),
-        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => "the connection was reset".to_owned(),
-        _ => error.to_string(),
+        ErrorKind::TimedOut => "timed out".to_owned(),
+        ErrorKind::UnexpectedEof => "ended".to_owned(),
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => "was reset".to_owned(),
+        _ => format!("failed ({error})"),
     };
-    if !bytes.is_empty() {
-        return format!("{end} after {}", quoted(&String::from_utf8_lossy(bytes)));
-    }
-    match error.kind() {
-        ErrorKind::TimedOut => "connected, but no response in time; the server is overloaded, or \
-             in its protocol the server speaks first"
-            .to_owned(),
-        _ => format!("{end} without a response, as by a TLS server or a proxy without a backend"),
-    }
+    let problem = format!("The response {end} after {}.", quoted(&String::from_utf8_lossy(bytes)));
+    let verdict = Verdict::new(problem, "Look at the log of the server: it stopped in the middle.");
+    UpgradeFailure::Answered(verdict.into())
 }
 
 /// Reads the body until it is complete. Errors are ignored, as a part of the body is worth

@@ -55,6 +55,24 @@ impl FromStr for Target {
     }
 }
 
+impl Target {
+    /// The path without the query.
+    pub(crate) fn path(&self) -> &str {
+        self.resource.split('?').next().unwrap_or_default()
+    }
+
+    /// The same URL with another scheme.
+    pub(crate) fn with_scheme(&self, scheme: &str) -> String {
+        format!("{scheme}://{}{}", self.authority, self.resource)
+    }
+
+    /// The URL of another path on the same server.
+    pub(crate) fn with_path(&self, path: &str) -> String {
+        let scheme = if self.is_tls { "wss" } else { "ws" };
+        format!("{scheme}://{}{path}", self.authority)
+    }
+}
+
 /// Whether the scheme is `wss`. `Err` for other schemes than `ws` and `wss`, and for `wss` in a
 /// build without TLS.
 fn is_tls(url: &str) -> Result<bool, String> {
@@ -143,7 +161,10 @@ mod tests {
         for scheme in ["wss", "https"] {
             let error = format!("{scheme}://h/").parse::<Target>().unwrap_err();
             let expected = format!("this build has no TLS and cannot check {scheme}:// URLs");
-            assert!(error.contains(&expected) && error.contains("cargo build --release"), "{error}");
+            assert!(
+                error.contains(&expected) && error.contains("cargo build --release"),
+                "{error}"
+            );
         }
     }
 

@@ -144,15 +144,15 @@ pub(crate) enum Switch {
 pub(crate) enum Command {
     /// Check a WebSocket server: connect, upgrade, echo, ping, close
     ///
-    /// Check any WebSocket server, and the proxies in front of it: print each step with its time,
-    /// and the server's response if one fails. A reply that contains the message is an echo.
+    /// Check any WebSocket server, and the proxies in front of it: print each step with its time.
+    /// If one fails, the first two lines say what is wrong and what to do.
     #[command(after_help = CHECK_EXIT_CODES)]
     Check(check::CheckOptions),
 }
 
 const CHECK_EXIT_CODES: &str = "Exit code: 0 if all steps succeed, 2 for bad usage, else that of \
     the first step that failed:\n  \
-    3 resolve, 4 connect, 5 upgrade, 6 echo, 7 ping, 8 close, 9 TLS";
+    3 resolve, 4 connect, 5 upgrade, 6 first or echo, 7 ping, 8 close, 9 TLS";
 
 /// Every duration takes a unit (250ms, 5s, 2m, 1h), and is [`TIMEOUT_CEILING`] at most. 0 disables an
 /// optional limit.

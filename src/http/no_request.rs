@@ -4,6 +4,7 @@ use super::diagnosis::Diagnosis;
 use super::excerpt::{escaped, request_line};
 use super::head::{Head, HeadError};
 use crate::config::tuning::{SHOWN_BYTES, SHOWN_VALUE};
+use crate::products;
 
 /// The response to bytes that are not a valid request; `None` if the peer closed the connection, or has sent
 /// nothing: browsers open connections in advance, and would take a 408 on one for the answer to the request
@@ -14,7 +15,10 @@ pub(crate) fn diagnosis(
     is_plaintext_on_tls: bool,
 ) -> Option<Diagnosis> {
     let (status, problem, cause, fix) = explained(error, arrived)?;
-    if is_plaintext_on_tls && !is_proxy_protocol(arrived) {
+    if let Some(version) = proxy_protocol(arrived).filter(|_| is_invalid(error)) {
+        return Some(proxy_protocol_sent(version, arrived));
+    }
+    if is_plaintext_on_tls {
         return Some(plaintext_on_tls_port(None, arrived));
     }
     Some(Diagnosis {
@@ -26,22 +30,18 @@ pub(crate) fn diagnosis(
     })
 }
 
+/// Whether the bytes are complete, and no request.
+fn is_invalid(error: &HeadError) -> bool {
+    matches!(error, HeadError::Version | HeadError::Malformed(_))
+}
+
 /// The status, the problem, its usual cause and the fix; `None` if no response is due.
 fn explained(
     error: &HeadError,
     arrived: &[u8],
 ) -> Option<(u16, String, &'static str, &'static str)> {
-    let is_invalid = matches!(error, HeadError::Version | HeadError::Malformed(_));
     Some(match error {
-        _ if is_invalid && is_proxy_protocol(arrived) => (
-            400,
-            "This is the PROXY protocol, which this server does not speak.".to_owned(),
-            "A proxy that is set to send the address of its client ahead of the request. This server reads\n\
-             it from Forwarded or X-Forwarded-For (--trusted-proxy).",
-            "HAProxy: `no send-proxy` at the server, that is, neither send-proxy nor send-proxy-v2;\n\
-             nginx: `proxy_protocol off`.",
-        ),
-        _ if is_invalid && has_space_in_target(arrived) => (
+        _ if is_invalid(error) && has_space_in_target(arrived) => (
             400,
             "There is a space in the request target.".to_owned(),
             "A client or a script that does not percent-encode the path or the query of its URL.",
@@ -94,12 +94,32 @@ pub(crate) fn plaintext_on_tls_port(head: Option<&Head>, arrived: &[u8]) -> Diag
     }
 }
 
-/// Whether a header of the PROXY protocol has arrived, of version 1 or 2
+fn proxy_protocol_sent(version: u8, arrived: &[u8]) -> Diagnosis {
+    let switches = products::proxy_protocol_switches(version);
+    Diagnosis {
+        status: 400,
+        problem: format!(
+            "This is the PROXY protocol, version {version}, which this server does not speak."
+        )
+        .into(),
+        arrived: vec![first_bytes(arrived)],
+        cause: "A proxy that is set to send the address of its client ahead of the request. This server reads\n\
+            it from Forwarded or X-Forwarded-For (--trusted-proxy)."
+            .into(),
+        fix: format!("Remove the switch that sends it:\n{switches}").into(),
+    }
+}
+
+/// The version of the PROXY protocol whose header has arrived; `None` if none has
 /// (<https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt>).
-fn is_proxy_protocol(arrived: &[u8]) -> bool {
-    const STARTS: [&[u8]; 4] =
-        [b"PROXY TCP4", b"PROXY TCP6", b"PROXY UNKNOWN", b"\r\n\r\n\0\r\nQUIT\n"];
-    STARTS.iter().any(|start| arrived.starts_with(start))
+fn proxy_protocol(arrived: &[u8]) -> Option<u8> {
+    const V1: [&[u8]; 3] = [b"PROXY TCP4", b"PROXY TCP6", b"PROXY UNKNOWN"];
+    const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+    match arrived {
+        _ if arrived.starts_with(V2) => Some(2),
+        _ if V1.iter().any(|start| arrived.starts_with(start)) => Some(1),
+        _ => None,
+    }
 }
 
 /// Whether a request line has more words than method, target and version.
@@ -152,13 +172,19 @@ mod tests {
             assert_readable(&diagnosis);
             format!("{}: {}", diagnosis.status, diagnosis.problem)
         };
-        for bytes in [
-            &b"PROXY TCP4 192.0.2.1 192.0.2.2 1 80\r\nGET / HTTP/1.1\r\n\r\n"[..],
-            b"PROXY TCP6 ::1 ::1 1 80\r\n",
-            b"PROXY UNKNOWN\r\n",
-            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c",
+        for (bytes, version, switch) in [
+            (
+                &b"PROXY TCP4 192.0.2.1 192.0.2.2 1 80\r\nGET / HTTP/1.1\r\n\r\n"[..],
+                1,
+                "\nHAProxy: `send-proxy` ",
+            ),
+            (b"PROXY TCP6 ::1 ::1 1 80\r\n", 1, "\nnginx: `proxy_protocol on` "),
+            (b"PROXY UNKNOWN\r\n", 1, "\nVarnish: `.proxy_header = 1` "),
+            (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", 2, "\nHAProxy: `send-proxy-v2` "),
         ] {
-            assert!(problem(bytes).starts_with("400: This is the PROXY protocol"), "{bytes:?}");
+            let start = format!("400: This is the PROXY protocol, version {version}, ");
+            assert!(problem(bytes).starts_with(&start), "{bytes:?}");
+            assert!(proxy_protocol_sent(version, bytes).fix.contains(switch), "{bytes:?}");
         }
         for bytes in [&b"GET /a b HTTP/1.1\r\nHost: h\r\n\r\n"[..], b"GET /?a b c HTTP/1.0\r\n"] {
             assert!(problem(bytes).starts_with("400: There is a space"), "{bytes:?}");

@@ -1,10 +1,22 @@
-//! The TLS step of a check: the handshake, with verification of the server's certificate.
+//! The TLS step of a check: the handshake, the server's certificate, and what is wrong with either.
 //!
 //! Without the feature `tls`, [`Tls`] is an uninhabited enum; `wss://` URLs are then rejected when
 //! they are parsed.
 
-#[cfg_attr(feature = "tls", path = "on.rs")]
-#[cfg_attr(not(feature = "tls"), path = "off.rs")]
+#[cfg(feature = "tls")]
+mod certificate;
+#[cfg(not(feature = "tls"))]
+mod disabled;
+#[cfg(feature = "tls")]
+mod faults;
+#[cfg(feature = "tls")]
+mod files;
+#[cfg(feature = "tls")]
 mod session;
+#[cfg(feature = "tls")]
+mod verifier;
 
-pub(super) use session::Tls;
+#[cfg(not(feature = "tls"))]
+pub(super) use disabled::{Tls, refused_later};
+#[cfg(feature = "tls")]
+pub(super) use {faults::refused_later, session::Tls};

@@ -2,7 +2,7 @@
 
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD};
 
-use super::proxy::{self, FORWARD_UPGRADES};
+use super::proxy;
 use super::{AccessPolicy, origin};
 use crate::http::diagnosis::Diagnosis;
 use crate::http::excerpt::{brief, with_fields};
@@ -24,7 +24,7 @@ pub(super) fn check(head: &Head, policy: &AccessPolicy) -> Result<(), Diagnosis>
         return Err(no_upgrade(head, policy));
     }
     if head.version < Version::Http11 {
-        return Err(old_http(head));
+        return Err(old_http(head, 400));
     }
     if !head.fields.lists("Connection", "upgrade") {
         return Err(no_connection(head));
@@ -75,6 +75,9 @@ pub(crate) fn no_upgrade(head: &Head, policy: &AccessPolicy) -> Diagnosis {
     });
     if head.fields.get("Upgrade").is_some() {
         other_upgrade(head, status)
+    } else if is_websocket && head.version < Version::Http11 {
+        // A proxy that speaks HTTP/1.0 drops the upgrade whatever it is told about that.
+        old_http(head, status)
     } else if is_websocket {
         dropped_upgrade(head, status)
     } else if origin::of_requesting_page(head).is_some_and(|page| !policy.allows(&page, head)) {
@@ -94,7 +97,11 @@ fn other_upgrade(head: &Head, status: u16) -> Diagnosis {
         cause: "A client that asks for HTTP/2 without TLS (h2c), as `curl --http2` does, or a proxy that\n\
             replaced the field."
             .into(),
-        fix: format!("Send `Upgrade: websocket`. Through a proxy:\n{FORWARD_UPGRADES}").into(),
+        fix: format!(
+            "Send `Upgrade: websocket`. Through a proxy:\n{}",
+            proxy::forward_upgrades(head)
+        )
+        .into(),
     }
 }
 
@@ -109,7 +116,7 @@ fn dropped_upgrade(head: &Head, status: u16) -> Diagnosis {
         cause: "Upgrade and Connection are hop-by-hop fields, so a proxy removes them unless it is set to\n\
             forward upgrades. Without a proxy: a client with a handwritten handshake."
             .into(),
-        fix: FORWARD_UPGRADES.into(),
+        fix: proxy::forward_upgrades(head).into(),
     }
 }
 
@@ -130,8 +137,9 @@ fn other_page(head: &Head, status: u16) -> Diagnosis {
             to keep it; handshakes are then refused with 403."
             .into(),
         fix: format!(
-            "{FORWARD_UPGRADES}\n\
-             For a page of another site: the operator of this server can allow it with --allow-origin."
+            "{}\n\
+             For a page of another site: the operator of this server can allow it with --allow-origin.",
+            proxy::forward_upgrades(head)
         )
         .into(),
     }
@@ -151,8 +159,11 @@ fn proxied_plain_http(head: &Head, status: u16) -> Diagnosis {
         cause: "If the client sent a WebSocket handshake, the proxy dropped the upgrade. If it did not\n\
             (an address bar, curl), nothing is wrong with the proxy."
             .into(),
-        fix: format!("Connect with ws:// or wss://. If the client already does:\n{FORWARD_UPGRADES}")
-            .into(),
+        fix: format!(
+            "Connect with ws:// or wss://. If the client already does:\n{}",
+            proxy::forward_upgrades(head)
+        )
+        .into(),
     }
 }
 
@@ -166,18 +177,19 @@ fn plain_http(head: &Head, status: u16) -> Diagnosis {
             .into(),
         fix: format!(
             "Open / in a browser, or connect with ws:// (websocat, wscat, `new WebSocket(…)`).\n\
-             Through a proxy:\n{FORWARD_UPGRADES}"
+             Through a proxy:\n{}",
+            proxy::forward_upgrades(head)
         )
         .into(),
     }
 }
 
 #[cold]
-fn old_http(head: &Head) -> Diagnosis {
-    let mut arrived = with_fields(head, &["Upgrade", "Connection"]);
+fn old_http(head: &Head, status: u16) -> Diagnosis {
+    let mut arrived = with_fields(head, &["Upgrade", "Connection", "Sec-WebSocket-Key"]);
     arrived.extend(proxy::traces(head));
     Diagnosis {
-        status: 400,
+        status,
         problem: format!(
             "A WebSocket handshake needs HTTP/1.1; this request is {}.",
             head.version.name()
@@ -188,7 +200,7 @@ fn old_http(head: &Head) -> Diagnosis {
             "A proxy that speaks HTTP/1.0 to its servers: the default of older versions of nginx\n\
             (without proxy_http_version 1.1;), and Apache with force-proxy-request-1.0."
                 .into(),
-        fix: FORWARD_UPGRADES.into(),
+        fix: proxy::forward_upgrades(head).into(),
     }
 }
 
@@ -204,7 +216,11 @@ fn no_connection(head: &Head) -> Diagnosis {
             "A proxy that forwards Upgrade, but replaces Connection: older versions of nginx send\n\
             `close` by default. Or a client with a handwritten handshake."
                 .into(),
-        fix: format!("Send `Connection: Upgrade`. Through a proxy:\n{FORWARD_UPGRADES}").into(),
+        fix: format!(
+            "Send `Connection: Upgrade`. Through a proxy:\n{}",
+            proxy::forward_upgrades(head)
+        )
+        .into(),
     }
 }
 

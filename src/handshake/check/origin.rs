@@ -2,7 +2,7 @@
 //! itself is in `http::origin`.
 
 use super::AccessPolicy;
-use super::proxy::{self, KEEP_HOST};
+use super::proxy;
 use crate::config::tuning::SHOWN_VALUE;
 use crate::http::diagnosis::Diagnosis;
 use crate::http::excerpt::with_fields;
@@ -90,8 +90,9 @@ fn forbidden(head: &Head, allowed: &str) -> Diagnosis {
         fix: match difference {
             Difference::Opaque | Difference::File | Difference::App => allow,
             Difference::Rewritten | Difference::Port | Difference::Page => {
+                let keep_host = proxy::keep_host(head);
                 format!(
-                    "{allow}\nOr let the proxy forward the Host that the browser sent:\n{KEEP_HOST}"
+                    "{allow}\nOr let the proxy forward the Host that the browser sent:\n{keep_host}"
                 )
             }
         }

@@ -226,6 +226,10 @@ fn requests_without_an_upgrade_are_diagnosed() {
         for version in ["HTTP/1.1", "HTTP/1.0"] {
             let diagnosis = diagnosed(format!("GET /ws {version}\nHost: h\n{fields}").trim_end());
             assert_eq!(diagnosis.status, status, "{fields}");
+            let problem = match version {
+                "HTTP/1.0" if problem == "a proxy probably dropped it." => "is HTTP/1.0.",
+                _ => problem,
+            };
             assert!(diagnosis.problem.ends_with(problem), "{fields}: {}", diagnosis.problem);
             for proxy in ["proxy_http_version 1.1;", "mod_proxy_wstunnel", "IIS", "timeout tunnel"]
             {
@@ -233,6 +237,23 @@ fn requests_without_an_upgrade_are_diagnosed() {
             }
         }
     }
+}
+
+#[test]
+fn the_settings_of_the_product_that_left_its_fields_come_first() {
+    for (field, product) in [
+        ("Via: 1.1 Caddy", "Caddy: "),
+        ("X-ARR-LOG-ID: 1", "IIS: "),
+        ("X-Forwarded-Server: a", "Apache, 2.4.47 or later"),
+        ("X-Real-IP: 10.0.0.1", "nginx, beside proxy_pass"),
+    ] {
+        let diagnosis = broken("Upgrade: websocket", field);
+        assert!(diagnosis.fix.starts_with(product), "{field}: {}", diagnosis.fix);
+        assert!(diagnosis.fix.contains("proxy_http_version 1.1;"), "{}", diagnosis.fix);
+    }
+    let origin = format!("{SAMPLE}\nOrigin: http://a.example\nVia: 1.1 varnish");
+    let fix = diagnosed(&origin).fix;
+    assert!(fix.contains("\nVarnish, without:\n    set bereq.http.host\nnginx"), "{fix}");
 }
 
 #[test]

@@ -105,9 +105,9 @@ impl fmt::Display for CertificateError {
             CertificateError::Unusable(path, why) => {
                 write!(f, "{} cannot be used: {why}", path.display())
             }
-            CertificateError::NotInThisBuild => f.write_str(
-                "this build has no TLS; build one with: cargo build --release",
-            ),
+            CertificateError::NotInThisBuild => {
+                f.write_str("this build has no TLS; build one with: cargo build --release")
+            }
         }
     }
 }

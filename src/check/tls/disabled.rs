@@ -4,13 +4,21 @@ use std::io;
 
 use crate::check::connect::DeadlineStream;
 use crate::check::options::CheckOptions;
+use crate::check::verdict::Verdict;
 
 #[derive(Debug)]
 pub(crate) enum Tls {}
 
 impl Tls {
-    pub(crate) fn start(_: &mut DeadlineStream, _: &CheckOptions) -> Result<(String, Tls), String> {
-        Err("this build has no TLS".to_owned())
+    pub(crate) fn start(
+        _: &mut DeadlineStream,
+        _: &CheckOptions,
+    ) -> Result<(String, Tls), Verdict> {
+        Err(Verdict::new("This build has no TLS.", "Build one with: cargo build --release."))
+    }
+
+    pub(crate) fn is_spoken(_: &mut DeadlineStream, _: &CheckOptions) -> bool {
+        false
     }
 
     pub(crate) fn read(&mut self, _: &mut DeadlineStream, _: &mut [u8]) -> io::Result<usize> {
@@ -24,4 +32,8 @@ impl Tls {
     pub(crate) fn flush(&mut self, _: &mut DeadlineStream) -> io::Result<()> {
         match *self {}
     }
+}
+
+pub(crate) fn refused_later(_: &io::Error) -> Option<Verdict> {
+    None
 }

@@ -1,0 +1,64 @@
+//! Why a server sends nothing: asks it again, in another way, over a connection of its own.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::connect::CheckStream;
+use super::options::CheckOptions;
+use super::upgrade::{Silence, plain_answer};
+use super::verdict::{self, Verdict};
+
+/// Finds out why the server at `address` was silent.
+pub(crate) fn second_look(
+    address: SocketAddr,
+    options: &CheckOptions,
+    silence: Silence,
+) -> Verdict {
+    let again = || CheckStream::connect(address, Instant::now() + options.timeout()).ok();
+    let within = humantime::format_duration(options.timeout());
+    if silence == Silence::Closed && !options.target.is_tls && speaks_tls(again(), options) {
+        return verdict::not_http(&[0x15, 3], &options.target.with_scheme("wss"));
+    }
+    let (end, silent) = match silence {
+        Silence::Timeout => {
+            (format!("it was not answered within {within}"), format!("nothing within {within}"))
+        }
+        Silence::Closed => {
+            let end = "the connection was closed without an answer";
+            (end.to_owned(), end.to_owned())
+        }
+    };
+    match plain(again(), options) {
+        Some((response, body)) => verdict::unanswered(&response, &body, &end),
+        None => Verdict::new(
+            format!(
+                "The server accepts the connection, and answers neither a handshake nor HTTP: {silent}."
+            ),
+            match silence {
+                Silence::Timeout => {
+                    "Look whether it hangs or is overloaded; if another protocol is spoken on this port, \
+                     correct the port."
+                }
+                Silence::Closed => {
+                    "Look at its log: a proxy without a server behind it closes like this, and so does a \
+                     server that expects the PROXY protocol."
+                }
+            },
+        ),
+    }
+}
+
+fn speaks_tls(stream: Option<CheckStream>, options: &CheckOptions) -> bool {
+    stream.is_some_and(|mut stream| stream.speaks_tls(options))
+}
+
+fn plain(
+    stream: Option<CheckStream>,
+    options: &CheckOptions,
+) -> Option<(super::handshake::ServerResponse, String)> {
+    let mut stream = stream?;
+    if options.target.is_tls {
+        stream.start_tls(options).ok()?;
+    }
+    plain_answer(&mut stream, options)
+}
