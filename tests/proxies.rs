@@ -207,7 +207,7 @@ fn a_handshake_broken_by_the_proxy_is_explained() {
 }
 
 /// Replaces the samples' timeout of 60 s, after which a proxy drops a silent connection.
-const PROXY_TIMEOUT: Duration = Duration::from_secs(3);
+const PROXY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Opens a session through a proxy that drops it after `PROXY_TIMEOUT` of silence.
 fn session_with_a_short_timeout(kind: Kind, ping_interval: &str) -> (Program, Proxy, Raw) {
@@ -226,7 +226,7 @@ fn session_with_a_short_timeout(kind: Kind, ping_interval: &str) -> (Program, Pr
 
 /// Asserts that pings keep a session without messages open, and that it is dropped without them.
 fn an_idle_session_outlives(kind: Kind) {
-    let (_program, _proxy, mut idle) = session_with_a_short_timeout(kind, "250ms");
+    let (_program, _proxy, mut idle) = session_with_a_short_timeout(kind, "50ms");
     let (_silent_program, _silent_proxy, mut silent) = session_with_a_short_timeout(kind, "0s");
     let since = Instant::now();
     while since.elapsed() < PROXY_TIMEOUT * 2 {

@@ -1,5 +1,6 @@
 //! Graceful shutdown: every session is closed with 1001, and every received message is answered.
 
+use std::sync::Barrier;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -96,9 +97,10 @@ fn received_messages_are_answered_before_the_close() {
     server.join();
 }
 
-/// Sends messages, each after the reply to the one before, until the server closes. Returns the
-/// number of replies.
-fn ask_until_closed(mut client: Client) -> u64 {
+/// Waits for all other clients, and sends messages, each after the reply to the one before, until the
+/// server closes. Returns the number of replies.
+fn ask_until_closed(mut client: Client, start: &Barrier) -> u64 {
+    start.wait();
     for number in 0.. {
         let message = Message::text(number.to_string());
         match client.ask(message.clone()) {
@@ -119,10 +121,15 @@ fn five_hundred_busy_sessions_close_without_losing_a_message() {
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
     let program = Program::over(WIRE, &["--log-format", "json"]);
     let clients: Vec<_> = (0..SESSIONS).map(|_| program.open("/echo")).collect();
-    let busy: Vec<_> =
-        clients.into_iter().map(|client| std::thread::spawn(|| ask_until_closed(client))).collect();
-    program.signal(Signal::SIGTERM);
-    let mut replies: Vec<u64> = busy.into_iter().map(|client| client.join().unwrap()).collect();
+    // Without it, the first clients would leave no CPU time to start the others.
+    let start = &Barrier::new(SESSIONS + 1);
+    let mut replies: Vec<u64> = std::thread::scope(|scope| {
+        let ask = |client| scope.spawn(|| ask_until_closed(client, start));
+        let busy: Vec<_> = clients.into_iter().map(ask).collect();
+        start.wait();
+        program.signal(Signal::SIGTERM);
+        busy.into_iter().map(|client| client.join().unwrap()).collect()
+    });
     let (status, log) = program.wait();
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(log.contains("every connection has ended"), "{log}");

@@ -99,7 +99,7 @@ fn a_hidden_tab_counts_unread_messages_in_its_title() {
         send(&mut bob, text);
         ann.wait(&format!("document.title === '{title}'"));
     }
-    ann.call("Page.bringToFront", &json!({}));
+    ann.show();
     ann.wait("document.title === 'WebSocket echo'");
     wait_for_row(&mut ann, "received", "bob: two");
 }

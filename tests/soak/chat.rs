@@ -131,6 +131,9 @@ impl Churn {
             let mut visit = Visit::join(self, dice.below(ROOMS), pace);
             self.visits.fetch_add(1, Ordering::Relaxed);
             for _ in 0..=dice.below(10) {
+                if self.over.load(Ordering::Relaxed) {
+                    break;
+                }
                 turn += 1;
                 let size = if dice.below(10) == 0 { dice.below(4000) } else { dice.below(100) };
                 if !visit.send(&format!("{number} {turn} {}", "x".repeat(size))) {

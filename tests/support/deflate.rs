@@ -53,6 +53,15 @@ impl DeflateClient {
         deflated
     }
 
+    /// Returns so many MiB of zeros, compressed. One MiB is compressed, without a reference to anything
+    /// before it, and repeated.
+    pub fn bomb(&mut self, mebibytes: usize) -> Vec<u8> {
+        self.compress.reset();
+        let mut piece = self.deflate(&vec![0; 1 << 20]);
+        piece.extend(TAIL);
+        piece.repeat(mebibytes)
+    }
+
     /// Sends a compressed message in one frame.
     pub fn send(&mut self, opcode: u8, message: &[u8]) {
         let deflated = self.deflate(message);
