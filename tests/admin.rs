@@ -245,11 +245,25 @@ fn refusals_are_counted_by_reason() {
         ],
     );
 
-    let kept: Vec<_> = (0..64).map(|_| Raw::connect(address)).collect();
+    // The oldest silent connection makes room for one too many.
+    let mut silent: Vec<_> = (0..64).map(|_| Raw::connect(address)).collect();
     wait_for_metrics(&program, &["wsecho_connections 65"]);
-    assert_eq!(Raw::connect(address).response().status, 503);
+    assert_eq!(Raw::connect(address).get("/healthz").status, 200);
+    assert_eq!(silent[0].rest(), b"");
     wait_for_metrics(&program, &by_reason(1).each_ref().map(String::as_str));
-    drop((session, kept));
+    drop((session, silent));
+}
+
+#[test]
+fn silent_connections_do_not_hold_the_admin_listener() {
+    let program = start(&["--handshake-timeout", "1h"]);
+    let mut silent: Vec<_> = (0..8).map(|_| Raw::connect(program.admin_address())).collect();
+    for _ in 0..8 {
+        assert_eq!(ask(&program, "/healthz").status, 200);
+    }
+    for oldest in &mut silent[..4] {
+        assert_eq!(oldest.rest(), b"");
+    }
 }
 
 #[test]

@@ -75,8 +75,9 @@ pub(crate) const STOP_POLL: Duration = Duration::from_millis(2);
 pub(crate) const STOP_REQUEST: Duration = Duration::from_secs(1);
 /// While stopping: how long a peer that never pauses still gets replies before the Close.
 pub(crate) const STOP_REPLIES: Duration = Duration::from_millis(250);
-/// Threads of the admin listener, and so requests answered there at one time: a scrape, a probe, a
-/// person, and one to spare.
+/// Threads of the admin listener that answer, and so requests answered there at one time: a scrape, a
+/// probe, a person, and one to spare. Beyond it: the oldest connection without a request is closed; if
+/// there is none, further connections wait.
 pub(crate) const ADMIN_THREADS: usize = 4;
 /// Bounds of the latency histograms: an echo takes tens of microseconds; everything over a second
 /// is in the last bucket.

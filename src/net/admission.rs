@@ -73,6 +73,16 @@ impl Admission {
         })
     }
 
+    /// Slots for connections alone.
+    pub(crate) fn without_sessions(max_connections: usize) -> Arc<Admission> {
+        Admission::new(&Limits {
+            max_connections: 0,
+            reserve: max_connections,
+            max_connections_per_ip: None,
+            ..Limits::default()
+        })
+    }
+
     /// Checks whether another connection would get its slot, and then a session slot; takes neither.
     pub(crate) fn has_session_left(&self) -> Result<(), LimitReached> {
         let counts = self.lock();

@@ -1,6 +1,7 @@
 //! The admin listener: metrics, open sessions, readiness and health.
 //!
-//! It has a socket and a few threads of its own, each of which answers one request per connection.
+//! It has a socket and a few threads of its own. One accepts, and the others answer one request per
+//! connection; while all of them are in use, the oldest connection that has sent no request makes room.
 //! All of it is read-only. It is separate from the public listeners because `/sessions` shows the
 //! clients' addresses.
 //!
@@ -9,8 +10,9 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -18,6 +20,7 @@ use log::debug;
 
 use crate::config::Config;
 use crate::config::tuning::{ACCEPT_BACKOFF, ADMIN_THREADS, LINGER_TIME, STACK};
+use crate::connection::Accepted;
 use crate::connection::context::Context;
 use crate::http::framing;
 use crate::http::head::Head;
@@ -25,9 +28,11 @@ use crate::http::host;
 use crate::http::no_request;
 use crate::http::response::Response;
 use crate::http::unavailable::{Unavailable, state};
+use crate::lock::unpoisoned;
 use crate::metrics::{Gauges, Metrics};
-use crate::net::Stream;
 use crate::net::address::Address;
+use crate::net::admission::{Admission, ConnectionPermit};
+use crate::net::idle::Idle;
 use crate::net::lingering_close::linger;
 use crate::net::listener::Listener;
 use crate::net::shutdown::Stop;
@@ -59,6 +64,8 @@ struct AdminState {
     is_serving: AtomicBool,
     /// Separate from the server's, because the admin listener stops after the server.
     stop: Arc<Stop>,
+    /// As many slots as threads that answer.
+    admission: Arc<Admission>,
 }
 
 impl AdminServer {
@@ -79,14 +86,24 @@ impl AdminServer {
             count_threads: Box::new(count_threads),
             is_serving: AtomicBool::new(false),
             stop: Arc::new(Stop::new()?),
+            admission: Admission::without_sessions(ADMIN_THREADS),
         });
         let mut admin = AdminServer { state, threads: Vec::new() };
+        let (sender, receiver) = sync_channel(ADMIN_THREADS);
+        let receiver = Arc::new(Mutex::new(receiver));
         for _ in 0..ADMIN_THREADS {
-            let state = Arc::clone(&admin.state);
-            let thread = thread::Builder::new().name("wsecho-admin".to_owned()).stack_size(STACK);
-            admin.threads.push(thread.spawn(move || state.accept_loop())?);
+            let accepted = Arc::clone(&receiver);
+            admin.spawn(move |state| state.answer_loop(&accepted))?;
         }
+        admin.spawn(move |state| state.accept_loop(&sender))?;
         Ok(admin)
+    }
+
+    fn spawn(&mut self, run: impl FnOnce(&AdminState) + Send + 'static) -> io::Result<()> {
+        let state = Arc::clone(&self.state);
+        let thread = thread::Builder::new().name("wsecho-admin".to_owned()).stack_size(STACK);
+        self.threads.push(thread.spawn(move || run(&state))?);
+        Ok(())
     }
 
     /// Records that the public listeners accept connections, so that `/readyz` may return 200.
@@ -101,24 +118,22 @@ impl Drop for AdminServer {
         self.state.stop.request();
         self.state.stop.cut();
         for thread in self.threads.drain(..) {
-            // `accept_loop` has caught all panics.
+            // `answer_loop` has caught all panics.
             let _ = thread.join();
         }
     }
 }
 
 impl AdminState {
-    /// The main function of each thread: serves one connection after the other.
-    fn accept_loop(&self) {
+    /// Accepts connections, and gives each its slot. Dropping `threads` ends the other threads.
+    fn accept_loop(&self, threads: &SyncSender<Accepted>) {
         loop {
             match self.listener.accept(self.stop.waker()) {
                 Ok(None) => return,
                 Ok(Some((stream, peer))) => {
-                    // The panic hook has reported a panic; it ends only this connection.
-                    let served = catch_unwind(AssertUnwindSafe(|| self.serve(stream, peer)));
-                    if let Ok(Err(error)) = served {
-                        debug!("{peer}: admin connection failed: {error}");
-                    }
+                    let Some(permit) = self.wait_for_slot() else { return };
+                    // There is room for as many as have a slot.
+                    let _ = threads.send(Accepted { stream, peer, permit });
                 }
                 Err(error) => {
                     debug!("cannot accept admin connections, trying again: {error}");
@@ -128,8 +143,33 @@ impl AdminState {
         }
     }
 
+    /// Waits while every thread is answering. `None` at the stop.
+    fn wait_for_slot(&self) -> Option<ConnectionPermit> {
+        loop {
+            match self.admission.connect(None) {
+                Ok(permit) => return Some(permit),
+                Err(_) if self.stop.wait_for(ACCEPT_BACKOFF.0) => return None,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Serves one connection after the other, until the accept loop has ended.
+    fn answer_loop(&self, accepted: &Mutex<Receiver<Accepted>>) {
+        loop {
+            let Ok(next) = unpoisoned(accepted.lock()).recv() else { return };
+            let peer = next.peer;
+            // The panic hook has reported a panic; it ends only this connection.
+            let served = catch_unwind(AssertUnwindSafe(|| self.serve(next)));
+            if let Ok(Err(error)) = served {
+                debug!("{peer}: admin connection failed: {error}");
+            }
+        }
+    }
+
     /// Reads one request, sends the response, and closes the connection.
-    fn serve(&self, stream: Stream, peer: Address) -> io::Result<()> {
+    fn serve(&self, accepted: Accepted) -> io::Result<()> {
+        let Accepted { stream, peer, mut permit } = accepted;
         let Config { limits, timeouts, .. } = &self.context.config;
         let local = Address::of_our_end(&stream);
         let mut socket = Socket::new(stream, peer, None, &self.stop, timeouts.write)?;
@@ -138,7 +178,12 @@ impl AdminState {
         }
         socket.set_read_timeout(ReadTimeout::deadline(Instant::now() + timeouts.handshake));
         let mut buffer = Vec::new();
-        let (response, head_only) = match Head::read(&mut socket, &mut buffer, limits) {
+        permit.set_idle(Idle::Silent, socket.handle());
+        let head = Head::read(&mut socket, &mut buffer, limits);
+        if !permit.set_busy() {
+            return Ok(()); // another connection has the slot
+        }
+        let (response, head_only) = match head {
             Ok(head) => (self.answer(&head, local), head.method == "HEAD"),
             Err(error) => match no_request::diagnosis(&error, &buffer, false) {
                 Some(diagnosis) => (diagnosis.without_request(), false),
@@ -147,6 +192,7 @@ impl AdminState {
         };
         debug!("{peer}: admin request: {}", response.status);
         response.write(&mut socket, head_only, None)?;
+        permit.set_idle(Idle::Answered, socket.handle());
         linger(&mut socket, LINGER_TIME);
         Ok(())
     }
