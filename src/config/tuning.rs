@@ -52,6 +52,10 @@ pub(crate) const SESSION_READ_BUFFER: usize = 384;
 /// Size of a read while a peer sends more at a time than the session's read buffer holds: 64 KiB in
 /// pieces of 4 KiB would cost 16 system calls.
 pub(crate) const READ_AHEAD: usize = 64 * 1024;
+/// Size of a file with a certificate chain or a key, in bytes. Default 1 MiB: hundreds of certificates.
+/// Beyond it: an error at the start; at a reload, the certificate in use stays.
+#[cfg(feature = "tls")]
+pub(crate) const PEM_MAX: u64 = 1024 * 1024;
 /// Plaintext that is encrypted at a time: the size of a TLS record.
 #[cfg(feature = "tls")]
 pub(crate) const TLS_PIECE: usize = 16 * 1024;

@@ -183,6 +183,10 @@ impl Socket {
         let Some(tls) = &mut self.tls else { return Ok(0) };
         let read = tls.read(&mut self.stream, buf);
         self.note_received(read.is_ok());
+        if matches!(read, Ok(0)) {
+            // After a close_notify the session wants no bytes, but the peer still waits for its replies.
+            self.send_replies()?;
+        }
         read
     }
 }
@@ -241,6 +245,15 @@ impl Write for Socket {
     }
 }
 
+/// However a connection ends, the peer is to know that nothing was cut off (RFC 8446, section 6.1).
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let Some(tls) = self.tls.as_mut().filter(|tls| tls.is_established()) else { return };
+        // This fails if the peer is gone, or if it does not read: nobody waits for it here.
+        let _ = self.stream.set_nonblocking().and_then(|()| tls.send_close_notify(&mut self.stream));
+    }
+}
+
 impl Transport for Socket {
     fn set_read_timeout(&mut self, timeout: ReadTimeout) {
         self.stream.set_read_timeout(timeout);
@@ -273,6 +286,7 @@ impl Transport for Socket {
 
     fn reset(&mut self) -> io::Result<()> {
         self.send_pending()?;
+        self.tls = None; // it ends without close_notify
         self.stream.reset_on_close()
     }
 }

@@ -146,6 +146,11 @@ impl TimedStream {
         self.stream.shutdown(Shutdown::Write)
     }
 
+    /// Makes writes fail that would have to wait.
+    pub(super) fn set_nonblocking(&self) -> io::Result<()> {
+        self.stream.set_nonblocking(true)
+    }
+
     /// Makes the connection end with a reset when it closes.
     pub(super) fn reset_on_close(&self) -> io::Result<()> {
         self.stream.set_linger(Some(Duration::ZERO))

@@ -4,14 +4,16 @@
 mod check;
 
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use rcgen::CertificateParams;
-use rustls::StreamOwned;
+use rustls::{ClientConnection, StreamOwned};
 use serde_json::Value;
 use tungstenite::Message;
 
@@ -71,6 +73,54 @@ fn unfinished_handshakes_are_dropped_and_block_no_other_client() {
             assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         }
         assert!(!rest.windows(4).any(|bytes| bytes == b"HTTP"), "a response in plaintext");
+    }
+}
+
+#[test]
+fn every_end_is_announced_by_close_notify() {
+    type Talk = fn(&mut StreamOwned<ClientConnection, TcpStream>) -> io::Result<()>;
+    const GET: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n";
+    let server = TestServer::over(Wire::Tls, |config| {
+        let short = Duration::from_millis(100);
+        let timeouts = &mut config.timeouts;
+        (timeouts.keep_alive, timeouts.ping_interval, timeouts.ping) = (short, Some(short), short);
+    });
+    let talks: [(&str, Talk); 7] = [
+        ("idle between two requests", |tls| tls.write_all(GET)),
+        ("no answer to a Ping", |tls| tls.write_all(handshake("/echo").as_bytes())),
+        ("the last request", |tls| {
+            tls.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        }),
+        ("close_notify of the client after a request", |tls| {
+            tls.write_all(GET)?;
+            tls.conn.send_close_notify();
+            tls.flush()
+        }),
+        ("close_notify of the client in a session", |tls| {
+            tls.write_all(handshake("/echo").as_bytes())?;
+            tls.conn.send_close_notify();
+            tls.flush()
+        }),
+        ("close_notify of the client after a message", |tls| {
+            tls.write_all(handshake("/echo").as_bytes())?;
+            tls.write_all(&frame(FIN_TEXT, b"the last message"))?;
+            tls.conn.send_close_notify();
+            tls.flush()
+        }),
+        ("FIN of the client in a session", |tls| {
+            tls.write_all(handshake("/echo").as_bytes())?;
+            tls.sock.shutdown(Shutdown::Write)
+        }),
+    ];
+    for (name, talk) in talks {
+        let mut tls = StreamOwned::new(client(), connect(&server));
+        talk(&mut tls).unwrap();
+        let mut answer = Vec::new();
+        tls.read_to_end(&mut answer).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(answer.starts_with(b"HTTP/1.1 "), "{name}");
+        if name.ends_with("after a message") {
+            assert!(answer.ends_with(b"the last message"), "{name}: the reply is missing");
+        }
     }
 }
 
@@ -216,11 +266,28 @@ fn sighup_reloads_the_certificate_and_keeps_sessions() {
     assert_ne!(after, before);
     assert_eq!(session.ask("still here"), Message::text("still here"));
 
-    fs::write(files.key(), "nothing").unwrap();
+    let half = fs::read(files.chain()).unwrap();
+    let broken: [(Break, &str); 3] = [
+        (
+            &|files| fs::write(files.chain(), &half[..half.len() / 2]).unwrap(),
+            "it may not be complete yet",
+        ),
+        (&|files| fs::write(files.key(), "nothing").unwrap(), "key.pem contains no private key"),
+        (&make_fifo, "key.pem cannot be used: it is not a regular file"),
+    ];
+    for (break_it, expected) in broken {
+        files.issue(|_| {});
+        break_it(&files);
+        program.signal(Signal::SIGHUP);
+        let line = program.log_line("cannot reload the certificate, keeping the current one");
+        assert!(line.contains(expected), "{line}");
+        assert_eq!(presented_certificate(&program), after);
+    }
+    fs::remove_file(files.key()).unwrap();
+    files.issue(|_| {});
     program.signal(Signal::SIGHUP);
-    let line = program.log_line("cannot reload the certificate, keeping the current one");
-    assert!(line.contains("key.pem contains no private key"), "{line}");
-    assert_eq!(presented_certificate(&program), after);
+    program.log_line("certificate reloaded");
+    assert_ne!(presented_certificate(&program), after);
     assert_eq!(session.ask("still here"), Message::text("still here"));
 
     program.signal(Signal::SIGTERM);
@@ -246,10 +313,21 @@ fn failed(files: &Files) -> (i32, String) {
 /// Makes the files unusable.
 type Break<'a> = &'a dyn Fn(&Files);
 
+/// Puts a FIFO in the place of the key. It has no writer.
+fn make_fifo(files: &Files) {
+    fs::remove_file(files.key()).unwrap();
+    mkfifo(&files.key(), Mode::S_IRWXU).unwrap();
+}
+
 #[test]
 fn unusable_certificates_fail_the_start() {
     let other = Files::good();
-    let cases: [(Break, &str); 7] = [
+    let cases: [(Break, &str); 9] = [
+        (&make_fifo, "key.pem cannot be used: it is not a regular file"),
+        (
+            &|files| fs::File::create(files.chain()).unwrap().set_len(1 << 40).unwrap(),
+            "chain.pem cannot be used: it is too large",
+        ),
         (&|files| fs::remove_file(files.chain()).unwrap(), "chain.pem: No such file"),
         (&|files| fs::remove_file(files.key()).unwrap(), "key.pem: No such file"),
         (&|files| fs::write(files.chain(), "").unwrap(), "chain.pem contains no certificate"),

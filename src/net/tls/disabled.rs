@@ -31,6 +31,10 @@ impl TlsSession {
         match *self {}
     }
 
+    pub(crate) fn is_established(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn wants_read(&self) -> bool {
         match *self {}
     }

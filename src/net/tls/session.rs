@@ -65,7 +65,12 @@ impl TlsSession {
         })
     }
 
-    /// Tells the peer that nothing more will be sent.
+    /// Whether the handshake is over.
+    pub(crate) fn is_established(&self) -> bool {
+        !self.connection.is_handshaking()
+    }
+
+    /// Tells the peer that nothing more will be sent; does nothing the second time.
     ///
     /// # Errors
     /// Those of `stream`.
