@@ -250,7 +250,8 @@ impl Drop for Socket {
     fn drop(&mut self) {
         let Some(tls) = self.tls.as_mut().filter(|tls| tls.is_established()) else { return };
         // This fails if the peer is gone, or if it does not read: nobody waits for it here.
-        let _ = self.stream.set_nonblocking().and_then(|()| tls.send_close_notify(&mut self.stream));
+        let _ =
+            self.stream.set_nonblocking().and_then(|()| tls.send_close_notify(&mut self.stream));
     }
 }
 
