@@ -16,6 +16,7 @@ mod library;
 mod limits;
 mod packages;
 mod page;
+mod products;
 mod program;
 mod protocol;
 mod proxies;

@@ -131,7 +131,7 @@ fn nginx(folder: &TempDir) -> Command {
 
 /// Returns a free port on a loopback address that no other proxy and no other test process uses, so
 /// that the port is not taken before the proxy binds it.
-fn own_address() -> SocketAddr {
+pub fn own_address() -> SocketAddr {
     static PROXIES: AtomicU8 = AtomicU8::new(1);
     let [.., high, low] = std::process::id().to_be_bytes();
     let ip = [127, PROXIES.fetch_add(1, Ordering::Relaxed), high, low];
