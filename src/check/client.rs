@@ -2,12 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use super::connect::{connect, resolve};
+use super::alpn::alpn;
+use super::connect::{Route, RouteEnd, connect, connect_unix};
 use super::options::CheckOptions;
+use super::proxy::Proxy;
 use super::report::{CheckReport, CheckStep, Finding, StepResult};
+use super::resolve::resolve;
 use super::second_look::second_look;
 use super::session::CheckSession;
+use super::stream::CheckStream;
 use super::upgrade::{UpgradeFailure, upgrade};
+use super::url::Target;
+use super::verdict::Verdict;
 
 /// Runs all steps, as far as the server lets them succeed.
 pub(crate) fn check(options: &CheckOptions) -> CheckReport {
@@ -15,7 +21,8 @@ pub(crate) fn check(options: &CheckOptions) -> CheckReport {
     if let Some(session) = run.open_session(options) {
         run.check_session(session);
     }
-    CheckReport { url: options.target.url.clone(), steps: run.steps }
+    let Target { url, is_guessed, .. } = &options.target;
+    CheckReport { url: url.clone(), is_guessed: *is_guessed, steps: run.steps }
 }
 
 /// A step in an open session.
@@ -46,30 +53,60 @@ impl CheckRun {
 
     /// Runs the steps up to the upgrade. `None` if one of them failed.
     fn open_session<'a>(&mut self, options: &'a CheckOptions) -> Option<CheckSession<'a>> {
-        let addresses = self.run_step(CheckStep::Resolve, |deadline| {
-            let addresses = resolve(&options.target, deadline)?;
-            let ips: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
-            Ok((ips.join(", ").into(), addresses))
-        })?;
-        let (address, mut stream) = self.run_step(CheckStep::Connect, |deadline| {
-            let (address, stream, failures) = connect(&addresses, deadline)?;
-            let after = if failures.is_empty() { "" } else { ", after " };
-            Ok((format!("{address}{after}{}", failures.join("; ")).into(), (address, stream)))
-        })?;
+        let proxy = match proxy(options) {
+            Ok(proxy) => proxy,
+            Err(verdict) => return self.run_step(CheckStep::Proxy, |_| Err(verdict.into())),
+        };
+        let (end, mut stream) = self.connect(options, proxy.as_ref())?;
+        let route = Route { end, proxy: proxy.as_ref() };
+        if let Some(proxy) = route.proxy {
+            self.run_step(CheckStep::Proxy, |deadline| {
+                stream.set_deadline(deadline);
+                Ok((proxy.open_tunnel(&mut stream, options)?.into(), ()))
+            })?;
+        }
         if options.target.is_tls {
             self.run_step(CheckStep::Tls, |deadline| {
                 stream.set_deadline(deadline);
-                Ok((stream.start_tls(options)?.into(), ()))
+                Ok((stream.start_tls(options, &options.http1_alpn())?.into(), ()))
             })?;
+        }
+        if options.offers_http2() {
+            self.run_step(CheckStep::Alpn, |_| Ok((alpn(&route, options)?.into(), ())))?;
         }
         let early = self.run_step(CheckStep::Upgrade, |deadline| {
             stream.set_deadline(deadline);
             upgrade(&mut stream, options).map_err(|failure| match failure {
                 UpgradeFailure::Answered(finding) => finding,
-                UpgradeFailure::Silent(silence) => second_look(address, options, silence).into(),
+                UpgradeFailure::Silent(silence) => second_look(&route, options, silence).into(),
             })
         })?;
         Some(CheckSession::new(stream, early, options))
+    }
+
+    /// Resolves and connects: to the target, or to the proxy.
+    fn connect(
+        &mut self,
+        options: &CheckOptions,
+        proxy: Option<&Proxy>,
+    ) -> Option<(RouteEnd, CheckStream)> {
+        let Target { host, port, socket, .. } = &options.target;
+        if let Some(path) = socket {
+            return self.run_step(CheckStep::Connect, |deadline| {
+                let stream = connect_unix(path, deadline)?;
+                Ok((path.display().to_string().into(), (RouteEnd::Unix(path.clone()), stream)))
+            });
+        }
+        let (host, port) = proxy.map_or((host, *port), |proxy| (&proxy.host, proxy.port));
+        let addresses = self.run_step(CheckStep::Resolve, |deadline| {
+            let addresses = resolve(host, port, deadline)?;
+            let ips: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
+            Ok((ips.join(", ").into(), addresses))
+        })?;
+        self.run_step(CheckStep::Connect, |deadline| {
+            let (address, stream, detail) = connect(&addresses, deadline)?;
+            Ok((detail.into(), (RouteEnd::Tcp(address), stream)))
+        })
     }
 
     /// Runs the steps of the open session. A failed echo does not skip the Ping: a server that has
@@ -87,5 +124,13 @@ impl CheckRun {
                 self.run_step(step, |_| action(&mut session).map(|finding| (finding, ())));
             }
         }
+    }
+}
+
+/// The proxy of `--proxy` or of the environment.
+fn proxy(options: &CheckOptions) -> Result<Option<Proxy>, Verdict> {
+    match &options.proxy {
+        Some(proxy) => Ok(Some(proxy.clone())),
+        None => Proxy::of_environment(&options.target, |name| std::env::var(name).ok()),
     }
 }

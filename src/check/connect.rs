@@ -1,94 +1,105 @@
-//! Name resolution, connection establishment, and a stream whose reads and writes have a deadline.
-//!
-//! **Invariant:** every wait ends at the deadline of its step, however many reads it takes.
+//! The way to the server: which of its addresses is open, or a Unix socket; and, if there is one, the
+//! proxy on it.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::limits::ADDRESSES_MAX;
+use super::limits::OTHERS_TIMEOUT;
 use super::options::CheckOptions;
-use super::tls::Tls;
-use super::url::Target;
+use super::proxy::Proxy;
+use super::stream::{CheckStream, remaining};
 use super::verdict::Verdict;
 
-/// Resolves the target's host.
-///
-/// # Errors
-/// Why the host has no address.
-pub(crate) fn resolve(target: &Target, deadline: Instant) -> Result<Vec<SocketAddr>, Verdict> {
-    let Target { host, port, .. } = target;
-    let at = |ip: IpAddr| SocketAddr::from((ip, *port));
-    if let Ok(ip) = host.parse() {
-        return Ok(vec![at(ip)]);
-    }
-    if host.eq_ignore_ascii_case("localhost") {
-        return Ok(vec![at(Ipv4Addr::LOCALHOST.into()), at(Ipv6Addr::LOCALHOST.into())]);
-    }
-    let none = |why: &str| {
-        Err(Verdict::new(
-            format!("{host} has no address: {why}."),
-            format!("Correct the name{HINT}."),
-        ))
-    };
-    match look_up(host.clone(), *port, deadline) {
-        Ok(addresses) if addresses.is_empty() => none("the resolver found none"),
-        Ok(addresses) => Ok(addresses),
-        Err(error) if error.kind() == ErrorKind::TimedOut => none("no answer in time"),
-        Err(error) => none(&error.to_string()),
+/// The way that a check takes.
+#[derive(Debug)]
+pub(crate) struct Route<'a> {
+    pub(crate) end: RouteEnd,
+    pub(crate) proxy: Option<&'a Proxy>,
+}
+
+/// What is connected to: an address of the server or of the proxy, or a Unix socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RouteEnd {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl Route<'_> {
+    /// Takes the same way once more, up to TLS.
+    pub(crate) fn reopen(&self, options: &CheckOptions) -> Option<CheckStream> {
+        let deadline = Instant::now() + options.timeout();
+        let mut stream = match &self.end {
+            RouteEnd::Tcp(address) => {
+                CheckStream::new(open(*address, remaining(deadline).ok()?).ok()?, deadline)
+            }
+            RouteEnd::Unix(path) => CheckStream::new(UnixStream::connect(path).ok()?, deadline),
+        };
+        if let Some(proxy) = self.proxy {
+            proxy.open_tunnel(&mut stream, options).ok()?;
+        }
+        Some(stream)
     }
 }
 
-/// Calls the system's resolver, in a thread, because `getaddrinfo` accepts no timeout.
-fn look_up(host: String, port: u16, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
-    let (sender, receiver) = mpsc::channel();
-    thread::Builder::new().spawn(move || {
-        let found = (host, port).to_socket_addrs();
-        // After the deadline the receiver is gone.
-        let _ = sender.send(found.map(|all| all.take(ADDRESSES_MAX).collect()));
-    })?;
-    receiver.recv_timeout(remaining(deadline)?).unwrap_or_else(|error| match error {
-        RecvTimeoutError::Timeout => Err(ErrorKind::TimedOut.into()),
-        RecvTimeoutError::Disconnected => Err(io::Error::other("the resolver's thread panicked")),
-    })
-}
+/// An address, and what became of the attempt to connect to it.
+struct Attempt(SocketAddr, Option<io::Error>);
 
-/// What else may help when a name has no address.
-const HINT: &str = if cfg!(all(target_env = "gnu", target_feature = "crt-static")) {
-    ", or write its IP address: a static build may resolve no other name than localhost"
-} else {
-    ", or look at the DNS server of this machine (/etc/resolv.conf)"
-};
-
-/// Connects to the first address that accepts. Returns that address, the stream, and a description
-/// of each failed attempt before.
+/// Connects to the first address that accepts, and looks whether the others would. Returns that
+/// address, the stream, and a description.
 ///
 /// # Errors
 /// Why each address failed.
 pub(crate) fn connect(
     addresses: &[SocketAddr],
     deadline: Instant,
-) -> Result<(SocketAddr, CheckStream, Vec<String>), Verdict> {
-    let (mut failures, mut is_refused) = (Vec::new(), true);
+) -> Result<(SocketAddr, CheckStream, String), Verdict> {
+    let (mut attempts, mut connected) = (Vec::new(), None);
     for (number, address) in addresses.iter().enumerate() {
-        // Each address gets an equal share of the time that is left.
-        let untried = u32::try_from(addresses.len() - number).unwrap_or(u32::MAX);
-        match remaining(deadline).and_then(|time| open(*address, time / untried)) {
-            Ok(stream) => return Ok((*address, CheckStream::new(stream, deadline), failures)),
-            Err(error) => {
-                is_refused &= error.kind() == ErrorKind::ConnectionRefused;
-                failures.push(format!("{address}: {}", describe(&error)));
+        let share = match connected {
+            // Each address gets an equal share of the time that is left.
+            None => {
+                let untried = u32::try_from(addresses.len() - number).unwrap_or(u32::MAX);
+                remaining(deadline).map(|time| time / untried)
             }
+            Some(_) => remaining(deadline).map(|time| time.min(OTHERS_TIMEOUT)),
+        };
+        match share.and_then(|time| open(*address, time)) {
+            Ok(stream) => {
+                attempts.push(Attempt(*address, None));
+                connected.get_or_insert((*address, stream));
+            }
+            Err(error) => attempts.push(Attempt(*address, Some(error))),
         }
     }
-    let fix = if is_refused {
-        "Start the server, or correct host and port."
-    } else {
-        "Correct the address, or let this machine through the firewall."
-    };
-    Err(Verdict::new(failures.join("; ") + ".", fix))
+    let Some((address, stream)) = connected else { return Err(all_failed(&attempts)) };
+    let tried = if attempts.len() > 1 { described(&attempts) } else { String::new() };
+    Ok((address, CheckStream::new(stream, deadline), format!("{address}{tried}")))
+}
+
+/// Connects to a Unix socket.
+///
+/// # Errors
+/// Why that failed.
+pub(crate) fn connect_unix(path: &Path, deadline: Instant) -> Result<CheckStream, Verdict> {
+    let shown = path.display();
+    UnixStream::connect(path).map(|stream| CheckStream::new(stream, deadline)).map_err(|error| {
+        let (problem, fix) = match error.kind() {
+            ErrorKind::NotFound => ("does not exist", "Correct the path, or start the server."),
+            ErrorKind::ConnectionRefused => {
+                ("is left over: no process listens on it", "Start the server.")
+            }
+            ErrorKind::PermissionDenied => (
+                "may not be used by this user",
+                "Allow this user to write to the socket (wsecho: --listen unix:PATH,mode=0660).",
+            ),
+            _ => return Verdict::new(format!("{shown}: {error}."), "Correct the path."),
+        };
+        Verdict::new(format!("The socket {shown} {problem}."), fix)
+    })
 }
 
 fn open(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
@@ -97,119 +108,50 @@ fn open(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-fn describe(error: &io::Error) -> String {
-    match error.kind() {
-        ErrorKind::ConnectionRefused => "connection refused, nothing listens there".to_owned(),
-        ErrorKind::TimedOut => {
+fn all_failed(attempts: &[Attempt]) -> Verdict {
+    let is_refused = |Attempt(_, error): &Attempt| {
+        error.as_ref().is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+    };
+    let failures: Vec<_> = attempts
+        .iter()
+        .map(|Attempt(address, error)| format!("{address}: {}", why(error.as_ref())))
+        .collect();
+    let fix = if attempts.iter().all(is_refused) {
+        "Start the server, or correct host and port."
+    } else {
+        "Correct the address, or let this machine through the firewall."
+    };
+    Verdict::new(failures.join("; ") + ".", fix)
+}
+
+fn why(error: Option<&io::Error>) -> String {
+    match error.map(|error| (error.kind(), error)) {
+        Some((ErrorKind::ConnectionRefused, _)) => {
+            "connection refused, nothing listens there".to_owned()
+        }
+        Some((ErrorKind::TimedOut, _)) => {
             "no answer in time; the address is wrong, or a firewall drops packets".to_owned()
         }
-        _ => error.to_string(),
+        Some((_, error)) => error.to_string(),
+        None => "open".to_owned(),
     }
 }
 
-/// Returns the time until `deadline`, or `TimedOut` if it has passed.
-fn remaining(deadline: Instant) -> io::Result<Duration> {
-    match deadline.saturating_duration_since(Instant::now()) {
-        Duration::ZERO => Err(ErrorKind::TimedOut.into()),
-        time => Ok(time),
-    }
+/// Lists the addresses, each with a word on it, in brackets.
+fn described(attempts: &[Attempt]) -> String {
+    let words: Vec<_> = attempts.iter().map(ToString::to_string).collect();
+    format!(" ({})", words.join(", "))
 }
 
-/// A connection whose reads and writes fail with `TimedOut` at a deadline. It is encrypted after
-/// [`start_tls`](CheckStream::start_tls).
-#[derive(Debug)]
-pub(crate) struct CheckStream {
-    tcp: DeadlineStream,
-    tls: Option<Tls>,
-}
-
-/// The TCP connection below TLS.
-#[derive(Debug)]
-pub(crate) struct DeadlineStream {
-    stream: TcpStream,
-    deadline: Instant,
-}
-
-impl CheckStream {
-    fn new(stream: TcpStream, deadline: Instant) -> CheckStream {
-        CheckStream { tcp: DeadlineStream { stream, deadline }, tls: None }
-    }
-
-    pub(crate) fn set_deadline(&mut self, deadline: Instant) {
-        self.tcp.deadline = deadline;
-    }
-
-    /// Connects to one address.
-    pub(crate) fn connect(address: SocketAddr, deadline: Instant) -> io::Result<CheckStream> {
-        Ok(CheckStream::new(open(address, remaining(deadline)?)?, deadline))
-    }
-
-    /// Makes the TLS handshake. Returns a description of what was negotiated.
-    ///
-    /// # Errors
-    /// Why the handshake failed.
-    pub(crate) fn start_tls(&mut self, options: &CheckOptions) -> Result<String, Verdict> {
-        let (negotiated, tls) = Tls::start(&mut self.tcp, options)?;
-        self.tls = Some(tls);
-        Ok(negotiated)
-    }
-
-    /// Whether TLS is spoken at the other end.
-    pub(crate) fn speaks_tls(&mut self, options: &CheckOptions) -> bool {
-        Tls::is_spoken(&mut self.tcp, options)
-    }
-}
-
-impl Read for CheckStream {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        match &mut self.tls {
-            Some(tls) => tls.read(&mut self.tcp, buf),
-            None => self.tcp.read(buf),
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Attempt(address, error) = self;
+        let ip = address.ip();
+        match error.as_ref().map(|error| (error.kind(), error)) {
+            None => write!(f, "{ip} open"),
+            Some((ErrorKind::ConnectionRefused, _)) => write!(f, "{ip} refused"),
+            Some((ErrorKind::TimedOut, _)) => write!(f, "{ip} does not answer"),
+            Some((_, error)) => write!(f, "{ip}: {error}"),
         }
-    }
-}
-
-impl Write for CheckStream {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        match &mut self.tls {
-            Some(tls) => tls.write(&mut self.tcp, buf),
-            None => self.tcp.write(buf),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match &mut self.tls {
-            Some(tls) => tls.flush(&mut self.tcp),
-            None => self.tcp.flush(),
-        }
-    }
-}
-
-/// Maps `WouldBlock` to `TimedOut`: which of the two a socket timeout is depends on the platform.
-fn timed_out(error: io::Error) -> io::Error {
-    if error.kind() == ErrorKind::WouldBlock { ErrorKind::TimedOut.into() } else { error }
-}
-
-impl Read for DeadlineStream {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        loop {
-            self.stream.set_read_timeout(Some(remaining(self.deadline)?))?;
-            match self.stream.read(buf) {
-                // The process was stopped and continued (SIGSTOP, SIGCONT).
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                read => return read.map_err(timed_out),
-            }
-        }
-    }
-}
-
-impl Write for DeadlineStream {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(remaining(self.deadline)?))?;
-        self.stream.write(buf).map_err(timed_out)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

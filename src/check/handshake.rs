@@ -11,7 +11,7 @@ use super::options::CheckOptions;
 use super::report::{quoted, shortened};
 use crate::http::fields::Fields;
 
-/// Builds the handshake. Fields of the user replace `Host` and `User-Agent`.
+/// Builds the handshake. Fields of the user replace `Host`, `User-Agent` and the credentials of the URL.
 pub(crate) fn request(options: &CheckOptions, key: &str) -> String {
     let mut handshake = vec![("Connection", "Upgrade"), ("Upgrade", "websocket")];
     handshake.extend([("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", key)]);
@@ -32,6 +32,7 @@ fn get(options: &CheckOptions, own: &[(&str, &str)]) -> String {
         ("Host", options.target.authority.as_str()),
         ("User-Agent", concat!("wsecho/", env!("CARGO_PKG_VERSION"))),
     ];
+    fields.extend(options.target.authorization.as_deref().map(|value| ("Authorization", value)));
     fields.retain(|(name, _)| {
         !options.fields.iter().any(|given| given.name.eq_ignore_ascii_case(name))
     });

@@ -11,6 +11,8 @@ pub(crate) const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 pub(crate) const COUNT_MAX: u32 = 1_000_000;
 /// The number of addresses of one name that are tried. There would be no time for more.
 pub(crate) const ADDRESSES_MAX: usize = 8;
+/// The time that each further address gets once one is open: only its word in the report depends on it.
+pub(crate) const OTHERS_TIMEOUT: Duration = Duration::from_millis(250);
 /// The most bytes to read of a response's header section, and then of its body: as many as the
 /// server accepts in a request head, and more than [`BODY_MAX`] even in chunks of one byte, which
 /// take six.

@@ -17,6 +17,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+mod alpn;
 mod client;
 mod connect;
 mod exchange;
@@ -24,9 +25,12 @@ mod handshake;
 mod limits;
 mod options;
 mod others;
+mod proxy;
 mod report;
+mod resolve;
 mod second_look;
 mod session;
+mod stream;
 mod tls;
 mod upgrade;
 mod url;

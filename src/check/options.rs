@@ -15,13 +15,14 @@ use crate::http::fields::is_token;
 use bytesize::ByteSize;
 
 use super::limits::{COUNT_MAX, TIMEOUT, TIMEOUT_MAX};
+use super::proxy::Proxy;
 use super::url::Target;
 
 /// The options of `wsecho check`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckOptions {
-    #[cfg_attr(feature = "tls", doc = "URL of the server: ws[s]://HOST[:PORT][/PATH][?QUERY].")]
-    #[cfg_attr(not(feature = "tls"), doc = "URL of the server: ws://HOST[:PORT][/PATH][?QUERY].")]
+    /// URL of the server: ws[s]://[USER:PASSWORD@]HOST[:PORT][/PATH][?QUERY], or unix:PATH[:/PATH].
+    /// localhost:8080, :8080, example.com/ws and http:// are taken as what they mean.
     #[arg(value_name = "URL")]
     pub(crate) target: Target,
 
@@ -40,6 +41,11 @@ pub(crate) struct CheckOptions {
     /// Header field to send; can be repeated.
     #[arg(long = "header", value_name = "NAME: VALUE")]
     pub(crate) fields: Vec<HeaderField>,
+
+    /// Forward proxy to go through (CONNECT): http://[USER:PASSWORD@]HOST:PORT [default: HTTPS_PROXY
+    /// for wss://, unless NO_PROXY lists the host].
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<Proxy>,
 
     #[command(flatten)]
     pub(crate) messages: MessageOptions,
@@ -98,6 +104,11 @@ pub(crate) struct TlsOptions {
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub(crate) key: Option<std::path::PathBuf>,
 
+    /// Protocols to offer (ALPN), such as h2,http/1.1, or none. h2 is offered over a second connection,
+    /// to look what the server makes of it; the handshake is HTTP/1.1.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = HTTP1)]
+    alpn: Vec<String>,
+
     /// Do not verify the certificate.
     #[arg(long, conflicts_with = "ca")]
     pub(crate) insecure: bool,
@@ -112,7 +123,31 @@ pub(crate) struct OutputOptions {
     pub(crate) json: bool,
 }
 
+/// The protocols that ALPN names HTTP/1.1 and HTTP/2 over TLS.
+#[cfg(feature = "tls")]
+const HTTP1: &str = "http/1.1";
+const HTTP2: &str = "h2";
+
 impl CheckOptions {
+    /// The protocols of `--alpn`.
+    #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self, reason = "TLS has the option"))]
+    pub(crate) fn alpn(&self) -> &[String] {
+        #[cfg(feature = "tls")]
+        return if self.tls.alpn == ["none"] { &[] } else { &self.tls.alpn };
+        #[cfg(not(feature = "tls"))]
+        &[]
+    }
+
+    /// The protocols of `--alpn` in which a handshake may be sent.
+    pub(crate) fn http1_alpn(&self) -> Vec<String> {
+        self.alpn().iter().filter(|name| *name != HTTP2).cloned().collect()
+    }
+
+    /// Whether to look what the server makes of HTTP/2.
+    pub(crate) fn offers_http2(&self) -> bool {
+        self.target.is_tls && self.alpn().iter().any(|name| name == HTTP2)
+    }
+
     pub(crate) fn timeout(&self) -> Duration {
         *self.timeout
     }

@@ -18,7 +18,9 @@ use crate::http::excerpt::escaped;
 pub(crate) enum CheckStep {
     Resolve,
     Connect,
+    Proxy,
     Tls,
+    Alpn,
     Upgrade,
     First,
     Echo,
@@ -32,12 +34,12 @@ impl CheckStep {
     fn exit_code(self) -> u8 {
         match self {
             CheckStep::Resolve => 3,
-            CheckStep::Connect => 4,
+            CheckStep::Connect | CheckStep::Proxy => 4,
             CheckStep::Upgrade => 5,
             CheckStep::First | CheckStep::Echo => 6,
             CheckStep::Ping => 7,
             CheckStep::Close => 8,
-            CheckStep::Tls => 9,
+            CheckStep::Tls | CheckStep::Alpn => 9,
         }
     }
 
@@ -45,7 +47,9 @@ impl CheckStep {
         match self {
             CheckStep::Resolve => "resolve",
             CheckStep::Connect => "connect",
+            CheckStep::Proxy => "proxy",
             CheckStep::Tls => "tls",
+            CheckStep::Alpn => "alpn",
             CheckStep::Upgrade => "upgrade",
             CheckStep::First => "first",
             CheckStep::Echo => "echo",
@@ -108,6 +112,8 @@ pub(crate) struct StepResult {
 #[derive(Debug)]
 pub(crate) struct CheckReport {
     pub(crate) url: String,
+    /// Whether another address was typed.
+    pub(crate) is_guessed: bool,
     pub(crate) steps: Vec<StepResult>,
 }
 
@@ -148,6 +154,9 @@ impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(Verdict { problem, fix, .. }) = self.verdict() {
             writeln!(f, "problem: {problem}\nfix:     {fix}")?;
+        }
+        if self.is_guessed {
+            writeln!(f, "note:    the address is taken as {}", self.url)?;
         }
         for StepResult { step, ok, time, finding } in &self.steps {
             let verdict = if *ok { "ok" } else { "FAILED" };
@@ -257,7 +266,7 @@ mod tests {
     }
 
     fn report(steps: Vec<StepResult>) -> CheckReport {
-        CheckReport { url: "ws://h/".to_owned(), steps }
+        CheckReport { url: "ws://h/".to_owned(), is_guessed: false, steps }
     }
 
     #[test]

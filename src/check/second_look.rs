@@ -1,20 +1,14 @@
 //! Why a server sends nothing: asks it again, in another way, over a connection of its own.
 
-use std::net::SocketAddr;
-use std::time::Instant;
-
-use super::connect::CheckStream;
+use super::connect::Route;
 use super::options::CheckOptions;
+use super::stream::CheckStream;
 use super::upgrade::{Silence, plain_answer};
 use super::verdict::{self, Verdict};
 
-/// Finds out why the server at `address` was silent.
-pub(crate) fn second_look(
-    address: SocketAddr,
-    options: &CheckOptions,
-    silence: Silence,
-) -> Verdict {
-    let again = || CheckStream::connect(address, Instant::now() + options.timeout()).ok();
+/// Finds out why the server at the end of `route` was silent.
+pub(crate) fn second_look(route: &Route, options: &CheckOptions, silence: Silence) -> Verdict {
+    let again = || route.reopen(options);
     let within = humantime::format_duration(options.timeout());
     if silence == Silence::Closed && !options.target.is_tls && speaks_tls(again(), options) {
         return verdict::not_http(&[0x15, 3], &options.target.with_scheme("wss"));
@@ -58,7 +52,7 @@ fn plain(
 ) -> Option<(super::handshake::ServerResponse, String)> {
     let mut stream = stream?;
     if options.target.is_tls {
-        stream.start_tls(options).ok()?;
+        stream.start_tls(options, &options.http1_alpn()).ok()?;
     }
     plain_answer(&mut stream, options)
 }

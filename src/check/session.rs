@@ -11,11 +11,11 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Bytes, Error, Message, WebSocket};
 
-use super::connect::CheckStream;
 use super::limits::{READ_BUFFER, REPLY_OVERHEAD};
 use super::options::CheckOptions;
 use super::others::OtherMessages;
 use super::report::{Finding, quoted};
+use super::stream::CheckStream;
 use super::verdict::Verdict;
 
 /// The payload of the Ping, which its Pong repeats.

@@ -7,11 +7,11 @@ use std::io::{self, ErrorKind, Write};
 
 use tungstenite::handshake::client::generate_key;
 
-use super::connect::CheckStream;
 use super::handshake::{ResponseError, ServerResponse, plain_request, request, validate};
 use super::limits::PART_MAX;
 use super::options::CheckOptions;
 use super::report::{Finding, quoted};
+use super::stream::CheckStream;
 use super::tls;
 use super::verdict::{self, Verdict};
 use crate::http::head::fill;
@@ -84,7 +84,7 @@ pub(crate) fn plain_answer(
 }
 
 /// Reads a response head, and skips interim ones. The data after it stays in `bytes`.
-fn read_response(
+pub(super) fn read_response(
     stream: &mut CheckStream,
     bytes: &mut Vec<u8>,
     options: &CheckOptions,

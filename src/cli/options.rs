@@ -152,7 +152,8 @@ pub(crate) enum Command {
 
 const CHECK_EXIT_CODES: &str = "Exit code: 0 if all steps succeed, 2 for bad usage, else that of \
     the first step that failed:\n  \
-    3 resolve, 4 connect, 5 upgrade, 6 first or echo, 7 ping, 8 close, 9 TLS";
+    3 resolve, 4 connect or proxy, 5 upgrade, 6 first or echo, 7 ping, 8 close, 9 TLS or ALPN,\n  \
+    10 the server lives, and is full or shutting down (503 with Retry-After)";
 
 /// Every duration takes a unit (250ms, 5s, 2m, 1h), and is [`TIMEOUT_CEILING`] at most. 0 disables an
 /// optional limit.

@@ -240,3 +240,72 @@ fn check_presents_a_client_certificate() {
         assert!(report.contains(expected), "{options:?}: {report}");
     }
 }
+
+/// A server that chooses HTTP/2 if it is offered, and sends its SETTINGS. Serves so many connections.
+/// Returns its address.
+fn speaking_http2(
+    files: &Files,
+    settings: &'static [u8],
+    connections: usize,
+) -> std::net::SocketAddr {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from_pem_file(files.chain()).unwrap()],
+            PrivateKeyDer::from_pem_file(files.key()).unwrap(),
+        )
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let config = std::sync::Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().take(connections) {
+            let config = std::sync::Arc::clone(&config);
+            std::thread::spawn(move || {
+                let connection = rustls::ServerConnection::new(config).unwrap();
+                let mut stream = rustls::StreamOwned::new(connection, stream.unwrap());
+                let mut request = [0; 1024];
+                let _ = stream.read(&mut request);
+                let answer = match stream.conn.alpn_protocol() {
+                    Some(b"h2") => settings,
+                    _ => b"HTTP/1.1 503 One\r\nContent-Length: 0\r\n\r\n",
+                };
+                stream.write_all(answer).unwrap();
+                let _ = stream.read(&mut request); // until the client leaves
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn check_tells_what_a_server_makes_of_http2() {
+    let files = Files::good();
+    let ca = files.authority().display().to_string();
+    let asked = |port: u16, alpn: &str| {
+        let url = format!("wss://localhost:{port}/echo");
+        let options = ["check", "--timeout", "20s", "--ca", &ca, "--alpn", alpn, &url];
+        String::from_utf8(command(&options).output().unwrap().stdout).unwrap()
+    };
+    for (settings, expected) in [
+        (&b"\0\0\x06\x04\0\0\0\0\0\0\x08\0\0\0\x01"[..], "h2, with extended CONNECT"),
+        (b"\0\0\0\x04\0\0\0\0\0", "h2, without extended CONNECT"),
+        (b"\0\0\0\x07\0\0\0\0\0", "h2, but no SETTINGS arrive"),
+    ] {
+        let report = asked(speaking_http2(&files, settings, 3).port(), "h2,http/1.1");
+        assert!(report.contains("ok     alpn ") && report.contains(expected), "{report}");
+        assert!(report.contains("ALPN http/1.1, certificate"), "{report}");
+        assert!(report.contains("503 One"), "the handshake is HTTP/1.1: {report}");
+    }
+    let (program, _) = serving(|_| {});
+    let own = asked(program.address().port(), "h2,http/1.1");
+    assert!(own.contains("http/1.1: no client gets HTTP/2 here"), "{own}");
+    let none = asked(program.address().port(), "none");
+    assert!(none.contains("no ALPN, certificate") && none.contains("ok     close"), "{none}");
+}

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use crate::check::connect::DeadlineStream;
 use crate::check::options::CheckOptions;
+use crate::check::stream::DeadlineStream;
 use crate::check::verdict::Verdict;
 
 #[derive(Debug)]
@@ -13,12 +13,17 @@ impl Tls {
     pub(crate) fn start(
         _: &mut DeadlineStream,
         _: &CheckOptions,
+        _: &[String],
     ) -> Result<(String, Tls), Verdict> {
         Err(Verdict::new("This build has no TLS.", "Build one with: cargo build --release."))
     }
 
     pub(crate) fn is_spoken(_: &mut DeadlineStream, _: &CheckOptions) -> bool {
         false
+    }
+
+    pub(crate) fn alpn(&self) -> Option<String> {
+        match *self {}
     }
 
     pub(crate) fn read(&mut self, _: &mut DeadlineStream, _: &mut [u8]) -> io::Result<usize> {

@@ -11,11 +11,11 @@ use super::certificate::Certificate;
 use super::faults;
 use super::files;
 use super::verifier::Verifier;
-use crate::check::connect::DeadlineStream;
 use crate::check::options::CheckOptions;
 use crate::check::report::shortened;
+use crate::check::stream::DeadlineStream;
 use crate::check::verdict::Verdict;
-use crate::net::tls::{ALPN, provider, version_and_cipher_suite};
+use crate::net::tls::{provider, version_and_cipher_suite};
 
 /// The TLS session of a connection.
 #[derive(Debug)]
@@ -29,6 +29,7 @@ impl Tls {
     pub(crate) fn start(
         tcp: &mut DeadlineStream,
         options: &CheckOptions,
+        alpn: &[String],
     ) -> Result<(String, Tls), Verdict> {
         let host = &options.target.host;
         let name = ServerName::try_from(host.clone()).map_err(|_| {
@@ -38,7 +39,7 @@ impl Tls {
             )
         })?;
         let verifier = Arc::new(verifier(options)?);
-        let config = Arc::new(config(options, Arc::clone(&verifier))?);
+        let config = Arc::new(config(options, alpn, Arc::clone(&verifier))?);
         let mut connection = ClientConnection::new(config, name).map_err(|error| bug(&error))?;
         while connection.is_handshaking() {
             connection
@@ -53,7 +54,7 @@ impl Tls {
     /// Whether TLS is spoken at the other end, with whatever certificate.
     pub(crate) fn is_spoken(tcp: &mut DeadlineStream, options: &CheckOptions) -> bool {
         let Ok(name) = ServerName::try_from(options.target.host.clone()) else { return false };
-        let config = config(options, Arc::new(Verifier::insecure()));
+        let config = config(options, &[], Arc::new(Verifier::insecure()));
         let Ok(mut connection) = config
             .and_then(|config| ClientConnection::new(config.into(), name).map_err(|e| bug(&e)))
         else {
@@ -66,6 +67,10 @@ impl Tls {
                 Err(error) => return faults::is_alert(&error),
             }
         }
+    }
+
+    pub(crate) fn alpn(&self) -> Option<String> {
+        self.0.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned())
     }
 
     pub(crate) fn read(&mut self, tcp: &mut DeadlineStream, buf: &mut [u8]) -> io::Result<usize> {
@@ -97,7 +102,11 @@ fn verifier(options: &CheckOptions) -> Result<Verifier, Verdict> {
     Verifier::trusting(files::authorities(&own)?, own).map_err(|error| bug(&error))
 }
 
-fn config(options: &CheckOptions, verifier: Arc<Verifier>) -> Result<ClientConfig, Verdict> {
+fn config(
+    options: &CheckOptions,
+    alpn: &[String],
+    verifier: Arc<Verifier>,
+) -> Result<ClientConfig, Verdict> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| bug(&error))?
@@ -112,7 +121,7 @@ fn config(options: &CheckOptions, verifier: Arc<Verifier>) -> Result<ClientConfi
         })?,
         None => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = alpn.iter().map(|name| name.clone().into_bytes()).collect();
     Ok(config)
 }
 

@@ -19,7 +19,7 @@ use crate::config::tuning::PEM_MAX;
 use crate::lock::unpoisoned;
 
 /// The only protocol spoken inside TLS. A client that offers HTTP/2 alone gets an alert.
-pub(crate) const ALPN: &[u8] = b"http/1.1";
+const ALPN: &[u8] = b"http/1.1";
 
 /// Makes the TLS session of each new connection, with the certificate that was read last.
 #[derive(Debug)]

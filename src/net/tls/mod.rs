@@ -31,11 +31,7 @@ pub(crate) use probe_client::{is_refusal, probe_client};
 pub(crate) use session::TlsSession;
 /// What `wsecho check` shares with the server.
 #[cfg(all(feature = "tls", feature = "cli"))]
-pub(crate) use {
-    acceptor::{ALPN, provider},
-    any::AnyCertificate,
-    session::version_and_cipher_suite,
-};
+pub(crate) use {acceptor::provider, any::AnyCertificate, session::version_and_cipher_suite};
 
 /// The content type `handshake` (RFC 8446, section 5.1): the first byte of a client's TLS
 /// connection.
