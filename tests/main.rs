@@ -23,6 +23,7 @@ mod proxies;
 mod readme;
 mod scripts;
 mod service;
+mod signals;
 mod soak;
 mod stop;
 #[cfg(feature = "tls")]

@@ -1,4 +1,4 @@
-//! The binary: its output, failures at startup, and signals.
+//! The binary: its output, and failures at startup.
 
 use std::fs::OpenOptions;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
@@ -183,38 +183,6 @@ fn an_idle_session_logs_nothing_before_its_end() {
     let [stopping, session, stopped] = lines[..] else { panic!("{log}") };
     assert!(stopping.contains("stopping;") && stopped.ends_with("has ended"), "{log}");
     assert!(session.contains(" /ws: closed by the server: 1001"), "{log}");
-}
-
-#[test]
-fn sigterm_and_sigint_shut_down_cleanly() {
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let program = Program::start(&[]);
-        let mut client = Client::open(program.address(), "/echo");
-        assert_eq!(client.ask("hello"), Message::text("hello"));
-        program.signal(signal);
-        assert_eq!(client.close_code(), 1001);
-        client.assert_closed();
-        let (status, log) = program.wait();
-        assert_eq!(status.code(), Some(0), "{log}");
-        assert!(
-            log.contains(
-                "/echo: closed by the server: 1001 Going Away \"the server is shutting down\"; \
-                 in 1 (5 bytes), out 1 (5 bytes), "
-            ),
-            "{log}"
-        );
-    }
-}
-
-#[test]
-fn a_second_signal_exits_at_once() {
-    let program = Program::start(&["--grace-period", "1h", "--close-timeout", "1h"]);
-    let mut client = Raw::connect(program.address());
-    client.upgrade("/echo");
-    program.signal(Signal::SIGTERM);
-    assert_eq!(client.close_code(), 1001); // the server waits for the answering Close
-    program.signal(Signal::SIGTERM);
-    assert_eq!(program.wait().0.code(), Some(130));
 }
 
 #[test]

@@ -10,8 +10,6 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::SigSet;
-
 use super::logging::{Format, lost_lines};
 
 /// Lines that wait for stderr. 1024: a burst of as many lines as the rate limit lets pass; of 200 bytes
@@ -44,8 +42,6 @@ impl LogQueue {
         let queue = LogQueue { entries, lost: Arc::clone(&lost) };
         let thread = thread::Builder::new().name("wsecho-log".to_owned());
         thread.spawn(move || {
-            // Signals are for other threads: SIGHUP must find only threads that block it (see `reload`).
-            let _ = SigSet::all().thread_block();
             write_entries(&waiting, &lost, format, &mut io::stderr());
         })?;
         Ok(queue)

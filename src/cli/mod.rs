@@ -18,6 +18,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use log::warn;
+use nix::sys::signal::SigSet;
 
 use self::advice::advice;
 use self::machine_limits::{mapping_shortage, raise_descriptor_limit};
@@ -28,6 +29,7 @@ use crate::server::{Error, Server};
 
 /// Runs the program `wsecho`.
 pub fn main() -> ExitCode {
+    signals::block_file_size_signal();
     let mut options = Options::typed();
     match options.command.take() {
         Some(Command::Check(options)) => check::run(&options),
@@ -36,9 +38,10 @@ pub fn main() -> ExitCode {
 }
 
 fn serve(options: Options) -> ExitCode {
+    let signals = signals::block_waited();
     logging::start(options.level(), options.format());
     let config = options.into_config().unwrap_or_else(|error| error.exit());
-    let end = run(config);
+    let end = run(config, signals);
     log::logger().flush();
     match end {
         Ok(()) => ExitCode::SUCCESS,
@@ -50,7 +53,7 @@ fn serve(options: Options) -> ExitCode {
     }
 }
 
-fn run(config: Config) -> Result<(), Error> {
+fn run(config: Config, signals: SigSet) -> Result<(), Error> {
     if let Some((limit, needed)) = raise_descriptor_limit(&config.limits) {
         warn!(
             "--max-connections needs {needed} descriptors and the limit is {limit}; raise it (ulimit -n) or lower --max-connections"
@@ -68,8 +71,8 @@ fn run(config: Config) -> Result<(), Error> {
         Server::from_listeners(passed, config)?
     };
     #[cfg(feature = "tls")]
-    reload::on_hangup(&server).map_err(Error::Thread)?;
-    signals::stop_on_signals(server.stopper());
+    let signals = reload::on_hangup(&server, signals).map_err(Error::Thread)?;
+    signals::stop_on(signals, server.stopper()).map_err(Error::Thread)?;
     announce(&server);
     if let Some(probe) = server.probe() {
         service::keep_watchdog(probe).map_err(Error::Thread)?;

@@ -1,8 +1,6 @@
 //! Reloads the certificate on SIGHUP.
 //!
-//! SIGHUP is blocked in the main thread before any other thread starts, and so, by inheritance, in
-//! all of them; the log's thread, which is there already, blocks all signals. One thread waits for it with sigwait(3). A signal handler would need unsafe code or
-//! another crate.
+//! It has a thread of its own, so that a reload that takes time does not delay the stop.
 //!
 //! **Invariant:** without TLS, SIGHUP stops the server as other signals do.
 
@@ -13,15 +11,18 @@ use crate::server::Server;
 use log::{error, info};
 use nix::sys::signal::{SigSet, Signal};
 
-/// Starts the thread that waits for SIGHUP. To be called before any other thread is
-/// started, except the log's.
+/// Starts the thread that waits for SIGHUP, and returns `waited` without it: the signals that stop the
+/// server. Does nothing without TLS, or if SIGHUP is not among them, as it is ignored.
 ///
 /// # Errors
 /// The thread could not be started.
-pub(crate) fn on_hangup(server: &Server) -> io::Result<()> {
-    let Some(reloader) = server.certificate_reloader() else { return Ok(()) };
+pub(super) fn on_hangup(server: &Server, mut waited: SigSet) -> io::Result<SigSet> {
+    let Some(reloader) = server.certificate_reloader() else { return Ok(waited) };
+    if !waited.contains(Signal::SIGHUP) {
+        return Ok(waited);
+    }
+    waited.remove(Signal::SIGHUP);
     let hangup = SigSet::from(Signal::SIGHUP);
-    hangup.thread_block()?;
     let thread = thread::Builder::new().name("wsecho-reload".to_owned());
     let wait = move || {
         while hangup.wait().is_ok() {
@@ -31,5 +32,5 @@ pub(crate) fn on_hangup(server: &Server) -> io::Result<()> {
             }
         }
     };
-    thread.spawn(wait).map(drop)
+    thread.spawn(wait).map(|_| waited)
 }

@@ -7,13 +7,17 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::mpsc::sync_channel;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::server::probe::Probe;
 use listenfd::ListenFd;
 use log::warn;
 use sd_notify::NotifyState;
+
+/// How long the stop waits for the service manager to take the notification. Usually it takes it at once.
+const STOPPING_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Takes the sockets passed to this process, which replace those of `--listen`.
 ///
@@ -36,9 +40,16 @@ pub(crate) fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// Notifies that shutdown has begun.
+/// Notifies that shutdown begins. A manager that reads nothing delays it by [`STOPPING_TIMEOUT`] at most.
 pub(crate) fn stopping() {
-    notify(&[NotifyState::Stopping, NotifyState::Status("stopping: closing sessions")]);
+    let (done, is_done) = sync_channel::<()>(0);
+    let notify_stopping = move || {
+        notify(&[NotifyState::Stopping, NotifyState::Status("stopping: closing sessions")]);
+        drop(done);
+    };
+    // Without a thread the manager is not notified.
+    let _ = thread::Builder::new().name("wsecho-notify".to_owned()).spawn(notify_stopping);
+    let _ = is_done.recv_timeout(STOPPING_TIMEOUT);
 }
 
 /// If a watchdog is configured, starts a thread that notifies it twice per watchdog interval, each

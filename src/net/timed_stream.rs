@@ -1,7 +1,8 @@
 //! A stream whose reads and writes end in time.
 //!
 //! **Invariants:** a read that finds nothing before its timeout, is woken, or is interrupted by the
-//! stop fails with [`WouldBlock`]. A write whose bytes the peer does not take in time fails with
+//! stop fails with [`WouldBlock`]. Bytes that wait in the kernel are read even after the timeout: they
+//! arrived in time if the process was stopped meanwhile (SIGSTOP, a suspended machine). A write whose bytes the peer does not take in time fails with
 //! [`TimedOut`], and nothing is sent after a write that failed: the peer may have received a part
 //! of it.
 //!
@@ -159,10 +160,8 @@ impl TimedStream {
     /// Waits in poll(2), or leaves the wait to the read that follows.
     fn wait(&mut self) -> io::Result<()> {
         let left = self.read_timeout.left(Instant::now);
-        if left.is_some_and(|left| left.is_zero()) {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        if self.is_waiting && (self.is_unix || self.waker.is_some()) {
+        let is_over = left.is_some_and(|left| left.is_zero());
+        if is_over || self.is_waiting && (self.is_unix || self.waker.is_some()) {
             return self.poll(left);
         }
         if left != self.kernel_timeout {

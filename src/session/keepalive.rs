@@ -51,12 +51,14 @@ impl From<&Message> for FrameKind {
 pub(super) struct Keepalive<'a> {
     timeouts: &'a Timeouts,
     started: Instant,
-    /// When the last frame of any kind was received.
-    last_frame: Instant,
+    /// When the last bytes were received, as far as they were reported.
+    last_heard: Instant,
     /// When the last data message was received.
     last_data: Instant,
-    /// When a Ping was sent, if no frame was received since.
-    awaiting_frame: Option<Instant>,
+    /// When a frame was first received after the idle timeout, if no data message was received since.
+    idle_since: Option<Instant>,
+    /// When a Ping was sent, if nothing was received since.
+    awaiting_life: Option<Instant>,
     /// When a Ping was sent, if no Pong was received since.
     awaiting_pong: Option<Instant>,
     round_trip: Option<Duration>,
@@ -67,9 +69,10 @@ impl<'a> Keepalive<'a> {
         Keepalive {
             timeouts,
             started: now,
-            last_frame: now,
+            last_heard: now,
             last_data: now,
-            awaiting_frame: None,
+            idle_since: None,
+            awaiting_life: None,
             awaiting_pong: None,
             round_trip: None,
         }
@@ -78,22 +81,29 @@ impl<'a> Keepalive<'a> {
     /// Records that a frame was received. Returns whether [`read_timeout`](Self::read_timeout) has
     /// changed.
     pub(super) fn on_frame(&mut self, kind: FrameKind, now: Instant) -> bool {
-        self.last_frame = now;
+        self.last_heard = now;
         match kind {
-            FrameKind::Data => self.last_data = now,
+            FrameKind::Data => (self.last_data, self.idle_since) = (now, None),
             FrameKind::Pong => {
                 let sent = self.awaiting_pong.take();
                 self.round_trip = sent.map(|sent| now - sent).or(self.round_trip);
             }
             FrameKind::Other => {}
         }
-        let was_awaiting_frame = self.awaiting_frame.take().is_some();
-        was_awaiting_frame || (kind == FrameKind::Data && self.timeouts.idle.is_some())
+        let was_awaiting_life = self.awaiting_life.take().is_some();
+        was_awaiting_life || (kind == FrameKind::Data && self.timeouts.idle.is_some())
+    }
+
+    /// Records when bytes were last received. A part of a frame is a sign of life, too: the answer to a
+    /// Ping has to wait for the end of a long frame.
+    pub(super) fn on_bytes(&mut self, received: Instant) {
+        self.last_heard = self.last_heard.max(received);
+        self.awaiting_life = self.awaiting_life.filter(|pinged| received <= *pinged);
     }
 
     /// Records that a Ping was sent.
     pub(super) fn pinged(&mut self, now: Instant) {
-        self.awaiting_frame.get_or_insert(now);
+        self.awaiting_life.get_or_insert(now);
         self.awaiting_pong.get_or_insert(now);
     }
 
@@ -105,6 +115,15 @@ impl<'a> Keepalive<'a> {
     /// When the session reaches its maximum duration; `None` if it has none.
     pub(super) fn end(&self) -> Option<Instant> {
         self.timeouts.max_duration.map(|limit| self.started + limit)
+    }
+
+    /// Returns the limit of the session that has passed when a frame was received at `now`. Frames that were read together have the same time: a data message behind this frame may have
+    /// arrived before the idle timeout, while the process was stopped, so one more read decides.
+    #[inline]
+    pub(super) fn expired_at_frame(&mut self, now: Instant) -> Option<Expired> {
+        let expired = self.expired(now)?;
+        let is_decided = expired != Expired::Idle || *self.idle_since.get_or_insert(now) < now;
+        is_decided.then_some(expired)
     }
 
     /// Returns the limit of the session that has passed at `now`, if one has. After a frame this is all
@@ -124,9 +143,9 @@ impl<'a> Keepalive<'a> {
             return Due::End(expired);
         }
         let Timeouts { ping_interval, ping, .. } = self.timeouts;
-        match (self.awaiting_frame, ping_interval) {
+        match (self.awaiting_life, ping_interval) {
             (Some(pinged), _) if has_passed(pinged, *ping, now) => Due::End(Expired::Ping),
-            (None, Some(interval)) if has_passed(self.last_frame, *interval, now) => Due::Ping,
+            (None, Some(interval)) if has_passed(self.last_heard, *interval, now) => Due::Ping,
             _ => Due::Nothing,
         }
     }
@@ -136,12 +155,12 @@ impl<'a> Keepalive<'a> {
     pub(super) fn read_timeout(&self) -> ReadTimeout {
         let Timeouts { ping_interval, ping, idle, .. } = self.timeouts;
         let deadlines = [
-            self.awaiting_frame.map(|pinged| pinged + *ping),
+            self.awaiting_life.map(|pinged| pinged + *ping),
             idle.map(|limit| self.last_data + limit),
             self.end(),
         ];
         ReadTimeout {
-            idle: ping_interval.filter(|_| self.awaiting_frame.is_none()),
+            idle: ping_interval.filter(|_| self.awaiting_life.is_none()),
             deadline: deadlines.into_iter().flatten().min(),
         }
     }
@@ -195,6 +214,22 @@ mod tests {
     }
 
     #[test]
+    fn bytes_of_an_unfinished_frame_answer_a_ping() {
+        let (timeouts, start) = (all(), Instant::now());
+        let mut keepalive = Keepalive::new(&timeouts, start);
+        keepalive.pinged(start + secs(30));
+        keepalive.on_bytes(start + secs(30));
+        assert_eq!(
+            keepalive.due(start + secs(50)),
+            Due::End(Expired::Ping),
+            "sent before the Ping"
+        );
+        keepalive.on_bytes(start + secs(45));
+        assert_eq!(keepalive.due(start + secs(74)), Due::Nothing);
+        assert_eq!(keepalive.due(start + secs(75)), Due::Ping);
+    }
+
+    #[test]
     fn round_trip_is_measured_from_ping_to_pong() {
         let (timeouts, start) = (all(), Instant::now());
         let mut keepalive = Keepalive::new(&timeouts, start);
@@ -215,6 +250,21 @@ mod tests {
         assert_eq!(keepalive.due(start + secs(100)), Due::End(Expired::Idle));
         keepalive.on_frame(FrameKind::Data, start + secs(100));
         assert_eq!(keepalive.due(start + secs(101)), Due::Nothing);
+    }
+
+    #[test]
+    fn data_that_was_read_together_with_a_late_pong_is_no_idleness() {
+        let (timeouts, start) = (all(), Instant::now());
+        let mut keepalive = Keepalive::new(&timeouts, start);
+        assert_eq!(
+            keepalive.expired_at_frame(start + secs(200)),
+            None,
+            "a Pong, and data behind it"
+        );
+        keepalive.on_frame(FrameKind::Data, start + secs(200));
+        assert_eq!(keepalive.expired_at_frame(start + secs(200)), None);
+        assert_eq!(keepalive.expired_at_frame(start + secs(300)), None, "a Pong");
+        assert_eq!(keepalive.expired_at_frame(start + secs(301)), Some(Expired::Idle));
     }
 
     #[test]

@@ -212,7 +212,7 @@ impl<'a, T: Transport> Session<'a, T> {
         if let Reply::Chat(_) = self.reply {
             self.deliver()?;
         }
-        if let Some(expired) = self.keepalive.expired(now) {
+        if let Some(expired) = self.keepalive.expired_at_frame(now) {
             return Err(Cause::Expired(expired));
         }
         if self.faults.is_some() { self.run_due_faults(now) } else { Ok(()) }
@@ -270,6 +270,7 @@ impl<'a, T: Transport> Session<'a, T> {
         }
         self.deliver()?;
         let now = Instant::now();
+        self.keepalive.on_bytes(self.ws.get_ref().last_received());
         match self.keepalive.due(now) {
             Due::End(expired) => return Err(Cause::Expired(expired)),
             Due::Ping => self.ping(now)?,

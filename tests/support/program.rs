@@ -182,6 +182,13 @@ impl Program {
         });
     }
 
+    /// The state of the process in `/proc`: `T` if it was stopped.
+    pub fn state(&self) -> char {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let state = status.lines().find_map(|line| line.strip_prefix("State:")).unwrap();
+        state.trim_start().chars().next().unwrap()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
