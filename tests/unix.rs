@@ -283,7 +283,9 @@ fn connections_beyond_the_reserve_get_503() {
     const RESERVE: usize = 64;
     let (_folder, path) = socket_path();
     let _program = start(&path, &["--max-connections", "0", "--handshake-timeout", "1h"]);
-    let taken: Vec<_> = (0..RESERVE).map(|_| Raw::connect_unix(&path)).collect();
+    // Each has begun a request; a silent connection would make room.
+    let mut taken: Vec<_> = (0..RESERVE).map(|_| Raw::connect_unix(&path)).collect();
+    taken.iter_mut().for_each(|raw| _ = raw.send("GET"));
     let mut refused = Raw::connect_unix(&path);
     assert_eq!(refused.send("GET / HTTP/1.1\r\n").response().status, 503);
     refused.assert_ended();
