@@ -1,6 +1,9 @@
-//! Frame headers as bytes (RFC 6455, section 5.2): for the code that rewrites frames between
-//! tungstenite and the socket, and for code without tungstenite. Only unmasked frames are covered;
-//! tungstenite parses the clients' frames.
+//! Frame headers as bytes (RFC 6455, section 5.2): for the code that stands between tungstenite and the
+//! socket, and for code without tungstenite. Nothing is validated here; that is tungstenite's part.
+
+use std::io::{self, IoSlice, Write};
+
+use crate::config::tuning::WRITE_BUFFER;
 
 pub(crate) const FIN: u8 = 0x80;
 pub(crate) const RSV1: u8 = 0x40;
@@ -41,4 +44,64 @@ pub(crate) fn header(first: u8, length: usize) -> Vec<u8> {
         }
     }
     header
+}
+
+/// Writes an unmasked frame. A large payload is not copied together with its header.
+pub(crate) fn write(out: &mut impl Write, first: u8, payload: &[u8]) -> io::Result<()> {
+    let header = header(first, payload.len());
+    if header.len() + payload.len() <= WRITE_BUFFER {
+        out.write_all(&header)?;
+        out.write_all(payload)
+    } else {
+        write_all_vectored(out, &mut [IoSlice::new(&header), IoSlice::new(payload)])
+    }
+}
+
+/// Writes all pieces.
+pub(crate) fn write_all_vectored(
+    out: &mut impl Write,
+    mut pieces: &mut [IoSlice<'_>],
+) -> io::Result<()> {
+    while !pieces.is_empty() {
+        let written = out.write_vectored(pieces)?;
+        if written == 0 && pieces.iter().any(|piece| !piece.is_empty()) {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        IoSlice::advance_slices(&mut pieces, written);
+    }
+    Ok(())
+}
+
+/// The header of a frame that a client sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ClientHeader {
+    /// FIN, the reserved bits, and the opcode.
+    pub(crate) first: u8,
+    /// Bytes of the header itself.
+    pub(crate) size: usize,
+    /// Bytes of payload.
+    pub(crate) length: u64,
+}
+
+impl ClientHeader {
+    /// `None` if the header is not complete.
+    #[inline]
+    pub(crate) fn parse(bytes: &[u8]) -> Option<ClientHeader> {
+        let &[first, second, ..] = bytes else { return None };
+        let (extended, length) = match second & !MASKED {
+            126 => (2, u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?).into()),
+            127 => (8, u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?)),
+            short => (0, short.into()),
+        };
+        let size = 2 + extended + if second & MASKED == 0 { 0 } else { 4 };
+        (bytes.len() >= size).then_some(ClientHeader { first, size, length })
+    }
+
+    pub(crate) fn is_final(self) -> bool {
+        self.first & FIN != 0
+    }
+
+    pub(crate) fn is_control(self) -> bool {
+        self.first & CLOSE != 0
+    }
 }

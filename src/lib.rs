@@ -67,6 +67,7 @@ pub mod fuzzing;
 mod handshake;
 mod http;
 mod lock;
+mod message_memory;
 mod metrics;
 mod net;
 mod products;

@@ -28,8 +28,7 @@ fn start(options: &[&str]) -> Program {
 }
 
 fn ask(program: &Program, path: &str) -> Response {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost:1\r\n\r\n");
-    Raw::connect(program.admin_address()).send(request).response()
+    program.ask_admin(path)
 }
 
 /// Waits until `/metrics` contains all of `lines`. Returns the page.

@@ -250,7 +250,8 @@ fn ping_flood_from_a_peer_that_never_reads_ends() {
 
 #[test]
 fn announced_frame_length_allocates_no_memory() {
-    let program = Program::over(WIRE, &["--max-message-size", "1GiB"]);
+    let options = ["--max-message-size", "1GiB", "--message-memory", "8GiB"];
+    let program = Program::over(WIRE, &options);
     let before = program.rested();
     let mut peers: Vec<_> = (0..8).map(|_| program.raw()).collect();
     for raw in &mut peers {

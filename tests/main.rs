@@ -14,6 +14,7 @@ mod http;
 mod interop;
 mod library;
 mod limits;
+mod message_memory;
 mod packages;
 mod page;
 mod products;

@@ -1,6 +1,8 @@
-//! Resident memory of the release binary, as growth of `VmRSS`: of idle sessions, and of chat members
-//! that do not read. `cargo bench --bench memory` runs it; a debug build takes several times as much.
+//! Resident memory of the release binary, as growth of `VmRSS`: of idle sessions, of sessions that were
+//! sent large messages, of chat members that do not read, and under attack. `cargo bench --bench memory` runs it; a debug build takes several times as much.
 
+#[path = "memory/attacks.rs"]
+mod attacks;
 #[allow(dead_code)]
 mod support;
 
@@ -17,6 +19,9 @@ const SESSIONS: u32 = 1000;
 const FIRST: u32 = 100;
 /// The most that an idle session may take: three pages of stack, and its part of the heap.
 const IDLE_KIB: f64 = 16.5;
+/// The most that a session may take that is idle again after a large message: 24 KiB more, and its part of
+/// the 32 MiB that the allocator may keep for the process.
+const AFTER_LARGE_KIB: f64 = IDLE_KIB + 24.0 + 32.0 * 1024.0 / SESSIONS as f64;
 /// The most that a chat member's outbox may hold, in KiB.
 const OUTBOX_KIB: f64 = 256.0;
 /// Members that do not read, all in one room.
@@ -33,12 +38,16 @@ fn main() {
     let idle = idle_sessions("/echo");
     println!("{idle:.2} KiB an idle session of /echo");
     assert!(idle <= IDLE_KIB, "an idle session takes {idle:.2} KiB, over {IDLE_KIB}");
+    let after = after_large_messages("/echo");
+    println!("{after:.2} KiB a session that is idle after a message of 1 MiB");
+    assert!(after <= AFTER_LARGE_KIB, "{after:.2} KiB are over {AFTER_LARGE_KIB}");
     let member = members_are_one_thread_each();
     println!("{member:.2} KiB an idle member of a chat, with one thread each");
     let silent = silent_members();
     let bound = IDLE_KIB + OUTBOX_KIB;
     println!("{silent:.2} KiB a member that does not read, at the most");
     assert!(silent < bound, "a member that does not read takes {silent:.2} KiB, over {bound}");
+    attacks::survive();
 }
 
 fn start(arguments: &[&str]) -> Program {
@@ -82,6 +91,26 @@ fn idle_sessions(path: &str) -> f64 {
     let _first = open(&program, path, FIRST);
     let before = settled(&program);
     let _sessions = open(&program, path, SESSIONS);
+    growth(before, settled(&program).resident_kib, SESSIONS)
+}
+
+/// Each session is sent a message of 1 MiB, as many at one time as there is memory for.
+fn after_large_messages(path: &str) -> f64 {
+    let program = start(&[]);
+    let message = frame(FIN_TEXT, &vec![b'x'; 1024 * 1024 - 64]);
+    let _first = open(&program, path, FIRST);
+    let before = settled(&program);
+    let mut sessions = open(&program, path, SESSIONS);
+    std::thread::scope(|scope| {
+        for sessions in sessions.chunks_mut(SESSIONS as usize / 20) {
+            scope.spawn(|| {
+                for session in sessions {
+                    session.send(&message);
+                    assert!(session.frame().1.len() > 1_000_000);
+                }
+            });
+        }
+    });
     growth(before, settled(&program).resident_kib, SESSIONS)
 }
 

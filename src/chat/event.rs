@@ -1,14 +1,43 @@
 //! The events of a room: JSON in text messages, each encoded once into a frame that all members
 //! share.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::Serialize;
-use tungstenite::protocol::frame::Frame;
-use tungstenite::protocol::frame::coding::{Data, OpCode};
+
+use crate::frame::{self, FIN, TEXT};
+use crate::message_memory::{Charge, MessageMemory};
 
 /// A whole WebSocket frame, shared by the outboxes of all members.
-pub(super) type EncodedFrame = Arc<[u8]>;
+pub(super) type EncodedFrame = Arc<Frame>;
+
+/// See [`EncodedFrame`].
+#[derive(Debug)]
+pub(super) struct Frame {
+    bytes: Box<[u8]>,
+    /// `None` if no memory was left. Then no member holds it beside others.
+    charge: Option<Charge>,
+}
+
+impl Frame {
+    pub(super) fn new(bytes: Vec<u8>, charge: Option<Charge>) -> EncodedFrame {
+        Arc::new(Frame { bytes: bytes.into(), charge })
+    }
+
+    /// Whether it is a part of the memory of messages.
+    pub(super) fn is_charged(&self) -> bool {
+        self.charge.is_some()
+    }
+}
+
+impl Deref for Frame {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
 
 /// An event, as it stands in a frame.
 #[derive(Debug, Serialize)]
@@ -32,14 +61,12 @@ pub(super) enum Event<'a> {
 }
 
 impl Event<'_> {
-    pub(super) fn encode(&self) -> EncodedFrame {
+    pub(super) fn encode(&self, memory: &Arc<MessageMemory>) -> EncodedFrame {
         // Strings and numbers always become JSON.
         let json = serde_json::to_vec(self).unwrap_or_default();
-        let frame = Frame::message(json, OpCode::Data(Data::Text), true);
-        let mut bytes = Vec::with_capacity(frame.len());
-        // A Vec takes every byte.
-        let _ = frame.format(&mut bytes);
-        bytes.into()
+        let bytes = [frame::header(FIN | TEXT, json.len()), json].concat();
+        let charge = memory.take_first(bytes.len());
+        Frame::new(bytes, charge)
     }
 }
 
@@ -50,7 +77,7 @@ mod tests {
     #[test]
     fn events_are_text_frames_of_json() {
         let event = Event::Message { from: "ann", text: "\"é\"\n", at: "noon", seq: 7 };
-        let frame = event.encode();
+        let frame = event.encode(&MessageMemory::new(1000));
         let json = r#"{"type":"message","from":"ann","text":"\"é\"\n","at":"noon","seq":7}"#;
         assert_eq!(frame[..2], [0x81, u8::try_from(json.len()).unwrap()]);
         assert_eq!(&frame[2..], json.as_bytes());

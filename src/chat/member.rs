@@ -12,7 +12,7 @@ use super::event::EncodedFrame;
 use super::join_request::JoinRequest;
 use super::room::{JoinError, Membership, Rooms};
 use crate::config::chat::FRAMES_PER_WRITE;
-use crate::frame::{FIN, TEXT, split};
+use crate::frame::{FIN, TEXT, split, write_all_vectored};
 use crate::metrics::tally::Tally;
 use crate::net::waker::Waker;
 use crate::token_bucket::TokenBucket;
@@ -117,26 +117,23 @@ fn violation(code: CloseCode, reason: String, option: &'static str) -> ChatViola
 
 /// Writes frames without copying them together.
 fn write_frames(frames: &[EncodedFrame], out: &mut impl Write) -> io::Result<()> {
-    for frames in frames.chunks(FRAMES_PER_WRITE) {
+    frames.chunks(FRAMES_PER_WRITE).try_for_each(|frames| {
         let mut slices: Vec<_> = frames.iter().map(|frame| IoSlice::new(frame)).collect();
-        let mut rest = slices.as_mut_slice();
-        while !rest.is_empty() {
-            let written = out.write_vectored(rest)?;
-            IoSlice::advance_slices(&mut rest, written);
-        }
-    }
-    Ok(())
+        write_all_vectored(out, &mut slices)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::ChatLimits;
+    use crate::message_memory::MessageMemory;
     use std::time::Duration;
 
     fn join(limits: ChatLimits) -> ChatSession {
         let request = JoinRequest { room: "r".to_owned(), name: None };
-        ChatSession::join(&Arc::new(Rooms::new(limits)), request, Instant::now()).unwrap()
+        let rooms = Rooms::new(limits, MessageMemory::new(usize::MAX));
+        ChatSession::join(&Arc::new(rooms), request, Instant::now()).unwrap()
     }
 
     #[test]

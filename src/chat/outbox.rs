@@ -2,7 +2,7 @@
 //!
 //! **Invariants:** the room never waits here. Beyond the greeting no more than
 //! [`ChatLimits::outbox`](crate::ChatLimits::outbox) events and [`OUTBOX_BYTES`] wait, except that an
-//! empty outbox takes one event of any size.
+//! empty outbox takes one event of any size. While no message memory is left, no more than one waits.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -60,8 +60,8 @@ impl Outbox {
         let mut state = self.lock();
         let was_empty = state.frames.is_empty();
         let bytes = state.bytes + frame.len();
-        let result = if state.events >= self.max_events || state.events > 0 && bytes > OUTBOX_BYTES
-        {
+        let is_full = bytes > OUTBOX_BYTES || !frame.is_charged();
+        let result = if state.events >= self.max_events || state.events > 0 && is_full {
             *state = OutboxState { has_overflowed: true, ..OutboxState::default() };
             Err(OutboxFull)
         } else {
@@ -102,10 +102,12 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use super::super::event::Frame;
     use super::*;
+    use crate::message_memory::MessageMemory;
 
     fn frame(length: usize) -> EncodedFrame {
-        vec![b'x'; length].into()
+        Frame::new(vec![b'x'; length], MessageMemory::new(usize::MAX).take(length))
     }
 
     /// The lengths of the frames that wait.
@@ -142,6 +144,16 @@ mod tests {
         outbox.put(frame(OUTBOX_BYTES - 1)).unwrap();
         outbox.put(frame(1)).unwrap();
         assert_eq!(outbox.put(frame(1)), Err(OutboxFull));
+    }
+
+    #[test]
+    fn without_memory_a_second_event_overflows_it() {
+        let without_memory = || Frame::new(vec![b'x'], None);
+        let outbox = Outbox::new(9).unwrap();
+        outbox.put(without_memory()).unwrap();
+        assert_eq!(taken(&outbox), Ok(vec![1]));
+        outbox.put(frame(1)).unwrap();
+        assert_eq!(outbox.put(without_memory()), Err(OutboxFull));
     }
 
     #[test]

@@ -16,18 +16,21 @@ use super::outbox::Outbox;
 use crate::config::chat::HISTORY;
 use crate::config::{ChatLimits, timestamp};
 use crate::lock::unpoisoned;
+use crate::message_memory::{MessageMemory, NO_MEMORY};
 use crate::token_bucket::TokenBucket;
 
 /// All rooms of a server.
 #[derive(Debug)]
 pub(crate) struct Rooms {
     limits: ChatLimits,
-    rooms: Mutex<HashMap<String, Arc<Room>>>,
+    memory: Arc<MessageMemory>,
+    by_name: Mutex<HashMap<String, Arc<Room>>>,
 }
 
 #[derive(Debug)]
 struct Room {
     name: String,
+    memory: Arc<MessageMemory>,
     state: Mutex<RoomState>,
 }
 
@@ -58,6 +61,7 @@ pub(crate) enum JoinError {
     TooManyRooms,
     RoomFull,
     TooManyJoins,
+    NoMemory,
     NoDescriptor,
 }
 
@@ -67,6 +71,7 @@ impl fmt::Display for JoinError {
             JoinError::TooManyRooms => "there are as many rooms as allowed",
             JoinError::RoomFull => "this room is full",
             JoinError::TooManyJoins => "too many members come and go in this room; try again later",
+            JoinError::NoMemory => NO_MEMORY,
             JoinError::NoDescriptor => "no descriptor is left",
         })
     }
@@ -79,6 +84,7 @@ impl JoinError {
             JoinError::TooManyRooms => "--chat-rooms",
             JoinError::RoomFull => "--chat-members",
             JoinError::TooManyJoins => "--chat-rate",
+            JoinError::NoMemory => "--message-memory",
             JoinError::NoDescriptor => "",
         }
     }
@@ -94,8 +100,8 @@ pub(super) struct Membership {
 }
 
 impl Rooms {
-    pub(crate) fn new(limits: ChatLimits) -> Rooms {
-        Rooms { limits, rooms: Mutex::default() }
+    pub(crate) fn new(limits: ChatLimits, memory: Arc<MessageMemory>) -> Rooms {
+        Rooms { limits, memory, by_name: Mutex::default() }
     }
 
     pub(super) fn limits(&self) -> &ChatLimits {
@@ -129,8 +135,11 @@ impl Rooms {
             Some(room) => Arc::clone(room),
             None if rooms.len() >= self.limits.rooms => return Err(JoinError::TooManyRooms),
             None => {
-                let state = Mutex::new(RoomState::new(self.limits.rate));
-                let room = Arc::new(Room { name: request.room.clone(), state });
+                let room = Arc::new(Room {
+                    name: request.room.clone(),
+                    memory: Arc::clone(&self.memory),
+                    state: Mutex::new(RoomState::new(self.limits.rate)),
+                });
                 rooms.insert(request.room, Arc::clone(&room));
                 room
             }
@@ -151,7 +160,7 @@ impl Rooms {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Room>>> {
-        unpoisoned(self.rooms.lock())
+        unpoisoned(self.by_name.lock())
     }
 }
 
@@ -174,13 +183,37 @@ impl Room {
         let name = state.unique_name(name.unwrap_or_else(|| format!("guest-{id}")));
         let members = state.members.values().map(|participant| participant.name.as_str()).collect();
         let welcome = Event::Welcome { room: &self.name, name: &name, members, seq: state.seq };
-        for frame in std::iter::once(welcome.encode()).chain(state.history.iter().cloned()) {
+        let welcome = welcome.encode(&self.memory);
+        // It has the names of all members, and may be large.
+        if !welcome.is_charged() {
+            return Err(JoinError::NoMemory);
+        }
+        for frame in std::iter::once(welcome).chain(state.history.iter().cloned()) {
             outbox.greet(frame);
         }
         let participant = Participant { name: name.clone(), outbox: Arc::clone(outbox) };
         state.members.insert(id, participant);
-        state.broadcast(&Event::Join { name: &name, at: &timestamp(now) }.encode(), now);
+        let join = Event::Join { name: &name, at: &timestamp(now) }.encode(&self.memory);
+        self.broadcast(&mut state, &join, now);
         Ok(id)
+    }
+
+    /// Puts an event into every outbox. Removes members whose outbox is full. Their `leave` events
+    /// may overflow further outboxes, hence the loop.
+    fn broadcast(&self, state: &mut RoomState, frame: &EncodedFrame, now: SystemTime) {
+        let RoomState { members, vacancies, .. } = state;
+        let mut frames = VecDeque::from([Arc::clone(frame)]);
+        while let Some(frame) = frames.pop_front() {
+            members.retain(|_, participant| {
+                let keeps_up = participant.outbox.put(Arc::clone(&frame)).is_ok();
+                if !keeps_up {
+                    *vacancies += 1;
+                    let leave = Event::Leave { name: &participant.name, at: &timestamp(now) };
+                    frames.push_back(leave.encode(&self.memory));
+                }
+                keeps_up
+            });
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, RoomState> {
@@ -219,23 +252,6 @@ impl RoomState {
         let numbered = (2_u64..).map(|number| format!("{name}-{number}"));
         numbered.skip_while(|name| taken.contains(name.as_str())).take(1).collect()
     }
-
-    /// Puts an event into every outbox. Removes members whose outbox is full. Their `leave` events
-    /// may overflow further outboxes, hence the loop.
-    fn broadcast(&mut self, event: &EncodedFrame, now: SystemTime) {
-        let mut events = VecDeque::from([Arc::clone(event)]);
-        while let Some(event) = events.pop_front() {
-            self.members.retain(|_, participant| {
-                let keeps_up = participant.outbox.put(Arc::clone(&event)).is_ok();
-                if !keeps_up {
-                    self.vacancies += 1;
-                    let leave = Event::Leave { name: &participant.name, at: &timestamp(now) };
-                    events.push_back(leave.encode());
-                }
-                keeps_up
-            });
-        }
-    }
 }
 
 impl Membership {
@@ -244,14 +260,16 @@ impl Membership {
         let mut state = self.room.lock();
         let Some(participant) = state.members.get(&self.id) else { return };
         let seq = state.seq + 1;
-        let event =
-            Event::Message { from: &participant.name, text, at: &timestamp(now), seq }.encode();
+        let event = Event::Message { from: &participant.name, text, at: &timestamp(now), seq };
+        let event = event.encode(&self.room.memory);
         state.seq = seq;
-        state.history.push_back(Arc::clone(&event));
+        if event.is_charged() {
+            state.history.push_back(Arc::clone(&event));
+        }
         if state.history.len() > HISTORY {
             state.history.pop_front();
         }
-        state.broadcast(&event, now);
+        self.room.broadcast(&mut state, &event, now);
     }
 
     /// The room's name, and the member's name in it; `None` if the member was removed.
@@ -276,8 +294,9 @@ impl Drop for Membership {
         if let Some(participant) = state.members.remove(&self.id) {
             state.vacancies += 1;
             let now = SystemTime::now();
-            let leave = Event::Leave { name: &participant.name, at: &timestamp(now) }.encode();
-            state.broadcast(&leave, now);
+            let leave = Event::Leave { name: &participant.name, at: &timestamp(now) };
+            let leave = leave.encode(&self.room.memory);
+            self.room.broadcast(&mut state, &leave, now);
         }
         drop(state);
         self.rooms.remove_if_empty(&self.room.name);
@@ -293,7 +312,7 @@ mod tests {
     const NOON: SystemTime = UNIX_EPOCH;
 
     fn rooms(limits: ChatLimits) -> Arc<Rooms> {
-        Arc::new(Rooms::new(limits))
+        Arc::new(Rooms::new(limits, MessageMemory::new(usize::MAX)))
     }
 
     fn join(rooms: &Arc<Rooms>, room: &str, name: &str) -> Result<Membership, JoinError> {

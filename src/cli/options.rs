@@ -164,6 +164,10 @@ struct LimitOptions {
     #[arg(long, value_name = "SIZE", env = "WSECHO_MAX_MESSAGE_SIZE", default_value_t = size(Limits::default().max_message_size), value_parser = max_message_size)]
     max_message_size: ByteSize,
 
+    /// Memory for the large messages of all sessions together; a session waits for it [1013].
+    #[arg(long, value_name = "SIZE", env = "WSECHO_MESSAGE_MEMORY", default_value_t = size(Limits::default().message_memory))]
+    message_memory: ByteSize,
+
     /// Concurrent WebSocket sessions [503].
     #[arg(long, value_name = "N", env = "WSECHO_MAX_CONNECTIONS", default_value_t = Limits::default().max_connections)]
     max_connections: usize,
@@ -274,7 +278,7 @@ impl Options {
         let listen =
             listen_addresses(self.listen, std::env::var("PORT").ok().as_deref()).map_err(usage)?;
         let tls = self.tls_cert.zip(self.tls_key).map(|(chain, key)| Certificate { chain, key });
-        let (limits, timeouts, chat) = self.limits.into_config();
+        let (limits, timeouts, chat) = self.limits.into_config()?;
         Ok(Config {
             listen,
             admin: self.admin,
@@ -296,12 +300,19 @@ impl Options {
 }
 
 impl LimitOptions {
-    fn into_config(self) -> (Limits, Timeouts, ChatLimits) {
+    fn into_config(self) -> Result<(Limits, Timeouts, ChatLimits), clap::Error> {
+        let (memory, message) = (self.message_memory, self.max_message_size);
+        if memory < message {
+            return Err(usage(format!(
+                "--message-memory is {memory}, less than one message of --max-message-size, {message}: raise the first, or lower the second"
+            )));
+        }
         let limits = Limits {
             max_connections: self.max_connections,
             max_connections_per_ip: Some(self.max_connections_per_ip).filter(|max| *max > 0),
             max_message_size: usize::try_from(self.max_message_size.as_u64())
                 .unwrap_or(MAX_MESSAGE_SIZE_CEILING),
+            message_memory: usize::try_from(memory.as_u64()).unwrap_or(usize::MAX),
             ..Limits::default()
         };
         let timeouts = Timeouts {
@@ -325,7 +336,7 @@ impl LimitOptions {
             rate: self.chat_rate,
             outbox: self.chat_outbox,
         };
-        (limits, timeouts, chat)
+        Ok((limits, timeouts, chat))
     }
 }
 

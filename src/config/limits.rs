@@ -55,6 +55,16 @@ pub struct Limits {
     /// Size of a WebSocket message in bytes, whole or in fragments. Default 1 MiB; see
     /// [`MAX_MESSAGE_SIZE_CEILING`]. Beyond it: Close 1009.
     pub max_message_size: usize,
+    /// Memory in bytes that the large messages of all sessions take together, in and out: with their
+    /// replies, compression, and the events of `/chat` that wait. Default 256 MiB: 256 messages of 1 MiB at
+    /// one time, and a quarter of the 1 GiB that the unit in `scripts/systemd` allows. Beyond it a session
+    /// waits, and its bytes stay in the kernel; after [`Timeouts::write`]: Close 1013. If it is less than
+    /// [`max_message_size`](Self::max_message_size), that counts.
+    ///
+    /// A server with the default limits takes at most about 500 MiB: this memory; 1,088 connections with
+    /// 110 KiB each (16.5 for an idle session, 16 for a message that is not counted, 32 of buffers, 46
+    /// to inflate); 50 MiB for deflaters; and what the allocator keeps.
+    pub message_memory: usize,
 }
 
 /// The largest accepted [`Limits::max_message_size`], in bytes: 1 GiB. tungstenite reserves the whole
@@ -71,6 +81,7 @@ impl Default for Limits {
             reserve: 64,
             max_connections_per_ip: None,
             max_message_size: 1024 * 1024,
+            message_memory: 256 * 1024 * 1024,
         }
     }
 }
@@ -143,6 +154,11 @@ pub(crate) mod faults {
     /// Fragments of one reply: each costs a frame in this server and in the client. A query that asks for
     /// more gets a 400; a longer message of the client gets larger fragments.
     pub(crate) const FRAGMENTS_MAX: usize = 65_536;
+    /// Bytes of messages that a session sends per second if `size=`, `push=` or `fragment=` is set: 32 MiB
+    /// keep a fast network busy, and cost a processor some 20 ms. Beyond it the next message waits.
+    pub(crate) const BYTES_PER_SECOND: u32 = 32 * 1024 * 1024;
+    /// The same in frames: a message of the most fragments a second.
+    pub(crate) const FRAMES_PER_SECOND: u32 = 65_536;
     /// Messages before the session ends, or before a malformed frame.
     pub(crate) const AFTER_MAX: u64 = 1_000_000;
 }

@@ -49,9 +49,21 @@ pub(crate) const HEAD_READ: usize = 4096;
 /// Read buffer of a session. tungstenite fills all of it with zeros before each read, so this much
 /// is resident for every session. Larger messages are read ahead.
 pub(crate) const SESSION_READ_BUFFER: usize = 384;
-/// Size of a read while a peer sends more at a time than the session's read buffer holds: 64 KiB in
-/// pieces of 4 KiB would cost 16 system calls.
-pub(crate) const READ_AHEAD: usize = 64 * 1024;
+/// Memory of a message, in bytes, that a session takes without asking: most messages are much smaller.
+pub(crate) const MESSAGE_FREE: usize = 16 * 1024;
+/// A message in fragments asks for memory in steps of this many bytes.
+pub(crate) const MESSAGE_STEP: usize = 64 * 1024;
+/// Replies of at least this many bytes do not pass tungstenite's output buffer, which would keep as
+/// much memory.
+pub(crate) const LARGE_REPLY: usize = 8 * 1024;
+/// The largest read buffer for a large message. tungstenite fills it with zeros before each read, and
+/// each read is a system call: 256 KiB is the size at which 1 MiB costs least.
+pub(crate) const MESSAGE_READ_BUFFER: usize = 256 * 1024;
+/// The largest read between large messages.
+pub(crate) const FRAMES_READ: usize = 4096;
+/// Size of a read while a peer sends more at a time than the session's read buffer holds. Large
+/// messages are read with a buffer of their own.
+pub(crate) const READ_AHEAD: usize = 16 * 1024;
 /// Size of a file with a certificate chain or a key, in bytes. Default 1 MiB: hundreds of certificates.
 /// Beyond it: an error at the start; at a reload, the certificate in use stays.
 #[cfg(feature = "tls")]
@@ -69,6 +81,9 @@ pub(crate) const DEFLATE_CHUNK: usize = 4096;
 /// Deflaters (370 KiB) and inflaters (46 KiB) that are kept for later messages: as many as are in use
 /// at one time on most machines.
 pub(crate) const DEFLATE_KEPT: usize = 8;
+/// Deflaters in use at one time without context takeover: 24 MiB at most, and more than processors work at
+/// one time. Beyond it, messages are sent uncompressed.
+pub(crate) const DEFLATERS_MAX: usize = 64;
 /// Sessions with context takeover, each with its own deflater and inflater: 26 MiB at most. Beyond
 /// it, context takeover is not negotiated.
 pub(crate) const DEFLATE_TAKEOVERS: usize = 64;

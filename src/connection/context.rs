@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::http::head::Head;
 use crate::http::page::Site;
 use crate::http::unavailable::Unavailable;
+use crate::message_memory::MessageMemory;
 use crate::metrics::Metrics;
 use crate::net::address::Address;
 use crate::net::admission::Admission;
@@ -28,6 +29,7 @@ pub(crate) struct Context {
     pub(crate) admission: Arc<Admission>,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) deflate: Arc<DeflatePool>,
+    pub(crate) memory: Arc<MessageMemory>,
     /// Sessions so far, which numbers them in the log.
     pub(crate) sessions: AtomicU64,
     /// Where ended sessions are reported; not set unless the server was [spawned](crate::Server::spawn).
@@ -62,10 +64,11 @@ impl Context {
         if self.stop.requested() { Err(Unavailable::Stopping) } else { Ok(()) }
     }
 
-    /// For `/readyz`: `Err` if another session would get no slot.
+    /// For `/readyz`: `Err` if another session would get no slot, or no memory for a large message.
     pub(crate) fn readiness(&self) -> Result<(), Unavailable> {
         self.health()?;
-        self.admission.has_session_left().map_err(Unavailable::LimitReached)
+        self.admission.has_session_left().map_err(Unavailable::LimitReached)?;
+        if self.memory.waiting() > 0 { Err(Unavailable::NoMemory) } else { Ok(()) }
     }
 
     /// The TLS acceptor for `peer`; `None` on Unix sockets, or without TLS.

@@ -72,6 +72,7 @@ pub(super) fn set_up(
         reply,
         deflate: deflate(&negotiated, &faults, takeover, server),
         faults: faults.session,
+        memory: Arc::clone(&server.memory),
         stats: log.stats(),
         describe: Box::new(move |reached| {
             let opened = Some(SessionInfo { number, negotiated: &negotiated, reached });

@@ -47,7 +47,7 @@ impl HttpConnection {
     /// The client has reset the connection.
     pub(super) fn delay(&mut self, request: &UpgradeRequest) -> io::Result<PauseEnd> {
         let delay = request.faults.handshake.delay;
-        if delay.is_zero() { Ok(PauseEnd::Over) } else { self.socket.pause(delay) }
+        if delay.is_zero() { Ok(PauseEnd::Over) } else { self.socket.pause(delay, None) }
     }
 
     /// Checks all that does not depend on the server's state.

@@ -8,6 +8,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 use super::frames::{self, Frame};
 use super::peer::{Peer, PeerBehavior, PeerOutput};
 use crate::config::{Config, Limits, Timeouts};
+use crate::message_memory::MessageMemory;
 use crate::session::deflate::{DeflateParameters, DeflatePool, DeflateSetup};
 use crate::session::reply::Reply;
 use crate::session::{Session, SessionSetup};
@@ -93,6 +94,7 @@ impl<'a> DeflateScene<'a> {
             reply: Ok(Reply::Echo),
             faults: None,
             deflate: Some(self.setup()),
+            memory: MessageMemory::new(usize::MAX),
             describe: Box::new(|_| "?info".to_owned()),
             stats: None,
         };

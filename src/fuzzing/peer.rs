@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 use crate::net::transport::{PauseEnd, ReadTimeout, Transport};
+use crate::net::waker::Waker;
 
 /// Reads after the end that do not mean an endless loop: those of tungstenite and of the lingering
 /// close.
@@ -133,7 +134,7 @@ impl Transport for Peer<'_> {
         self.stopping
     }
 
-    fn pause(&mut self, _: Duration) -> io::Result<PauseEnd> {
+    fn pause(&mut self, _: Duration, _: Option<&Waker>) -> io::Result<PauseEnd> {
         Ok(if self.stopping { PauseEnd::Stopping } else { PauseEnd::Over })
     }
 

@@ -7,6 +7,7 @@ use super::peer::{Peer, PeerBehavior, PeerOutput};
 use crate::config::Clock;
 use crate::config::Template;
 use crate::config::{Config, Limits, Timeouts};
+use crate::message_memory::MessageMemory;
 use crate::session::end::SessionEnd;
 use crate::session::reply::Reply;
 use crate::session::{Session, SessionOutcome, SessionSetup};
@@ -81,6 +82,7 @@ impl<'a> SessionScene<'a> {
             reply: Ok(reply),
             faults: None,
             deflate: None,
+            memory: MessageMemory::new(usize::MAX),
             // As the reply to any other message, so that the checks hold for it, too.
             describe: if self.is_tutorial {
                 Box::new(|_| "You sent: ?info at noon".to_owned())

@@ -18,6 +18,8 @@ pub(crate) enum Unavailable {
     NoThread,
     /// The operating system cannot open a file.
     NoDescriptor,
+    /// Sessions wait for message memory; only `/readyz` answers so.
+    NoMemory,
     /// Shutting down.
     Stopping,
     /// Not accepting connections yet; only the admin listener answers so.
@@ -65,6 +67,7 @@ impl Unavailable {
             Unavailable::LimitReached(LimitReached::Address) => "address",
             Unavailable::NoThread => "thread",
             Unavailable::NoDescriptor => "descriptor",
+            Unavailable::NoMemory => "memory",
             Unavailable::Stopping => "stopping",
             Unavailable::Starting => "starting",
         }
@@ -91,6 +94,10 @@ impl Unavailable {
                 "The limit on open files is reached (ulimit -n, LimitNOFILE=), or memory is exhausted.",
                 "Wait; the operator can raise the limit, or lower --max-connections below it.",
             ),
+            Unavailable::NoMemory => (
+                "Many large messages at one time; or clients that send theirs slowly, or do not read the replies.",
+                "Wait; the operator can raise --message-memory, or lower --max-message-size.",
+            ),
             Unavailable::Stopping => (
                 "The server is being stopped, for example to install a new version.",
                 "Wait, and reconnect; a client should do so automatically, after a random delay.",
@@ -108,6 +115,7 @@ impl fmt::Display for Unavailable {
             Unavailable::LimitReached(full) => full.fmt(f),
             Unavailable::NoThread => f.write_str("no thread could be created"),
             Unavailable::NoDescriptor => f.write_str("no file can be opened"),
+            Unavailable::NoMemory => f.write_str("sessions wait for message memory"),
             Unavailable::Stopping => f.write_str("the server is shutting down"),
             Unavailable::Starting => f.write_str("the server does not accept connections yet"),
         }
@@ -121,7 +129,8 @@ mod tests {
 
     #[test]
     fn every_503_says_when_to_retry() {
-        for why in REASONS.into_iter().chain([Unavailable::NoDescriptor, Unavailable::Starting]) {
+        let unlisted = [Unavailable::NoDescriptor, Unavailable::NoMemory, Unavailable::Starting];
+        for why in REASONS.into_iter().chain(unlisted) {
             let diagnosis = diagnosis(why, None);
             assert_eq!(diagnosis.status, 503);
             let problem = format!("Unavailable: {why}; retry in 5 seconds.");

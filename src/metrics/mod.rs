@@ -48,6 +48,11 @@ pub(crate) struct Gauges {
     pub(crate) connections: usize,
     pub(crate) max_sessions: usize,
     pub(crate) threads: usize,
+    /// In bytes, like its limit.
+    pub(crate) message_memory: usize,
+    pub(crate) message_memory_limit: usize,
+    /// Sessions that wait for it.
+    pub(crate) message_memory_waiting: usize,
 }
 
 /// Counters by the value of one label. All values exist from the start, so that Prometheus can
@@ -136,6 +141,21 @@ impl Metrics {
             "Threads that serve connections, including idle ones.",
             now.threads,
         );
+        page.gauge(
+            "wsecho_message_memory_bytes",
+            "Memory that messages take beyond what is free for each session.",
+            now.message_memory,
+        );
+        page.gauge(
+            "wsecho_message_memory_limit_bytes",
+            "The limit of wsecho_message_memory_bytes (--message-memory).",
+            now.message_memory_limit,
+        );
+        page.gauge(
+            "wsecho_message_memory_waiting",
+            "Sessions that wait for message memory.",
+            now.message_memory_waiting,
+        );
         page.counter(
             "wsecho_accept_errors_total",
             "Failed calls of accept, for example for lack of file descriptors.",
@@ -178,7 +198,14 @@ mod tests {
             metrics.handshake_refused(status);
         }
         metrics.accept_failed();
-        let text = metrics.text(&Gauges { connections: 3, max_sessions: 9, threads: 4 });
+        let text = metrics.text(&Gauges {
+            connections: 3,
+            max_sessions: 9,
+            threads: 4,
+            message_memory: 5,
+            message_memory_limit: 6,
+            message_memory_waiting: 7,
+        });
         for line in [
             "wsecho_sessions 0",
             "wsecho_sessions_max 9",

@@ -27,7 +27,7 @@ impl ReadAhead {
 
     /// Reads from `stream`; through the buffer if more bytes probably wait than `buf` holds.
     pub(super) fn read(&mut self, mut stream: &Stream, buf: &mut [u8]) -> io::Result<usize> {
-        if !self.is_due {
+        if !self.is_due || buf.len() >= READ_AHEAD {
             let length = stream.read(buf)?;
             self.is_due = length == buf.len();
             return Ok(length);

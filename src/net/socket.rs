@@ -229,6 +229,9 @@ impl Write for Socket {
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         if self.tls.is_none() {
             self.send_pending()?;
+            if let Some(latency) = &mut self.latency {
+                latency.on_sent_early();
+            }
             return self.stream.write_vectored(pieces);
         }
         pieces.iter().try_for_each(|piece| self.write_all(piece))?;
@@ -268,9 +271,9 @@ impl Transport for Socket {
         self.stream.stop().requested()
     }
 
-    fn pause(&mut self, time: Duration) -> io::Result<PauseEnd> {
+    fn pause(&mut self, time: Duration, waker: Option<&Waker>) -> io::Result<PauseEnd> {
         self.flush()?;
-        self.stream.pause(time)
+        self.stream.pause(time, waker)
     }
 
     fn last_received(&self) -> Instant {

@@ -113,13 +113,13 @@ impl TimedStream {
     }
 
     /// See [`Transport::pause`](super::transport::Transport::pause).
-    pub(super) fn pause(&self, time: Duration) -> io::Result<PauseEnd> {
+    pub(super) fn pause(&self, time: Duration, waker: Option<&Waker>) -> io::Result<PauseEnd> {
         let start = Instant::now();
         loop {
             let left = time.saturating_sub(start.elapsed());
-            match wait_for_hang_up(&*self.stream, self.stop.waker(), left) {
-                Ok(HangUp::Woken) => return Ok(PauseEnd::Stopping),
-                Ok(HangUp::TimedOut) => return Ok(PauseEnd::Over),
+            match wait_for_hang_up(&*self.stream, self.stop.waker(), waker, left) {
+                Ok(HangUp::Stopping) => return Ok(PauseEnd::Stopping),
+                Ok(HangUp::Woken | HangUp::TimedOut) => return Ok(PauseEnd::Over),
                 // A reset is pending as an error.
                 Ok(HangUp::PeerLeft) => {
                     return self.stream.take_error()?.map_or(Ok(PauseEnd::PeerLeft), Err);

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
+use super::waker::Waker;
+
 /// How long a read may wait.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ReadTimeout {
@@ -31,7 +33,7 @@ impl ReadTimeout {
 /// How a [pause](Transport::pause) ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PauseEnd {
-    /// Its time is over.
+    /// Its time is over, or its waker was set.
     Over,
     /// The server stops.
     Stopping,
@@ -65,11 +67,11 @@ pub(crate) trait Transport: Read + Write {
     /// Whether the server is stopping. Reads that find nothing then return at once.
     fn is_stopping(&self) -> bool;
     /// Waits without reading, for `time` at most: every wait that is not a read or a write. Sends first
-    /// what was written. The stop ends it, and so does a peer that leaves, which then holds no slot.
+    /// what was written. `waker` ends it, the stop, and a peer that leaves, which then holds no slot.
     ///
     /// # Errors
     /// The peer has reset the connection, or what was written cannot be sent.
-    fn pause(&mut self, time: Duration) -> io::Result<PauseEnd>;
+    fn pause(&mut self, time: Duration, waker: Option<&Waker>) -> io::Result<PauseEnd>;
     /// When bytes were last received. All messages of one burst share this time, because reading
     /// the clock costs as much as echoing a message.
     fn last_received(&self) -> Instant;

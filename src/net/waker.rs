@@ -74,13 +74,15 @@ pub(crate) fn wait_readable(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HangUp {
     /// The stop is set.
+    Stopping,
+    /// The waker is set.
     Woken,
     /// The peer has ended its side of the stream (FIN), or the connection (RST).
     PeerLeft,
     TimedOut,
 }
 
-/// Waits until the peer of `source` is gone, `stop` is set, or `timeout` is over. Bytes of the peer do
+/// Waits until the peer of `source` is gone, `stop` or `waker` is set, or `timeout` is over. Bytes of the peer do
 /// not end the wait.
 ///
 /// # Errors
@@ -88,17 +90,22 @@ pub(super) enum HangUp {
 pub(super) fn wait_for_hang_up(
     source: &impl AsFd,
     stop: &Waker,
+    waker: Option<&Waker>,
     timeout: Duration,
 ) -> io::Result<HangUp> {
     // nix does not name this flag. Of a result that has it, nix tells no more than that it is not zero.
     let peer_left = PollFlags::from_bits_retain(POLLRDHUP);
-    let mut waits =
-        [PollFd::new(stop.0.as_fd(), PollFlags::POLLIN), PollFd::new(source.as_fd(), peer_left)];
+    let mut waits = [
+        PollFd::new(stop.0.as_fd(), PollFlags::POLLIN),
+        PollFd::new(waker.unwrap_or(stop).0.as_fd(), PollFlags::POLLIN),
+        PollFd::new(source.as_fd(), peer_left),
+    ];
     poll(&mut waits, in_milliseconds(timeout))?;
     Ok(match waits.map(|wait| wait.any() != Some(false)) {
-        [true, _] => HangUp::Woken,
-        [false, true] => HangUp::PeerLeft,
-        [false, false] => HangUp::TimedOut,
+        [true, ..] => HangUp::Stopping,
+        [false, true, _] => HangUp::Woken,
+        [false, false, true] => HangUp::PeerLeft,
+        [false, false, false] => HangUp::TimedOut,
     })
 }
 
@@ -151,12 +158,12 @@ mod tests {
         let stop = Waker::new().unwrap();
         let (stream, mut peer) = UnixStream::pair().unwrap();
         peer.write_all(b"x").unwrap();
-        let wait = |timeout| wait_for_hang_up(&stream, &stop, timeout).unwrap();
+        let wait = |timeout| wait_for_hang_up(&stream, &stop, None, timeout).unwrap();
         assert_eq!(wait(Duration::from_millis(1)), HangUp::TimedOut);
         peer.shutdown(std::net::Shutdown::Write).unwrap();
         assert_eq!(wait(Duration::MAX), HangUp::PeerLeft);
         stop.wake();
-        assert_eq!(wait(Duration::MAX), HangUp::Woken);
+        assert_eq!(wait(Duration::MAX), HangUp::Stopping);
     }
 
     #[test]

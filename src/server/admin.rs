@@ -220,11 +220,14 @@ impl AdminState {
     }
 
     fn gauges(&self) -> Gauges {
-        let admission = &self.context.admission;
+        let Context { admission, memory, .. } = &*self.context;
         Gauges {
             connections: admission.connections(),
             max_sessions: self.context.config.limits.max_connections,
             threads: (self.count_threads)(),
+            message_memory: memory.used(),
+            message_memory_limit: memory.limit(),
+            message_memory_waiting: memory.waiting(),
         }
     }
 

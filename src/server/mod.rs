@@ -31,6 +31,7 @@ use crate::connection;
 use crate::connection::context::Context;
 use crate::http::page::Site;
 use crate::http::unavailable::{REASONS, Unavailable};
+use crate::message_memory::MessageMemory;
 use crate::metrics::Metrics;
 use crate::net::admission::Admission;
 use crate::net::listener::Listener;
@@ -99,8 +100,10 @@ impl Server {
             .map_err(|error| Error::Www(config.www.clone().unwrap_or_default(), error))?;
         let tls =
             config.tls.as_ref().map(TlsAcceptor::load).transpose().map_err(Error::Certificate)?;
-        let rooms = Arc::new(Rooms::new(config.chat.clone()));
         let admission = Admission::new(&config.limits);
+        let memory = config.limits.message_memory.max(config.limits.max_message_size);
+        let memory = MessageMemory::new(memory);
+        let rooms = Arc::new(Rooms::new(config.chat.clone(), Arc::clone(&memory)));
         let admin = config.admin.as_ref().map(open_admin).transpose()?;
         let stop = Arc::new(Stop::new().map_err(Error::Descriptor)?);
         let context = Context {
@@ -111,6 +114,7 @@ impl Server {
             admission,
             rooms,
             deflate: Arc::default(),
+            memory,
             sessions: AtomicU64::new(0),
             ended: OnceLock::new(),
             probe_key: generate_key(),

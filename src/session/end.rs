@@ -17,6 +17,7 @@ use super::faults::ForcedEnd;
 use super::keepalive::Expired;
 use crate::chat::member::{ChatViolation, DeliveryError};
 use crate::chat::room::JoinError;
+use crate::message_memory::NO_MEMORY;
 use crate::net::transport::WritePastDeadline;
 
 /// Why a session ended.
@@ -36,6 +37,8 @@ pub(crate) enum Cause {
     JoinRefused(JoinError),
     /// The chat member read too slowly, and its outbox overflowed.
     TooSlow,
+    /// A message waited too long for memory.
+    NoMemory,
     /// A time limit was reached.
     Expired(Expired),
     /// The client did not read.
@@ -108,6 +111,10 @@ impl Cause {
             Cause::TooSlow => {
                 closed(close(CloseCode::Again, "too many messages wait for you"), "--chat-outbox")
             }
+            Cause::NoMemory => EndPlan {
+                teardown: Teardown::Linger,
+                ..closed(close(CloseCode::Again, NO_MEMORY), "--message-memory")
+            },
             Cause::Expired(Expired::Ping) => {
                 dropped("server", "drop", "nothing was received after a Ping", "--ping-timeout")
             }
@@ -325,6 +332,10 @@ mod tests {
             (
                 Cause::TooSlow,
                 r#"closed by the server: 1013 Try Again Later "too many messages wait for you" (--chat-outbox)"#,
+            ),
+            (
+                Cause::NoMemory,
+                r#"closed by the server: 1013 Try Again Later "other messages take all of the server's message memory" (--message-memory)"#,
             ),
             (Cause::Forced(ForcedEnd::Reset), "reset by the server: RST, abort=rst"),
             (Cause::Io(io::Error::other("no route")), "dropped by the network: no route"),

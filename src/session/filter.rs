@@ -1,23 +1,30 @@
-//! Rewrites a session's frames between tungstenite and the socket.
+//! What stands between tungstenite and the socket.
 //!
-//! Without a filter, frames pass unchanged. Compression rewrites frames in both directions; fault
-//! injection then rewrites the outgoing ones.
+//! ```text
+//! socket ──▶ filter: inflate ──▶ intake: is there memory for it? ──▶ tungstenite
+//!        ◀── filter: deflate, inject faults ◀───────────────────────────┘
+//! ```
+//!
+//! Without a filter, frames pass unchanged.
 //!
 //! **Invariant:** tungstenite hands over one whole frame a write (its write buffer is off), and `write`
 //! takes all of it.
 
-use std::borrow::Cow;
 use std::io::{self, IoSlice, Read, Write};
 use std::time::{Duration, Instant};
 
 use super::deflate::{Deflate, DeflateSetup, OnWire};
 use super::faults::malformed::MalformedFrames;
+use super::intake::Intake;
+use crate::frame;
 use crate::net::transport::{PauseEnd, ReadTimeout, Transport};
+use crate::net::waker::Waker;
 
-/// A transport, and the filter on top of it.
+/// A transport, and what is on top of it.
 #[derive(Debug)]
 pub(super) struct FilteredTransport<T> {
     inner: T,
+    pub(super) intake: Intake,
     /// `None` in an ordinary session.
     filter: Option<Box<FrameFilter>>,
 }
@@ -44,14 +51,15 @@ impl FrameFilter {
         Some(Box::new(FrameFilter { deflate, malformed }))
     }
 
-    fn write(&mut self, frame: &[u8], out: &mut impl Write) -> io::Result<()> {
-        let frame = match &mut self.deflate {
-            Some(deflate) => deflate.rewrite(frame),
-            None => Cow::Borrowed(frame),
+    /// Writes what leaves in place of a frame.
+    fn write(&mut self, first: u8, payload: &[u8], out: &mut impl Write) -> io::Result<()> {
+        let (first, payload) = match &mut self.deflate {
+            Some(deflate) => deflate.rewrite(first, payload),
+            None => (first, payload.into()),
         };
         match &mut self.malformed {
-            Some(malformed) => out.write_all(&malformed.rewrite(&frame)),
-            None => out.write_all(&frame),
+            Some(malformed) => malformed.write(first, &payload, out),
+            None => frame::write(out, first, &payload),
         }
     }
 
@@ -64,13 +72,23 @@ impl FrameFilter {
 }
 
 impl<T> FilteredTransport<T> {
-    pub(super) fn new(inner: T, filter: Option<Box<FrameFilter>>) -> FilteredTransport<T> {
-        FilteredTransport { inner, filter }
+    pub(super) fn new(
+        inner: T,
+        filter: Option<Box<FrameFilter>>,
+        intake: Intake,
+    ) -> FilteredTransport<T> {
+        FilteredTransport { inner, intake, filter }
     }
 
     /// Bytes of compressed messages on the wire; `None` without compression.
     pub(super) fn on_wire(&self) -> Option<OnWire> {
         self.filter.as_ref()?.deflate.as_ref().map(Deflate::on_wire)
+    }
+
+    /// How many bytes of memory a reply takes for each byte of its length, once it is compressed, too.
+    pub(super) fn reply_cost(&self) -> usize {
+        let is_compressed = self.filter.as_ref().is_some_and(|filter| filter.deflate.is_some());
+        if is_compressed { 3 } else { 1 }
     }
 
     #[cfg(test)]
@@ -79,12 +97,26 @@ impl<T> FilteredTransport<T> {
     }
 }
 
+impl<T: Write> FilteredTransport<T> {
+    /// Writes a whole message that does not pass tungstenite, which would copy it.
+    pub(super) fn write_message(&mut self, opcode: u8, payload: &[u8]) -> io::Result<()> {
+        let first = frame::FIN | opcode;
+        match &mut self.filter {
+            None => frame::write(&mut self.inner, first, payload),
+            Some(filter) => filter.write(first, payload, &mut self.inner),
+        }
+    }
+}
+
 impl<T: Write> Write for FilteredTransport<T> {
     #[inline]
     fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
         match &mut self.filter {
             None => self.inner.write(frame),
-            Some(filter) => filter.write(frame, &mut self.inner).map(|()| frame.len()),
+            Some(filter) => {
+                let (first, payload) = frame::split(frame);
+                filter.write(first, payload, &mut self.inner).map(|()| frame.len())
+            }
         }
     }
 
@@ -104,9 +136,21 @@ impl<T: Write> Write for FilteredTransport<T> {
 impl<T: Read> Read for FilteredTransport<T> {
     #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        match &mut self.filter {
-            None => self.inner.read(buf),
-            Some(filter) => filter.read(&mut self.inner, buf),
+        loop {
+            if self.intake.is_holding()
+                && let Some(length) = self.intake.hand_over(buf)?
+            {
+                return Ok(length);
+            }
+            let most = self.intake.most(buf.len());
+            let length = match &mut self.filter {
+                None => self.inner.read(&mut buf[..most])?,
+                Some(filter) => filter.read(&mut self.inner, &mut buf[..most])?,
+            };
+            let handed = self.intake.receive(&buf[..length]);
+            if handed > 0 || length == 0 {
+                return Ok(handed);
+            }
         }
     }
 }
@@ -124,8 +168,8 @@ impl<T: Transport> Transport for FilteredTransport<T> {
         self.inner.is_stopping()
     }
 
-    fn pause(&mut self, time: Duration) -> io::Result<PauseEnd> {
-        self.inner.pause(time)
+    fn pause(&mut self, time: Duration, waker: Option<&Waker>) -> io::Result<PauseEnd> {
+        self.inner.pause(time, waker)
     }
 
     fn last_received(&self) -> Instant {
@@ -133,6 +177,7 @@ impl<T: Transport> Transport for FilteredTransport<T> {
     }
 
     fn finish(&mut self) -> io::Result<()> {
+        self.intake.give_up();
         if let Some(FrameFilter { deflate: Some(deflate), .. }) = self.filter.as_deref_mut() {
             // The rest of the input is discarded.
             deflate.give_up();

@@ -16,9 +16,12 @@ mod cached_clock;
 pub(crate) mod close_codes;
 pub(crate) mod deflate;
 pub(crate) mod end;
+mod fault_injection;
 pub(crate) mod faults;
 mod filter;
+mod intake;
 pub(crate) mod keepalive;
+mod memory;
 mod message_log;
 pub(crate) mod reply;
 
@@ -26,8 +29,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tungstenite::protocol::{Role, WebSocketConfig};
-use tungstenite::{Bytes, Error, Message, WebSocket};
+use tungstenite::protocol::WebSocketContext;
+use tungstenite::{Bytes, Error, Message};
 
 use self::deflate::{DeflateSetup, OnWire};
 use self::end::{Cause, SessionEnd, Teardown};
@@ -35,17 +38,20 @@ use self::faults::SessionFaults;
 use self::faults::malformed::MalformedFrames;
 use self::faults::schedule::FaultSchedule;
 use self::filter::{FilteredTransport, FrameFilter};
+use self::intake::Intake;
 use self::keepalive::{Due, FrameKind, Keepalive};
 use self::message_log::MessageLog;
 use self::reply::Reply;
 use crate::chat::room::JoinError;
-use crate::config::faults::READ_OFF_MAX;
-use crate::config::tuning::{SESSION_READ_BUFFER, STOP_POLL, STOP_REPLIES};
-use crate::config::{Config, timestamp};
+use crate::config::Config;
+use crate::config::tuning::{LARGE_REPLY, SESSION_READ_BUFFER, STOP_POLL, STOP_REPLIES};
+use crate::frame::{BINARY, TEXT};
+use crate::message_memory::MessageMemory;
 use crate::metrics::registry::SessionStats;
 use crate::metrics::tally::{CompressedBytes, CompressionStats, Tally};
 use crate::net::lingering_close::linger;
 use crate::net::transport::{PauseEnd, ReadTimeout, Transport};
+use crate::net::waker::Waker;
 
 /// As the first message of a session, it is answered with a description of the handshake. With
 /// compression, every `?info` is.
@@ -66,6 +72,8 @@ pub(crate) struct SessionSetup {
     pub(crate) faults: Option<Box<SessionFaults>>,
     /// `None` if compression was not negotiated.
     pub(crate) deflate: Option<DeflateSetup>,
+    /// The memory for large messages.
+    pub(crate) memory: Arc<MessageMemory>,
     /// The answer to `?info`.
     pub(crate) describe: DescribeHandshake,
     /// Published for the admin listener; `None` if there is none.
@@ -87,7 +95,10 @@ pub(crate) struct SessionOutcome {
 
 /// See the module.
 pub(crate) struct Session<'a, T> {
-    ws: WebSocket<FilteredTransport<T>>,
+    /// Replaced before and after a large message: see `memory`.
+    ws: WebSocketContext,
+    transport: FilteredTransport<T>,
+    memory: Arc<MessageMemory>,
     reply: Reply,
     /// Why the session ends before it begins.
     refused: Option<JoinError>,
@@ -101,34 +112,32 @@ pub(crate) struct Session<'a, T> {
     received: Tally,
     sent: Tally,
     stats: Option<Arc<SessionStats>>,
-    close_timeout: Duration,
+    config: &'a Config,
 }
 
 impl<'a, T: Transport> Session<'a, T> {
     pub(crate) fn new(transport: T, setup: SessionSetup, config: &'a Config) -> Session<'a, T> {
-        let SessionSetup { number, mut early, reply, faults, deflate, describe, stats } = setup;
+        let SessionSetup { number, mut early, reply, faults, deflate, memory, describe, stats } =
+            setup;
         let (reply, refused) = match reply {
             Ok(reply) => (reply, None),
             // Never used: `start` ends the session before its first read.
             Err(error) => (Reply::Echo, Some(error)),
         };
         let now = Instant::now();
-        let max_size = Some(config.limits.max_message_size);
-        let ws_config = WebSocketConfig::default()
-            .read_buffer_size(SESSION_READ_BUFFER)
-            // The transport collects output, and sends it before the next read waits.
-            .write_buffer_size(0)
-            .max_message_size(max_size)
-            .max_frame_size(max_size);
         let malformed = faults.as_deref().and_then(MalformedFrames::new);
+        let cost = memory::message_cost(&reply, deflate.is_some());
         let filter = FrameFilter::new(deflate, malformed, &mut early);
-        let mut transport = FilteredTransport::new(transport, filter);
+        let intake = Intake::new(Arc::clone(&memory), cost, config.limits.max_message_size, early);
+        let mut transport = FilteredTransport::new(transport, filter, intake);
         let keepalive = Keepalive::new(&config.timeouts, now);
         if let Some(end) = keepalive.end() {
             transport.set_write_deadline(end);
         }
         Session {
-            ws: WebSocket::from_partially_read(transport, early, Role::Server, Some(ws_config)),
+            ws: memory::context(config, SESSION_READ_BUFFER),
+            transport,
+            memory,
             reply,
             refused,
             describe: Some(describe),
@@ -139,7 +148,7 @@ impl<'a, T: Transport> Session<'a, T> {
             received: Tally::default(),
             sent: Tally::default(),
             stats,
-            close_timeout: config.timeouts.close,
+            config,
         }
     }
 
@@ -165,7 +174,7 @@ impl<'a, T: Transport> Session<'a, T> {
     /// Reads and replies until there is a cause to end.
     fn serve(&mut self) -> Cause {
         loop {
-            let step = match self.ws.read() {
+            let step = match self.ws.read(&mut self.transport) {
                 Ok(Message::Close(frame)) => return Cause::ClientClosed(frame),
                 Ok(message) => self.on_message(message),
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -194,7 +203,7 @@ impl<'a, T: Transport> Session<'a, T> {
 
     /// A frame other than a Close was received.
     fn on_message(&mut self, message: Message) -> Result<(), Cause> {
-        let now = self.ws.get_ref().last_received();
+        let now = self.transport.last_received();
         if self.keepalive.on_frame(FrameKind::from(&message), now) {
             self.set_read_timeout();
         }
@@ -202,8 +211,11 @@ impl<'a, T: Transport> Session<'a, T> {
         if message.is_text() || message.is_binary() {
             self.received.add(message.len());
             self.reply_to(message)?;
+            if self.transport.intake.is_charged() {
+                self.release_memory();
+            }
         }
-        if self.ws.get_ref().is_stopping() {
+        if self.transport.is_stopping() {
             let since = *self.stop_seen.get_or_insert(now);
             if now.duration_since(since) >= STOP_REPLIES {
                 return Err(Cause::Stop);
@@ -221,21 +233,26 @@ impl<'a, T: Transport> Session<'a, T> {
     fn reply_to(&mut self, message: Message) -> Result<(), Cause> {
         let info = if self.describe.is_some() { self.info(&message) } else { None };
         if let (Reply::Chat(chat), None) = (&mut self.reply, &info) {
-            let now = self.ws.get_ref().last_received();
+            let now = self.transport.last_received();
             return chat.on_message(&message, now).map_err(Cause::ChatViolation);
         }
-        let mut reply = info.unwrap_or_else(|| self.reply.reply(message, SystemTime::now));
-        if self.faults.is_some() {
-            reply = self.delayed_reply(reply)?;
-        }
-        self.send(reply)
+        let reply = info.unwrap_or_else(|| self.reply.reply(message, SystemTime::now));
+        if self.faults.is_some() { self.send_with_faults(reply) } else { self.send(reply) }
     }
 
     #[inline]
     fn send(&mut self, message: Message) -> Result<(), Cause> {
         self.message_log.log("out", &message);
         let bytes = message.len();
-        self.ws.write(message)?;
+        match &message {
+            Message::Text(text) if bytes >= LARGE_REPLY => {
+                self.transport.write_message(TEXT, text.as_bytes())?;
+            }
+            Message::Binary(payload) if bytes >= LARGE_REPLY => {
+                self.transport.write_message(BINARY, payload)?;
+            }
+            _ => self.ws.write(&mut self.transport, message)?,
+        }
         self.sent.add(bytes);
         Ok(())
     }
@@ -243,7 +260,7 @@ impl<'a, T: Transport> Session<'a, T> {
     /// The answer to `?info`; `None` if the message is something else.
     #[cold]
     fn info(&mut self, message: &Message) -> Option<Message> {
-        let compression = self.ws.get_ref().on_wire().map(|on_wire| CompressionStats {
+        let compression = self.transport.on_wire().map(|on_wire| CompressionStats {
             received: CompressedBytes { bytes: self.received.bytes, on_the_wire: on_wire.received },
             sent: CompressedBytes { bytes: self.sent.bytes, on_the_wire: on_wire.sent },
         });
@@ -258,14 +275,18 @@ impl<'a, T: Transport> Session<'a, T> {
     #[cold]
     fn deliver(&mut self) -> Result<(), Cause> {
         if let Reply::Chat(chat) = &self.reply {
-            self.sent = self.sent.and(chat.deliver(self.ws.get_mut())?);
+            self.sent = self.sent.and(chat.deliver(&mut self.transport)?);
         }
         Ok(())
     }
 
-    /// Nothing was received: the read timed out, another thread woke the session, or the server stops.
+    /// Nothing was received: a message waits for memory, the read timed out, another thread woke the
+    /// session, or the server stops.
     fn on_wait_over(&mut self) -> Result<(), Cause> {
-        if self.ws.get_ref().is_stopping() {
+        if let Some(announced) = self.transport.intake.announced() {
+            return self.admit(announced);
+        }
+        if self.transport.is_stopping() {
             return Err(Cause::Stop);
         }
         self.deliver()?;
@@ -282,16 +303,23 @@ impl<'a, T: Transport> Session<'a, T> {
     }
 
     fn ping(&mut self, now: Instant) -> Result<(), Cause> {
-        self.ws.send(Message::Ping(Bytes::new()))?;
+        self.ws.write(&mut self.transport, Message::Ping(Bytes::new()))?;
+        self.ws.flush(&mut self.transport)?;
         self.keepalive.pinged(now);
         Ok(())
+    }
+
+    /// Waits without reading, for `time` at most, and not beyond the maximum duration of the session.
+    fn pause(&mut self, time: Duration, waker: Option<&Waker>) -> Result<PauseEnd, Cause> {
+        let left = self.keepalive.end().map(|end| end.saturating_duration_since(Instant::now()));
+        Ok(self.transport.pause(left.map_or(time, |left| time.min(left)), waker)?)
     }
 
     /// Lets the next read wait until something is due.
     fn set_read_timeout(&mut self) {
         let timeout = self.keepalive.read_timeout();
         let timeout = self.faults.as_ref().map_or(timeout, |faults| faults.read_timeout(timeout));
-        self.ws.get_mut().set_read_timeout(timeout);
+        self.transport.set_read_timeout(timeout);
     }
 
     /// Ends the session as its cause demands.
@@ -299,11 +327,12 @@ impl<'a, T: Transport> Session<'a, T> {
         let plan = cause.plan();
         if self.keepalive.end().is_some() {
             // The maximum duration is over, or does not matter any more.
-            self.ws.get_mut().set_write_deadline(Instant::now() + self.close_timeout);
+            self.transport.set_write_deadline(Instant::now() + self.config.timeouts.close);
         }
         let is_close_lost = plan.close.is_some_and(|frame| {
             // A Pong that is due goes first; tungstenite alone would send it after the Close.
-            self.ws.flush().and_then(|()| self.ws.close(Some(frame))).is_err()
+            let Session { ws, transport, .. } = self;
+            ws.flush(transport).and_then(|()| ws.close(transport, Some(frame))).is_err()
         });
         if !is_close_lost {
             self.tear_down(plan.teardown);
@@ -315,7 +344,7 @@ impl<'a, T: Transport> Session<'a, T> {
             end: plan.end,
             received: self.received,
             sent: self.sent,
-            on_wire: self.ws.get_ref().on_wire(),
+            on_wire: self.transport.on_wire(),
             round_trip: self.keepalive.round_trip(),
         }
     }
@@ -323,10 +352,10 @@ impl<'a, T: Transport> Session<'a, T> {
     fn tear_down(&mut self, teardown: Teardown) {
         match teardown {
             Teardown::CloseHandshake => self.finish_close_handshake(),
-            Teardown::Linger => linger(self.ws.get_mut(), self.close_timeout),
+            Teardown::Linger => linger(&mut self.transport, self.config.timeouts.close),
             Teardown::Reset => {
                 // It fails on a connection that is gone.
-                let _ = self.ws.get_mut().reset();
+                let _ = self.transport.reset();
             }
             Teardown::Drop => {}
         }
@@ -334,15 +363,18 @@ impl<'a, T: Transport> Session<'a, T> {
 
     /// Drives the closing handshake until both Closes are through, or the close timeout is over.
     fn finish_close_handshake(&mut self) {
-        let deadline = Instant::now() + self.close_timeout;
-        self.ws.get_mut().set_read_timeout(ReadTimeout::deadline(deadline));
+        let deadline = Instant::now() + self.config.timeouts.close;
+        self.transport.set_read_timeout(ReadTimeout::deadline(deadline));
         while Instant::now() < deadline {
-            match self.ws.read() {
+            match self.ws.read(&mut self.transport) {
                 Ok(_) => {}
                 // The deadline, a waker, or the stop. After a stop every further wait would end at
                 // once, hence the sleep.
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.ws.get_ref().is_stopping() {
+                    if let Some(announced) = self.transport.intake.announced() {
+                        let Some(memory) = self.memory.take(announced.bytes) else { break };
+                        self.transport.intake.admit(memory);
+                    } else if self.transport.is_stopping() {
                         std::thread::sleep(STOP_POLL);
                     }
                 }
@@ -351,76 +383,6 @@ impl<'a, T: Transport> Session<'a, T> {
             }
         }
         // tungstenite reports the end of the handshake before it flushes.
-        let _ = self.ws.get_mut().finish();
-    }
-}
-
-/// Fault injection. An ordinary session has no schedule.
-impl<T: Transport> Session<'_, T> {
-    /// Does what is due before the first read: an end at once, or no reading at all.
-    fn start_faults(&mut self) -> Result<(), Cause> {
-        let Some(faults) = &self.faults else { return Ok(()) };
-        match faults.end_after(0) {
-            Some(end) => Err(Cause::Forced(end)),
-            None if faults.reads() => Ok(()),
-            None => self.read_nothing(),
-        }
-    }
-
-    /// Waits as long as a reply is to be delayed. Returns the reply to send: at once if the server stops
-    /// or the client has ended its side, as both are answered before the session ends.
-    #[cold]
-    fn delayed_reply(&mut self, reply: Message) -> Result<Message, Cause> {
-        let Some(faults) = &self.faults else { return Ok(reply) };
-        let (delay, reply) = (faults.delay(), faults.reply(reply));
-        if !delay.is_zero() {
-            let left =
-                self.keepalive.end().map(|end| end.saturating_duration_since(Instant::now()));
-            self.ws.get_mut().pause(left.map_or(delay, |left| delay.min(left)))?;
-        }
-        Ok(reply)
-    }
-
-    /// Ends, pushes or pings, if one of these is due.
-    #[cold]
-    fn run_due_faults(&mut self, now: Instant) -> Result<(), Cause> {
-        let Some(faults) = &mut self.faults else { return Ok(()) };
-        if let Some(end) = faults.end_after(self.sent.messages) {
-            return Err(Cause::Forced(end));
-        }
-        let is_ping_due = faults.take_ping(now);
-        if let Some(message) = faults.take_push(now, || timestamp(SystemTime::now())) {
-            self.send(message)?;
-        }
-        if is_ping_due {
-            self.ping(now)?;
-        }
-        self.set_read_timeout();
-        Ok(())
-    }
-
-    /// Does not read, until the time is over, the client has left or the server stops: never returns
-    /// `Ok`.
-    fn read_nothing(&mut self) -> Result<(), Cause> {
-        let end = Instant::now() + READ_OFF_MAX;
-        let end = self.keepalive.end().map_or(end, |limit| end.min(limit));
-        loop {
-            let now = Instant::now();
-            if let Some(expired) = self.keepalive.expired(now) {
-                return Err(Cause::Expired(expired));
-            }
-            if now >= end {
-                return Err(Cause::ReadOff);
-            }
-            self.run_due_faults(now)?;
-            let until_end = ReadTimeout::deadline(end);
-            let next =
-                self.faults.as_ref().map_or(until_end, |faults| faults.read_timeout(until_end));
-            match self.ws.get_mut().pause(next.left(Instant::now).unwrap_or_default())? {
-                PauseEnd::Over => {}
-                PauseEnd::Stopping => return Err(Cause::Stop),
-                PauseEnd::PeerLeft => return Err(Cause::ClientLeft),
-            }
-        }
+        let _ = self.transport.finish();
     }
 }

@@ -1,6 +1,8 @@
 //! Test servers, and clients that can also misbehave.
 
 pub mod browser;
+#[allow(dead_code)]
+pub mod cgroup;
 pub mod client;
 pub mod deflate;
 pub mod program;

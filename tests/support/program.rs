@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tungstenite::Message;
 
-use super::client::{Client, Raw, wait_for};
+use super::client::{Client, Raw, Response, wait_for};
 use super::stream::Wire;
 #[cfg(feature = "tls")]
 use super::tls::Files;
@@ -126,6 +126,11 @@ impl Program {
         Client::open_over(self.wire, self.address(), path)
     }
 
+    #[allow(dead_code, reason = "for the bench of memory")]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.addresses[0]
     }
@@ -133,6 +138,12 @@ impl Program {
     /// Returns the address of `--admin`.
     pub fn admin_address(&self) -> SocketAddr {
         address(self.admin.as_ref().unwrap()).unwrap()
+    }
+
+    /// Asks the admin listener for `path`.
+    pub fn ask_admin(&self, path: &str) -> Response {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost:1\r\n\r\n");
+        Raw::connect(self.admin_address()).send(request).response()
     }
 
     /// Reads the resource usage of the process from `/proc`.

@@ -78,9 +78,10 @@ impl Deflate {
         self.inflow.read(inner, buf)
     }
 
-    /// Returns the bytes to send in place of `frame`, which is a whole frame from tungstenite.
-    pub(super) fn rewrite<'a>(&mut self, frame: &'a [u8]) -> Cow<'a, [u8]> {
-        self.outflow.rewrite(frame)
+    /// Returns the first byte and the payload to send in place of a frame, which is a whole message or a
+    /// control frame.
+    pub(super) fn rewrite<'a>(&mut self, first: u8, payload: &'a [u8]) -> (u8, Cow<'a, [u8]>) {
+        self.outflow.rewrite(first, payload)
     }
 
     /// Stops inflating: all further input passes unchanged.

@@ -14,7 +14,7 @@ use super::inflater::TAIL;
 use super::parameters::DeflateParameters;
 use super::pool::{DeflatePool, Deflater};
 use crate::config::tuning::DEFLATE_MIN;
-use crate::frame::{BINARY, OPCODE, RSV1, TEXT, header, split};
+use crate::frame::{BINARY, OPCODE, RSV1, TEXT};
 
 /// The payload of an empty compressed message (RFC 7692, section 7.2.3.6).
 const EMPTY: &[u8] = &[0];
@@ -51,19 +51,13 @@ impl Outflow {
         self.sent
     }
 
-    pub(super) fn rewrite<'a>(&mut self, frame: &'a [u8]) -> Cow<'a, [u8]> {
-        let (first, payload) = split(frame);
+    pub(super) fn rewrite<'a>(&mut self, first: u8, payload: &'a [u8]) -> (u8, Cow<'a, [u8]>) {
         if !matches!(first & OPCODE, TEXT | BINARY) {
-            return frame.into();
+            return (first, payload.into());
         }
-        let Some(deflated) = self.deflate(payload) else {
-            self.sent += payload.len() as u64;
-            return frame.into();
-        };
-        self.sent += deflated.len() as u64;
-        let mut frame = header(first | RSV1, deflated.len());
-        frame.extend(deflated);
-        frame.into()
+        let deflated = self.deflate(payload);
+        self.sent += deflated.as_ref().map_or(payload.len(), Vec::len) as u64;
+        deflated.map_or((first, payload.into()), |deflated| (first | RSV1, deflated.into()))
     }
 
     /// Compresses a message. `None` if it is to be sent uncompressed: it is short, or does not get
@@ -76,8 +70,7 @@ impl Outflow {
         if payload.len() < DEFLATE_MIN && !compresses_all {
             return None;
         }
-        let mut deflater =
-            self.context.take().unwrap_or_else(|| self.pool.deflater(self.window_bits));
+        let mut deflater = self.context.take().or_else(|| self.pool.deflater(self.window_bits))?;
         let result = deflater.deflate(payload)?;
         if self.takeover {
             self.context = Some(deflater);

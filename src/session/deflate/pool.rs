@@ -1,10 +1,12 @@
 //! The pool of deflaters and inflaters, which sessions borrow for a message, and the slots of
 //! sessions that keep their own for context takeover.
 //!
-//! An empty pool creates a new deflater or inflater and never makes a session wait.
+//! An empty pool creates a new deflater or inflater and never makes a session wait. If there are too many
+//! deflaters, a message is sent uncompressed.
 //!
-//! **Invariant:** the pool keeps at most [`DEFLATE_KEPT`] idle ones of each kind, and there are at
-//! most [`DEFLATE_TAKEOVERS`] slots.
+//! **Invariant:** the pool keeps at most [`DEFLATE_KEPT`] idle ones of each kind, there are at most
+//! [`DEFLATERS_MAX`] deflaters besides those of the at most [`DEFLATE_TAKEOVERS`] slots, and each session has
+//! one inflater at most.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use flate2::{Compress, Compression};
 
 use super::inflater::Inflater;
-use crate::config::tuning::{DEFLATE_KEPT, DEFLATE_TAKEOVERS};
+use crate::config::tuning::{DEFLATE_KEPT, DEFLATE_TAKEOVERS, DEFLATERS_MAX};
 use crate::lock::unpoisoned;
 
 /// The pool of one server.
@@ -20,7 +22,9 @@ use crate::lock::unpoisoned;
 pub(crate) struct DeflatePool {
     deflaters: FreeList<Deflater>,
     inflaters: FreeList<Inflater>,
-    takeovers: AtomicUsize,
+    takeovers: Arc<AtomicUsize>,
+    /// Deflaters that exist.
+    live: Arc<AtomicUsize>,
 }
 
 /// A raw DEFLATE stream that compresses, with an LZ77 window of `window_bits`.
@@ -28,20 +32,42 @@ pub(crate) struct DeflatePool {
 pub(super) struct Deflater {
     pub(super) stream: Compress,
     window_bits: u8,
+    _counted: Counted,
+}
+
+/// Counts one as long as it lives.
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    /// `None` if `max` are counted already.
+    fn new(count: &Arc<AtomicUsize>, max: usize) -> Option<Counted> {
+        let more = |counted| (counted < max).then_some(counted + 1);
+        count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Counted(Arc::clone(count)))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl DeflatePool {
-    /// Returns a deflater without context.
-    pub(super) fn deflater(&self, window_bits: u8) -> Deflater {
+    /// Returns a deflater without context; `None` if there are too many.
+    pub(super) fn deflater(&self, window_bits: u8) -> Option<Deflater> {
         if let Some(mut deflater) = self.deflaters.take(|idle| idle.window_bits == window_bits) {
             deflater.stream.reset();
-            return deflater;
+            return Some(deflater);
         }
-        Deflater {
+        let counted = Counted::new(&self.live, DEFLATERS_MAX + DEFLATE_TAKEOVERS)?;
+        Some(Deflater {
             // The fastest level, because an echo is not stored.
             stream: Compress::new_with_window_bits(Compression::fast(), false, window_bits),
             window_bits,
-        }
+            _counted: counted,
+        })
     }
 
     /// Returns an inflater without context.
@@ -60,10 +86,8 @@ impl DeflatePool {
     }
 
     /// Takes a slot for context takeover; `None` if all are in use.
-    pub(crate) fn takeover(self: &Arc<Self>) -> Option<TakeoverSlot> {
-        let more = |taken| (taken < DEFLATE_TAKEOVERS).then_some(taken + 1);
-        self.takeovers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(TakeoverSlot(Arc::clone(self)))
+    pub(crate) fn takeover(&self) -> Option<TakeoverSlot> {
+        Counted::new(&self.takeovers, DEFLATE_TAKEOVERS).map(TakeoverSlot)
     }
 
     /// Returns the numbers of idle deflaters and inflaters.
@@ -75,13 +99,7 @@ impl DeflatePool {
 
 /// Allows a session to use context takeover; dropping it frees the slot.
 #[derive(Debug)]
-pub(crate) struct TakeoverSlot(Arc<DeflatePool>);
-
-impl Drop for TakeoverSlot {
-    fn drop(&mut self) {
-        self.0.takeovers.fetch_sub(1, Ordering::Relaxed);
-    }
-}
+pub(crate) struct TakeoverSlot(#[expect(dead_code, reason = "it counts")] Counted);
 
 /// Idle items of one kind, to be used again.
 #[derive(Debug)]

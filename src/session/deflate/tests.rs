@@ -13,6 +13,7 @@ use tungstenite::{Error, Message, WebSocket};
 use super::*;
 use crate::config::tuning::{DEFLATE_CHUNK, DEFLATE_KEPT, DEFLATE_MIN, DEFLATE_TAKEOVERS};
 use crate::session::filter::{FilteredTransport, FrameFilter};
+use crate::session::intake::Intake;
 
 /// A client's input: each read returns at most `read_size` bytes, and every other read fails with
 /// `WouldBlock`.
@@ -112,6 +113,7 @@ fn receive_in_reads(
     let transport = FilteredTransport::new(
         TestWire::new(input, read_size),
         FrameFilter::new(Some(terms), None, &mut Vec::new()),
+        Intake::pass_all(),
     );
     let config = WebSocketConfig::default()
         .read_buffer_size(512)
@@ -330,12 +332,8 @@ fn a_decompression_bomb_is_inflated_only_to_the_size_limit() {
 /// Returns the first byte and the payload of each frame that is sent for these messages.
 fn sent(terms: DeflateSetup, messages: &[&[u8]]) -> Vec<(u8, Vec<u8>)> {
     let mut deflate = Deflate::new(terms, Vec::new());
-    let uncompressed =
-        |payload: &[u8]| [&crate::frame::header(0x82, payload.len())[..], payload].concat();
     let mut rewrite = |payload: &&[u8]| {
-        let frame = uncompressed(payload);
-        let frame = deflate.rewrite(&frame);
-        let (first, payload) = crate::frame::split(&frame);
+        let (first, payload) = deflate.rewrite(0x82, payload);
         (first, payload.to_vec())
     };
     messages.iter().map(&mut rewrite).collect()
@@ -357,7 +355,7 @@ fn messages_are_compressed_if_long_enough_and_if_they_get_smaller() {
     let uncompressed = [short.into_bytes(), noise, Vec::new()].map(|payload| (0x82, payload));
     assert_eq!(got[1..], uncompressed);
     let mut deflate = Deflate::new(default_terms(), Vec::new());
-    assert_eq!(deflate.rewrite(b"\x8a\x01x"), &b"\x8a\x01x"[..]);
+    assert_eq!(deflate.rewrite(0x8a, b"x"), (0x8a, b"x"[..].into()));
 }
 
 #[test]
@@ -448,8 +446,7 @@ fn borrowed_deflaters_and_inflaters_are_returned_to_the_pool() {
     assert_eq!(pool.idle(), (0, 0), "all are in use");
     for session in &mut sessions {
         assert_eq!(receive(session, &frame(0x80, end)), 0, "a waiting session has no buffers");
-        let reply = [&crate::frame::header(0x81, long.len()), long.as_bytes()].concat();
-        assert!(session.rewrite(&reply).len() < reply.len());
+        assert!(session.rewrite(0x81, long.as_bytes()).1.len() < long.len());
     }
     assert_eq!(pool.idle(), (1, DEFLATE_KEPT));
 }

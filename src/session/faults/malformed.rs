@@ -5,10 +5,12 @@
 //!       ──▶ data? malformed (bad=…), or cut into fragments (fragment=N) ──▶ socket
 //! ```
 
+use std::io::{self, Write};
+
 use super::{FrameFaults, Malformation, SessionFaults};
 use crate::config::faults::FRAGMENTS_MAX;
 use crate::frame::{
-    BINARY, CONTINUATION, FIN, MASKED, OPCODE, PONG, RESERVED, RSV1, TEXT, header, split,
+    self, BINARY, CONTINUATION, FIN, MASKED, OPCODE, PONG, RESERVED, RSV1, TEXT, header,
 };
 
 /// Any key masks; this one is easy to recognize.
@@ -28,38 +30,43 @@ impl MalformedFrames {
         Some(MalformedFrames { faults: faults.frames?, unchanged: faults.after })
     }
 
-    /// The bytes to send instead of `frame`, which is whole and valid.
-    pub(in crate::session) fn rewrite(&mut self, frame: &[u8]) -> Vec<u8> {
-        let (first, payload) = split(frame);
+    /// Writes what leaves in place of a frame, which is whole and valid.
+    pub(in crate::session) fn write(
+        &mut self,
+        first: u8,
+        payload: &[u8],
+        out: &mut impl Write,
+    ) -> io::Result<()> {
         match (first & OPCODE, self.faults) {
-            (PONG, FrameFaults { pong_off: true, .. }) => Vec::new(),
+            (PONG, FrameFaults { pong_off: true, .. }) => Ok(()),
             (TEXT | BINARY, FrameFaults { bad: Some(bad), .. }) if self.unchanged == 0 => {
-                malformed(bad, first, payload)
+                out.write_all(&malformed(bad, first, payload))
             }
             (TEXT | BINARY, FrameFaults { fragment, .. }) => {
                 self.unchanged = self.unchanged.saturating_sub(1);
-                fragment.map_or_else(|| frame.to_vec(), |size| fragmented(first, payload, size))
+                match fragment {
+                    Some(size) => write_fragments(first, payload, size, out),
+                    None => frame::write(out, first, payload),
+                }
             }
-            _ => frame.to_vec(),
+            _ => frame::write(out, first, payload),
         }
     }
 }
 
-/// A message in fragments of `size` bytes, or larger ones if there were more than [`FRAGMENTS_MAX`]. Only
-/// the first fragment has RSV1, which says that the message is compressed.
-fn fragmented(first: u8, payload: &[u8], size: usize) -> Vec<u8> {
-    let first = first & (RSV1 | OPCODE);
+/// Writes a message in fragments of `size` bytes, or larger ones if there were more than
+/// [`FRAGMENTS_MAX`]. Only the first fragment has RSV1, which says that the message is compressed.
+fn write_fragments(first: u8, payload: &[u8], size: usize, out: &mut impl Write) -> io::Result<()> {
     let size = size.max(payload.len().div_ceil(FRAGMENTS_MAX));
     let fragments = payload.len().div_ceil(size).max(1);
-    let mut frames = Vec::with_capacity(payload.len());
+    let mut start = first & (RSV1 | OPCODE);
     for number in 0..fragments {
         let fragment = &payload[number * size..payload.len().min((number + 1) * size)];
-        let start = if number == 0 { first } else { CONTINUATION };
         let fin = if number + 1 == fragments { FIN } else { 0 };
-        frames.extend(header(fin | start, fragment.len()));
-        frames.extend_from_slice(fragment);
+        frame::write(out, fin | start, fragment)?;
+        start = CONTINUATION;
     }
-    frames
+    Ok(())
 }
 
 /// A frame that breaks the protocol.
@@ -87,13 +94,14 @@ fn malformed(bad: Malformation, first: u8, payload: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::session::filter::{FilteredTransport, FrameFilter};
+    use crate::session::intake::Intake;
     use std::io::Write;
 
     /// The bytes that leave after these frames were written.
     fn written(faults: FrameFaults, after: u64, frames: &[&[u8]]) -> Vec<u8> {
         let faults = SessionFaults { frames: Some(faults), after, ..SessionFaults::default() };
         let filter = FrameFilter::new(None, MalformedFrames::new(&faults), &mut Vec::new());
-        let mut transport = FilteredTransport::new(Vec::new(), filter);
+        let mut transport = FilteredTransport::new(Vec::new(), filter, Intake::pass_all());
         for frame in frames {
             assert_eq!(transport.write(frame).unwrap(), frame.len());
         }

@@ -1,13 +1,11 @@
-//! When a session's faults are due: its end, its Pings, its pushes; and what is sent instead of a
-//! reply.
+//! When a session's faults are due: its end, its Pings, its pushes, its replies.
 //!
 //! This is bookkeeping alone; the session acts.
 
 use std::time::{Duration, Instant};
 
-use tungstenite::Message;
-
 use super::{ForcedEnd, SessionFaults};
+use crate::config::faults::{BYTES_PER_SECOND, FRAGMENTS_MAX, FRAMES_PER_SECOND};
 use crate::net::transport::ReadTimeout;
 
 /// See the module.
@@ -18,13 +16,23 @@ pub(in crate::session) struct FaultSchedule {
     next_push: Option<Instant>,
     /// Pushes so far.
     pushed: u64,
+    /// When the next message may be sent.
+    paced_until: Instant,
+}
+
+/// A message that is to be sent without being asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::session) struct DuePush {
+    pub(in crate::session) number: u64,
+    /// `None` for a message with the number and the time.
+    pub(in crate::session) size: Option<usize>,
 }
 
 impl FaultSchedule {
     pub(in crate::session) fn new(faults: SessionFaults, now: Instant) -> FaultSchedule {
         let next_ping = faults.ping.map(|interval| now + interval);
         let next_push = faults.push.map(|push| now + push.every);
-        FaultSchedule { faults, next_ping, next_push, pushed: 0 }
+        FaultSchedule { faults, next_ping, next_push, pushed: 0, paced_until: now }
     }
 
     /// The end that is due after `sent` data messages, of which pushes do not count.
@@ -42,13 +50,27 @@ impl FaultSchedule {
         self.faults.delay
     }
 
-    /// The message to send instead of `reply`: of the same type, with the size that `size=` sets.
-    pub(in crate::session) fn reply(&self, reply: Message) -> Message {
-        match (self.faults.size, &reply) {
-            (Some(size), Message::Text(_)) => Message::text("x".repeat(size)),
-            (Some(size), _) => Message::binary(vec![b'x'; size]),
-            (None, _) => reply,
+    /// The size of the message to send instead of a reply; `None` if the reply itself is sent.
+    pub(in crate::session) fn reply_size(&self) -> Option<usize> {
+        self.faults.size
+    }
+
+    /// The wait before a message of `length` bytes, so that parameters that multiply what the client has
+    /// sent stay within [`BYTES_PER_SECOND`] and [`FRAMES_PER_SECOND`]. Counts the message.
+    pub(in crate::session) fn pace(&mut self, length: usize, now: Instant) -> Duration {
+        let SessionFaults { size, push, frames, .. } = &self.faults;
+        let fragment = frames.and_then(|frames| frames.fragment);
+        if size.is_none() && push.is_none() && fragment.is_none() {
+            return Duration::ZERO;
         }
+        let fragments = fragment.map_or(1, |size| length.div_ceil(size).clamp(1, FRAGMENTS_MAX));
+        let bytes =
+            Duration::from_secs(1) * u32::try_from(length).unwrap_or(u32::MAX) / BYTES_PER_SECOND;
+        let frames = Duration::from_secs(1) * u32::try_from(fragments).unwrap_or(u32::MAX)
+            / FRAMES_PER_SECOND;
+        let start = self.paced_until.max(now);
+        self.paced_until = start + bytes.max(frames);
+        start - now
     }
 
     /// Whether a Ping is due at `now`. The next one is then scheduled.
@@ -61,19 +83,12 @@ impl FaultSchedule {
     }
 
     /// The push that is due at `now`, or `None`. The next one is then scheduled.
-    pub(in crate::session) fn take_push(
-        &mut self,
-        now: Instant,
-        time: impl FnOnce() -> String,
-    ) -> Option<Message> {
+    pub(in crate::session) fn take_push(&mut self, now: Instant) -> Option<DuePush> {
         let push = self.faults.push?;
         self.next_push.filter(|next| *next <= now)?;
         self.pushed += 1;
         self.next_push = Some(now + push.every).filter(|_| self.pushed != push.count);
-        Some(match push.size {
-            Some(size) => Message::binary(vec![b'x'; size]),
-            None => Message::text(format!(r#"{{"push":{},"at":"{}"}}"#, self.pushed, time())),
-        })
+        Some(DuePush { number: self.pushed, size: push.size })
     }
 
     /// `timeout`, shortened to the next Ping or push.
@@ -87,7 +102,7 @@ impl FaultSchedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::faults::Push;
+    use crate::session::faults::{FrameFaults, Push};
 
     #[test]
     fn the_end_comes_after_its_messages() {
@@ -128,26 +143,38 @@ mod tests {
             ..SessionFaults::default()
         };
         let mut schedule = FaultSchedule::new(faults, start);
-        let at = |schedule: &mut FaultSchedule, now| schedule.take_push(now, || "noon".to_owned());
-        assert_eq!(at(&mut schedule, start), None);
+        assert_eq!(schedule.take_push(start), None);
         assert_eq!(
             schedule.read_timeout(ReadTimeout::default()),
             ReadTimeout::deadline(start + second)
         );
-        let first = at(&mut schedule, start + second);
-        assert_eq!(first, Some(Message::text(r#"{"push":1,"at":"noon"}"#)));
-        assert_eq!(at(&mut schedule, start + second), None);
-        assert!(at(&mut schedule, start + second * 2).is_some());
-        assert_eq!(at(&mut schedule, start + second * 9), None, "that was all");
+        let first = schedule.take_push(start + second);
+        assert_eq!(first, Some(DuePush { number: 1, size: None }));
+        assert_eq!(schedule.take_push(start + second), None);
+        assert!(schedule.take_push(start + second * 2).is_some());
+        assert_eq!(schedule.take_push(start + second * 9), None, "that was all");
         assert_eq!(schedule.read_timeout(ReadTimeout::default()), ReadTimeout::default());
         assert!(schedule.end_after(2).is_none() && schedule.end_after(3).is_some());
     }
 
     #[test]
-    fn a_reply_of_a_set_size_keeps_its_type() {
-        let faults = SessionFaults { size: Some(3), ..SessionFaults::default() };
-        let schedule = FaultSchedule::new(faults, Instant::now());
-        assert_eq!(schedule.reply(Message::text("hello")), Message::text("xxx"));
-        assert_eq!(schedule.reply(Message::binary(vec![0])), Message::binary(&b"xxx"[..]));
+    fn what_multiplies_bytes_or_frames_is_paced() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let schedule = |faults| FaultSchedule::new(faults, start);
+        let bytes = usize::try_from(BYTES_PER_SECOND).unwrap();
+        let frames = usize::try_from(FRAMES_PER_SECOND).unwrap();
+        let mut ordinary = schedule(SessionFaults { delay: second, ..SessionFaults::default() });
+        assert_eq!([bytes, bytes].map(|length| ordinary.pace(length, start)), [Duration::ZERO; 2]);
+        let mut sized = schedule(SessionFaults { size: Some(1), ..SessionFaults::default() });
+        let waits = [(bytes, 0), (1, 0), (1, 3)]
+            .map(|(length, at)| sized.pace(length, start + second * at));
+        assert_eq!(waits, [Duration::ZERO, second, Duration::ZERO]);
+        let fragment = FrameFaults { fragment: Some(1), ..FrameFaults::default() };
+        let mut cut =
+            schedule(SessionFaults { frames: Some(fragment), ..SessionFaults::default() });
+        assert_eq!(
+            [frames / 2; 3].map(|length| cut.pace(length, start)),
+            [Duration::ZERO, second / 2, second]
+        );
     }
 }

@@ -1,0 +1,453 @@
+//! Follows the frames on their way to tungstenite, and stops before one for which memory has to be taken.
+//!
+//! tungstenite reserves the whole length of a frame when it sees its header. So headers are parsed here
+//! first. Messages up to [`MESSAGE_FREE`] pass. Before a larger one the read fails with `WouldBlock`, and
+//! [`Intake::announced`] says what it takes; once the session has [admitted](Intake::admit) it, the read
+//! goes on.
+//!
+//! **Invariants:** tungstenite holds nothing when a large message is announced that has just begun, and
+//! when one has ended, because a read hands over no part of a header, and nothing beyond the end of a
+//! large message. The session can therefore give it a read buffer of another size.
+
+use std::io;
+use std::mem;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use crate::config::tuning::{FRAMES_READ, MESSAGE_FREE, MESSAGE_STEP};
+use crate::frame::{CONTINUATION, ClientHeader, FIN, MASKED, OPCODE, TEXT};
+use crate::message_memory::{Charge, MessageMemory};
+
+/// How many bytes of memory a message takes for each byte of its length, its reply included.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MessageCost {
+    pub(crate) text: usize,
+    pub(crate) binary: usize,
+}
+
+/// A message needs memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Announced {
+    /// What it takes beyond the charge that it has.
+    pub(super) bytes: usize,
+    /// The length of its first frame; `None` if tungstenite already holds a part of it.
+    pub(super) first_frame: Option<usize>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Intake {
+    memory: Arc<MessageMemory>,
+    cost: MessageCost,
+    /// The longest frame that tungstenite reads. It rejects a longer one by its header.
+    max_frame: u64,
+    /// Bytes that were read, and wait to be handed over.
+    held: Vec<u8>,
+    /// Payload bytes of the frame that is being handed over.
+    left: u64,
+    message: MessageSize,
+    /// Memory of the message; `None` if it takes no more than is free.
+    charge: Option<Charge>,
+    announced: Option<Announced>,
+    /// Whether all bytes pass, as nobody parses them any more.
+    passes_all: bool,
+}
+
+/// The message whose frames are being handed over.
+#[derive(Debug, Clone, Copy, Default)]
+struct MessageSize {
+    opcode: u8,
+    length: u64,
+    /// The longest fragment, which is held beside the message; 0 for a message of one frame.
+    fragment: u64,
+    /// Whether another fragment has to come.
+    is_open: bool,
+}
+
+impl Intake {
+    /// `early`: bytes that arrived together with the handshake.
+    pub(super) fn new(
+        memory: Arc<MessageMemory>,
+        cost: MessageCost,
+        max_frame: usize,
+        early: Vec<u8>,
+    ) -> Intake {
+        Intake {
+            memory,
+            cost,
+            max_frame: max_frame as u64,
+            held: early,
+            left: 0,
+            message: MessageSize::default(),
+            charge: None,
+            announced: None,
+            passes_all: false,
+        }
+    }
+
+    /// One that lets all bytes pass.
+    #[cfg(test)]
+    pub(super) fn pass_all() -> Intake {
+        let cost = MessageCost { text: 1, binary: 1 };
+        let mut intake = Intake::new(MessageMemory::new(0), cost, usize::MAX, Vec::new());
+        intake.give_up();
+        intake
+    }
+
+    /// The message that waits for memory; `None` if none does.
+    pub(super) fn announced(&self) -> Option<Announced> {
+        self.announced
+    }
+
+    /// Lets the announced message in.
+    pub(super) fn admit(&mut self, charge: Charge) {
+        self.announced = None;
+        match &mut self.charge {
+            Some(all) => all.merge(charge),
+            None => self.charge = Some(charge),
+        }
+    }
+
+    /// Whether the last message took memory. Then tungstenite holds large buffers.
+    #[inline]
+    pub(super) fn is_charged(&self) -> bool {
+        self.charge.is_some()
+    }
+
+    /// Gives the memory of the last message back.
+    pub(super) fn release(&mut self) {
+        self.charge = None;
+    }
+
+    /// Lets all bytes pass from now on.
+    pub(super) fn give_up(&mut self) {
+        self.passes_all = true;
+    }
+
+    /// Whether bytes that were read have not been handed over.
+    #[inline]
+    pub(super) fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// The most that the next read may ask for, of `room` bytes: what is read beyond the frame may have to
+    /// be held.
+    #[inline]
+    pub(super) fn most(&self, room: usize) -> usize {
+        usize::try_from(self.left).map_or(usize::MAX, |left| left.max(FRAMES_READ)).min(room)
+    }
+
+    /// Receives bytes that were just read. Returns how many of them may be handed over now; the rest is
+    /// held.
+    #[inline]
+    pub(super) fn receive(&mut self, bytes: &[u8]) -> usize {
+        let is_at_header = self.left == 0 && self.held.is_empty();
+        if is_at_header && is_small_frame(bytes) { bytes.len() } else { self.follow(bytes) }
+    }
+
+    #[inline(never)]
+    fn follow(&mut self, bytes: &[u8]) -> usize {
+        let handed = if self.held.is_empty() { self.walk(bytes) } else { 0 };
+        self.held.extend_from_slice(&bytes[handed..]);
+        handed
+    }
+
+    /// Hands held bytes over. Returns how many; `None` if they are only a part of a header.
+    ///
+    /// # Errors
+    /// `WouldBlock` if a message was announced.
+    #[cold]
+    pub(super) fn hand_over(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
+        let length = self.held.len().min(buf.len());
+        let held = mem::take(&mut self.held);
+        let handed = self.walk(&held[..length]);
+        buf[..handed].copy_from_slice(&held[..handed]);
+        if handed < held.len() {
+            self.held = held;
+            self.held.drain(..handed);
+        }
+        match (handed, self.announced) {
+            (0, Some(_)) => Err(io::ErrorKind::WouldBlock.into()),
+            (0, None) => Ok(None),
+            _ => Ok(Some(handed)),
+        }
+    }
+
+    /// Follows the frames in `bytes`. Returns how many bytes may be handed over.
+    fn walk(&mut self, bytes: &[u8]) -> usize {
+        if self.passes_all {
+            return bytes.len();
+        }
+        let mut at = 0;
+        loop {
+            let payload = usize::try_from(self.left).map_or(usize::MAX, |left| left);
+            let payload = payload.min(bytes.len() - at);
+            at += payload;
+            self.left -= payload as u64;
+            let is_large_end = self.charge.is_some() && !self.message.is_open && at > 0;
+            if at == bytes.len() || is_large_end {
+                return at;
+            }
+            let Some(header) = ClientHeader::parse(&bytes[at..]) else { return at };
+            if !self.admits(header, at == 0) {
+                return at;
+            }
+            at += header.size;
+            self.left = header.length;
+        }
+    }
+
+    /// Whether the frame may be handed over. `is_next`: tungstenite has read all frames before it.
+    fn admits(&mut self, header: ClientHeader, is_next: bool) -> bool {
+        let message = self.message.with(header);
+        let cost = message.cost(self.cost);
+        if cost > MESSAGE_FREE as u64 && header.length <= self.max_frame {
+            return self.charges(message, header, cost, is_next);
+        }
+        self.message = message;
+        true
+    }
+
+    /// Whether `cost` is charged for the message, or can be without a wait.
+    fn charges(
+        &mut self,
+        message: MessageSize,
+        header: ClientHeader,
+        cost: u64,
+        is_next: bool,
+    ) -> bool {
+        let cost = usize::try_from(cost).map_or(usize::MAX, |cost| cost).min(self.memory.limit());
+        let charged = self.charge.as_ref().map_or(0, Charge::bytes);
+        let has_begun = self.message.is_open || header.is_control();
+        let is_charged =
+            cost <= charged || has_begun && self.grow(cost.next_multiple_of(MESSAGE_STEP));
+        if is_charged {
+            self.message = message;
+        } else if is_next {
+            let first_frame = usize::try_from(header.length).ok().filter(|_| !has_begun);
+            self.announced = Some(Announced { bytes: cost - charged, first_frame });
+        }
+        is_charged
+    }
+
+    /// Raises the charge. Returns whether so much memory was free.
+    fn grow(&mut self, bytes: usize) -> bool {
+        if let Some(charge) = &mut self.charge {
+            return charge.grow(bytes);
+        }
+        self.charge = self.memory.take_first(bytes);
+        self.charge.is_some()
+    }
+}
+
+/// Whether `bytes` are exactly one masked frame with at most 125 bytes, other than a fragment: it leaves
+/// the message as it is, and is free.
+#[inline]
+fn is_small_frame(bytes: &[u8]) -> bool {
+    /// FIN is set, and the opcode is not that of a continuation.
+    const WHOLE: RangeInclusive<u8> = FIN | TEXT..=u8::MAX;
+    let &[first, second, ..] = bytes else { return false };
+    let is_short = (MASKED..MASKED + 126).contains(&second);
+    WHOLE.contains(&first) && is_short && bytes.len() == 6 + usize::from(second & !MASKED)
+}
+
+impl MessageSize {
+    /// The message with another frame.
+    fn with(self, header: ClientHeader) -> MessageSize {
+        let begun = if self.is_open { self } else { MessageSize::default() };
+        let (opcode, length) = (header.first & OPCODE, header.length);
+        if header.is_control() {
+            // One that is longer than 125 bytes is rejected once tungstenite has read it.
+            return MessageSize { fragment: begun.fragment.max(length), ..begun };
+        }
+        let is_open = !header.is_final();
+        if opcode == CONTINUATION {
+            let fragment = begun.fragment.max(length);
+            return MessageSize {
+                length: begun.length.saturating_add(length),
+                fragment,
+                is_open,
+                ..begun
+            };
+        }
+        MessageSize { opcode, length, fragment: if is_open { length } else { 0 }, is_open }
+    }
+
+    fn cost(self, cost: MessageCost) -> u64 {
+        let factor = if self.opcode == TEXT { cost.text } else { cost.binary };
+        self.length.saturating_mul(factor as u64).saturating_add(self.fragment)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{BINARY, FIN, header};
+    use crate::session::filter::FilteredTransport;
+    use std::io::Read;
+
+    const ECHO: MessageCost = MessageCost { text: 1, binary: 1 };
+    const LARGE: usize = MESSAGE_FREE + 1;
+    const PING: u8 = 9;
+
+    /// A client's frame, masked with zeros.
+    fn frame(first: u8, length: usize) -> Vec<u8> {
+        let mut frame = header(first, length);
+        frame[1] |= 0x80;
+        frame.extend(vec![0; 4 + length]);
+        frame
+    }
+
+    /// A transport that reads `input`.
+    fn transport<R: Read>(memory: &Arc<MessageMemory>, input: R) -> FilteredTransport<R> {
+        let intake = Intake::new(Arc::clone(memory), ECHO, 1 << 20, Vec::new());
+        FilteredTransport::new(input, None, intake)
+    }
+
+    /// What a read came to: handed over so many bytes, or announced a message.
+    type Step = Result<usize, Announced>;
+
+    /// Reads to the end, `size` bytes at a time. What is announced is admitted.
+    fn read_all(transport: &mut FilteredTransport<impl Read>, size: usize) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut buf = vec![0; size];
+        loop {
+            match transport.read(&mut buf) {
+                Ok(0) => return steps,
+                Ok(length) => steps.push(Ok(length)),
+                Err(_) => {
+                    let announced = transport.intake.announced().unwrap();
+                    steps.push(Err(announced));
+                    let charge = transport.intake.memory.take(announced.bytes).unwrap();
+                    transport.intake.admit(charge);
+                }
+            }
+        }
+    }
+
+    fn handed(steps: &[Step]) -> usize {
+        steps.iter().flatten().sum()
+    }
+
+    #[test]
+    fn messages_up_to_the_free_size_pass_however_they_are_cut() {
+        let memory = MessageMemory::new(0);
+        let input = [frame(FIN | TEXT, 1), frame(FIN | BINARY, MESSAGE_FREE), frame(FIN | PING, 0)];
+        let input = input.concat().repeat(3);
+        for size in [14, 15, 100, 4096, 1 << 20] {
+            let steps = read_all(&mut transport(&memory, &input[..]), size);
+            assert_eq!(handed(&steps), input.len());
+            assert!(steps.iter().all(Result::is_ok));
+        }
+    }
+
+    #[test]
+    fn a_large_message_is_announced_before_its_header_and_nothing_is_read_beyond_its_end() {
+        let memory = MessageMemory::new(usize::MAX);
+        let (small, large) = (frame(FIN | TEXT, 1), frame(FIN | TEXT, LARGE));
+        let input = [&small[..], &large, &small].concat();
+        let steps = read_all(&mut transport(&memory, &input[..]), 1 << 20);
+        let announced = Announced { bytes: LARGE, first_frame: Some(LARGE) };
+        assert_eq!(steps[..2], [Ok(small.len()), Err(announced)]);
+        assert_eq!(steps.last(), Some(&Ok(small.len())), "{steps:?}");
+        assert_eq!(handed(&steps), input.len());
+        assert_eq!(memory.used(), 0, "the transport was dropped");
+    }
+
+    #[test]
+    fn a_part_of_a_header_is_not_handed_over() {
+        /// Bytes one at a time, each after a read that finds nothing.
+        struct Slow<'a>(&'a [u8], bool);
+        impl Read for Slow<'_> {
+            fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+                self.1 = !self.1;
+                if self.1 {
+                    Err(io::ErrorKind::WouldBlock.into())
+                } else {
+                    self.0.read(&mut buf[..1])
+                }
+            }
+        }
+        let memory = MessageMemory::new(usize::MAX);
+        let large = frame(FIN | BINARY, LARGE);
+        let mut transport = transport(&memory, Slow(&large, false));
+        let is_blocked = |read: io::Result<usize>| read.is_err();
+        for _ in 0..8 {
+            assert!(is_blocked(transport.read(&mut [0; 100])));
+            assert_eq!(transport.intake.announced(), None);
+        }
+        assert!(is_blocked(transport.read(&mut [0; 100])));
+        assert!(transport.intake.announced().is_some());
+    }
+
+    #[test]
+    fn fragments_add_up_and_grow_the_charge_without_a_wait() {
+        let memory = MessageMemory::new(usize::MAX);
+        let half = MESSAGE_FREE / 2;
+        let input = [
+            frame(TEXT, half),
+            frame(FIN | PING, 5),
+            frame(CONTINUATION, half),
+            frame(FIN | CONTINUATION, half),
+        ]
+        .concat();
+        let end = frame(FIN | TEXT, 1);
+        let mut transport = transport(&memory, (&input[..]).chain(&end[..]));
+        let mut buf = [0; 500];
+        let mut left = input.len();
+        while left > 0 {
+            left -= transport.read(&mut buf).unwrap();
+        }
+        assert_eq!(memory.used(), MESSAGE_STEP, "the message, and the longest fragment");
+        transport.intake.release();
+        assert_eq!(memory.used(), 0);
+        assert_eq!(read_all(&mut transport, 500), [Ok(7)], "the next message begins anew");
+    }
+
+    #[test]
+    fn a_fragment_for_which_nothing_is_left_is_announced() {
+        let memory = MessageMemory::new(MESSAGE_FREE);
+        let _taken = memory.take(1).unwrap();
+        let input = [frame(TEXT, 1), frame(CONTINUATION, LARGE)].concat();
+        let mut transport = transport(&memory, &input[..]);
+        assert_eq!(transport.read(&mut [0; 500]).unwrap(), 7);
+        let error = transport.read(&mut [0; 500]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(transport.intake.announced().unwrap().first_frame, None);
+    }
+
+    #[test]
+    fn a_frame_over_the_size_limit_is_left_to_tungstenite() {
+        let memory = MessageMemory::new(0);
+        let too_long = &frame(FIN | TEXT, (1 << 20) + 1)[..14];
+        assert_eq!(read_all(&mut transport(&memory, too_long), 500), [Ok(14)]);
+    }
+
+    #[test]
+    fn a_control_frame_that_is_too_long_is_charged_as_well() {
+        let memory = MessageMemory::new(usize::MAX);
+        let input = &frame(FIN | PING, 1 << 20)[..500];
+        let mut transport = transport(&memory, input);
+        read_all(&mut transport, 500);
+        assert_eq!(memory.used(), 1 << 20);
+    }
+
+    #[test]
+    fn only_a_whole_small_frame_skips_the_parser() {
+        for (bytes, is_small) in [
+            (frame(FIN | TEXT, 0), true),
+            (frame(FIN | BINARY, 125), true),
+            (frame(FIN | PING, 1), true),
+            (frame(FIN | TEXT, 126), false),
+            (frame(FIN | TEXT, 5)[..10].to_vec(), false),
+            (frame(FIN | TEXT, 5).repeat(2), false),
+            (frame(TEXT, 5), false),
+            (frame(FIN | CONTINUATION, 5), false),
+            (header(FIN | TEXT, 4), false),
+            (vec![FIN | TEXT], false),
+            (Vec::new(), false),
+        ] {
+            assert_eq!(is_small_frame(&bytes), is_small, "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Memory for large messages: taken before a message is read, given back after its reply.
+//!
+//! tungstenite keeps the capacity of the largest message in its buffers, and reads in steps of the size
+//! that its read buffer had at first. So a large message is read by a context of its own, whose read buffer
+//! is as large as the message, and which is dropped after the reply.
+//!
+//! **Invariant:** a context is replaced only when it holds nothing: no part of a message, and no reply.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+
+use super::Session;
+use super::end::Cause;
+use super::intake::{Announced, MessageCost};
+use super::reply::Reply;
+use crate::config::Config;
+use crate::config::tuning::{MESSAGE_READ_BUFFER, SESSION_READ_BUFFER};
+use crate::message_memory::Charge;
+use crate::net::transport::{PauseEnd, Transport};
+
+/// The longest header of a frame.
+const HEADER_MAX: usize = 14;
+
+/// A context that reads `read_buffer` bytes at a time, at most.
+pub(super) fn context(config: &Config, read_buffer: usize) -> WebSocketContext {
+    let max_size = Some(config.limits.max_message_size);
+    let config = WebSocketConfig::default()
+        .read_buffer_size(read_buffer)
+        // The transport collects output, and sends it before the next read waits.
+        .write_buffer_size(0)
+        .max_message_size(max_size)
+        .max_frame_size(max_size);
+    WebSocketContext::new(Role::Server, Some(config))
+}
+
+/// What a message and its reply take, as multiples of the message's length.
+///
+/// An echo is the message itself. The tutorial's reply is a copy; of a binary message, in which each byte
+/// that is not UTF-8 becomes three, two copies exist at one time. Compression adds up to 5/4 of the reply,
+/// when the message is gone.
+pub(super) fn message_cost(reply: &Reply, is_compressed: bool) -> MessageCost {
+    match (reply, is_compressed) {
+        (Reply::Echo | Reply::Chat(_), false) => MessageCost { text: 1, binary: 1 },
+        (Reply::Echo | Reply::Chat(_), true) => MessageCost { text: 3, binary: 3 },
+        (Reply::Tutorial(..), false) => MessageCost { text: 2, binary: 7 },
+        (Reply::Tutorial(..), true) => MessageCost { text: 3, binary: 7 },
+    }
+}
+
+impl<T: Transport> Session<'_, T> {
+    /// Takes memory for a message, and lets it in.
+    #[cold]
+    pub(super) fn admit(&mut self, announced: Announced) -> Result<(), Cause> {
+        let charge = self.take_memory(announced.bytes)?;
+        if let Some(length) = announced.first_frame {
+            let size = (length + HEADER_MAX).clamp(SESSION_READ_BUFFER, MESSAGE_READ_BUFFER);
+            self.ws = context(self.config, size);
+        }
+        self.transport.intake.admit(charge);
+        Ok(())
+    }
+
+    /// Gives the memory of an answered message back.
+    #[cold]
+    pub(super) fn release_memory(&mut self) {
+        self.ws = context(self.config, SESSION_READ_BUFFER);
+        self.transport.intake.release();
+    }
+
+    /// Takes memory for a reply of `size` bytes that is no answer to a message of this size.
+    pub(super) fn take_reply_memory(&mut self, size: usize) -> Result<Charge, Cause> {
+        self.take_memory(size.saturating_mul(self.transport.reply_cost()))
+    }
+
+    /// Waits until `bytes` of the message memory are free, for the write timeout at most.
+    fn take_memory(&mut self, bytes: usize) -> Result<Charge, Cause> {
+        match self.memory.take(bytes) {
+            Some(charge) => Ok(charge),
+            None => self.wait_for_memory(bytes),
+        }
+    }
+
+    fn wait_for_memory(&mut self, bytes: usize) -> Result<Charge, Cause> {
+        let waiting = self.memory.wait(bytes).map_err(|_| Cause::NoMemory)?;
+        let waker = Arc::clone(waiting.waker());
+        let end = self.pause(self.config.timeouts.write, Some(&waker))?;
+        match (waiting.finish(), end) {
+            (Some(charge), _) => Ok(charge),
+            (None, PauseEnd::Stopping) => Err(Cause::Stop),
+            (None, PauseEnd::PeerLeft) => Err(Cause::ClientLeft),
+            (None, PauseEnd::Over) => {
+                Err(self.keepalive.expired(Instant::now()).map_or(Cause::NoMemory, Cause::Expired))
+            }
+        }
+    }
+}
