@@ -285,7 +285,9 @@ fn connections_beyond_the_reserve_get_503() {
     let _program = start(&path, &["--max-connections", "0", "--handshake-timeout", "1h"]);
     // Each has begun a request; a silent connection would make room.
     let mut taken: Vec<_> = (0..RESERVE).map(|_| Raw::connect_unix(&path)).collect();
-    taken.iter_mut().for_each(|raw| _ = raw.send("GET"));
+    for raw in &mut taken {
+        raw.send("GET");
+    }
     let mut refused = Raw::connect_unix(&path);
     assert_eq!(refused.send("GET / HTTP/1.1\r\n").response().status, 503);
     refused.assert_ended();
