@@ -291,7 +291,7 @@ impl<'a, T: Transport> Session<'a, T> {
         }
         self.deliver()?;
         let now = Instant::now();
-        self.keepalive.on_bytes(self.ws.get_ref().last_received());
+        self.keepalive.on_bytes(self.transport.last_received());
         match self.keepalive.due(now) {
             Due::End(expired) => return Err(Cause::Expired(expired)),
             Due::Ping => self.ping(now)?,
