@@ -5,6 +5,7 @@ use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -15,9 +16,9 @@ use tungstenite::Message;
 
 use super::WIRE;
 use crate::support::client::{
-    FIN_BINARY, FIN_PING, FIN_TEXT, TIMEOUT, frame, handshake, wait_until,
+    FIN_BINARY, FIN_PING, FIN_TEXT, Raw, TIMEOUT, frame, handshake, wait_until,
 };
-use crate::support::program::{POOL_IDLE, Program, Vitals, command, tool};
+use crate::support::program::{POOL_IDLE, Program, Vitals, command, new_user, tool};
 use crate::support::stream::Wire;
 
 /// Permitted growth of resident memory: malloc keeps some memory for its threads.
@@ -135,19 +136,52 @@ fn suspended_client_is_dropped_after_the_ping_timeout() {
     );
 }
 
+/// Returns the program with this limit on threads. The limit does not apply to root, so the program runs as
+/// `user`, and from a copy in `folder` that this user can read.
+fn with_threads(folder: &Path, user: u32, threads: usize) -> Command {
+    std::fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+    let copy = folder.join("wsecho");
+    if !copy.exists() {
+        std::fs::copy(command(&[]).get_program(), &copy).unwrap();
+    }
+    let mut limited = Command::new("setpriv");
+    limited.arg("--reuid").arg(user.to_string()).args(["--clear-groups", "prlimit"]);
+    limited.arg(format!("--nproc={threads}")).arg(copy).args(["--listen", "127.0.0.1:0"]);
+    limited.env("WSECHO_POOL_IDLE", POOL_IDLE);
+    limited
+}
+
+#[test]
+#[ignore = "needs root, to run as a user with a low thread limit; scripts/test runs it"]
+fn without_a_thread_for_a_connection_the_start_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let user = new_user();
+    let fails = |threads: &usize| {
+        let mut limited = with_threads(folder.path(), user, *threads);
+        let mut child = limited.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        if let Some(url) = line.trim().strip_prefix("listening on http://") {
+            let address = url.trim_end_matches('/').parse().unwrap();
+            assert_eq!(Raw::connect(address).get("/healthz").status, 200, "{threads} threads");
+            child.kill().unwrap();
+        }
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(line.is_empty(), output.status.code() == Some(1), "{threads}: {line}{stderr}");
+        assert_eq!(line.is_empty(), stderr.contains("TasksMax="), "{threads}: {line}{stderr}");
+        line.is_empty()
+    };
+    // At least two threads: main, and that of the first connection.
+    let failures = (1..64).take_while(fails).count();
+    assert!((1..63).contains(&failures), "{failures}");
+}
+
 #[test]
 #[ignore = "needs root, to run as a user with a low thread limit; scripts/test runs it"]
 fn upgrade_gets_503_when_no_thread_can_be_spawned() {
-    // The limit does not apply to root, so the server runs as another user, which needs a copy of
-    // the binary that it can read.
     let folder = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-    let copy = folder.path().join("wsecho");
-    std::fs::copy(command(&[]).get_program(), &copy).unwrap();
-    let mut limited = Command::new("setpriv");
-    limited.args(["--reuid", "54321", "--clear-groups", "prlimit", "--nproc=10"]);
-    limited.arg(copy).args(["--listen", "127.0.0.1:0", "--pool-idle", POOL_IDLE]);
-    let program = Program::spawn(&mut limited, 1);
+    let program = Program::spawn(&mut with_threads(folder.path(), new_user(), 10), 1);
     let before = program.rested();
     let mut first = program.open("/echo");
     let mut sessions = Vec::new();

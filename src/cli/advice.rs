@@ -18,6 +18,9 @@ pub(super) fn advice(error: &Error) -> String {
         Error::Inherited(error) => format!(
             "cannot serve an inherited socket (LISTEN_FDS): {error}; it has to be a listening stream socket"
         ),
+        Error::Thread(error) => format!(
+            "cannot create a thread: {error}; raise the limit on threads (ulimit -u, TasksMax=, pids.max), or end other processes of this user"
+        ),
         other => other.to_string(),
     }
 }

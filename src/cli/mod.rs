@@ -73,27 +73,41 @@ fn run(config: Config, signals: SigSet) -> Result<(), Error> {
     #[cfg(feature = "tls")]
     let signals = reload::on_hangup(&server, signals).map_err(Error::Thread)?;
     signals::stop_on(signals, server.stopper()).map_err(Error::Thread)?;
-    announce(&server);
+    let urls = ServedUrls::of(&server);
     if let Some(probe) = server.probe() {
         service::keep_watchdog(probe).map_err(Error::Thread)?;
     }
-    server.run()
+    server.run_and_announce(|| urls.announce())
 }
 
-/// Tells the addresses to people and scripts (stdout) and to the service manager. The server goes on if
-/// stdout is closed.
-fn announce(server: &Server) {
-    let scheme = if server.certificate_reloader().is_some() { "https" } else { "http" };
-    let urls: Vec<_> = server.listen_addrs().iter().map(|listen| url(listen, scheme)).collect();
-    let mut out = std::io::stdout().lock();
-    for url in &urls {
-        let _ = writeln!(out, "listening on {url}");
+/// Where the server can be reached, as URLs.
+struct ServedUrls {
+    listening: Vec<String>,
+    admin: Option<String>,
+}
+
+impl ServedUrls {
+    fn of(server: &Server) -> ServedUrls {
+        let scheme = if server.certificate_reloader().is_some() { "https" } else { "http" };
+        ServedUrls {
+            listening: server.listen_addrs().iter().map(|listen| url(listen, scheme)).collect(),
+            admin: server.admin_addr().map(|admin| url(&admin, "http")),
+        }
     }
-    if let Some(admin) = server.admin_addr() {
-        let _ = writeln!(out, "admin on {}", url(&admin, "http"));
+
+    /// Tells them to people and scripts (stdout) and to the service manager. The server goes on if stdout
+    /// is closed.
+    fn announce(&self) {
+        let mut out = std::io::stdout().lock();
+        for url in &self.listening {
+            let _ = writeln!(out, "listening on {url}");
+        }
+        if let Some(url) = &self.admin {
+            let _ = writeln!(out, "admin on {url}");
+        }
+        let _ = out.flush();
+        service::ready(&format!("listening on {}", self.listening.join(", ")));
     }
-    let _ = out.flush();
-    service::ready(&format!("listening on {}", urls.join(", ")));
 }
 
 fn url(listen: &Listen, scheme: &str) -> String {

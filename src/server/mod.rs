@@ -10,6 +10,7 @@ pub(crate) mod probe;
 mod rejector;
 mod running;
 
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicU64;
@@ -26,6 +27,7 @@ use self::pool::ThreadPool;
 use self::probe::Probe;
 pub use self::running::{Running, spawn};
 use crate::chat::room::Rooms;
+use crate::config::tuning::STACK;
 use crate::config::{Config, Listen};
 use crate::connection;
 use crate::connection::context::Context;
@@ -167,6 +169,11 @@ impl Server {
     /// # Errors
     /// A thread cannot be created, or no descriptor is left.
     pub fn run(self) -> Result<(), Error> {
+        self.run_and_announce(|| {})
+    }
+
+    /// As [`run`](Server::run); calls `announce` once every thread that the server needs is there.
+    pub(crate) fn run_and_announce(self, announce: impl FnOnce()) -> Result<(), Error> {
         let Server { listeners, admin, context } = self;
         let serving = Arc::clone(&context);
         let max_threads = context.admission.max_connections();
@@ -188,8 +195,10 @@ impl Server {
                 let thread = thread::Builder::new().name("wsecho-accept".to_owned());
                 thread.spawn_scoped(scope, || acceptor.accept(listener)).map(drop)
             });
+            let started = started.and_then(|()| check_for_a_thread());
             if started.is_ok() {
                 admin.iter().for_each(AdminServer::set_serving);
+                announce();
                 context.stop.wait();
                 acceptor.drain(context.config.timeouts.grace);
             }
@@ -199,6 +208,15 @@ impl Server {
         acceptor.join();
         started.map_err(Error::Thread)
     }
+}
+
+/// Starts a thread like those of connections, and lets it end.
+///
+/// # Errors
+/// There is none to be had, so that no connection could be served.
+fn check_for_a_thread() -> io::Result<()> {
+    let thread = thread::Builder::new().stack_size(STACK).spawn(|| {})?;
+    thread.join().map_err(|_| io::ErrorKind::Other.into())
 }
 
 fn open_admin(at: &Listen) -> Result<Listener, Error> {

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -43,6 +44,12 @@ fn number_after(name: &str, status: &str) -> usize {
 /// Parses the address in a URL that the program prints; `None` for a Unix socket.
 fn address(url: &str) -> Option<SocketAddr> {
     url.split_once("://")?.1.trim_end_matches('/').parse().ok()
+}
+
+/// Returns a user that has no other processes, whose threads would count for the limit on threads, too.
+pub fn new_user() -> u32 {
+    static USERS: AtomicU32 = AtomicU32::new(54321);
+    USERS.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Returns a command for the binary, without the environment variables that would configure it. Its
