@@ -5,6 +5,11 @@ use std::time::Duration;
 /// Connections that wait in the kernel to be accepted. With std's 128 a burst waits seconds for
 /// SYN retransmission.
 pub(crate) const LISTEN_BACKLOG: i32 = 4096;
+/// How long a start on a Unix path waits for another process that starts in the same folder. Default 1 s: a
+/// bind takes microseconds. Beyond it the start goes on without the lock.
+pub(crate) const START_LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+/// Pause between two attempts to get that lock.
+pub(crate) const START_LOCK_POLL: Duration = Duration::from_millis(2);
 /// Ended sessions that are kept for [`Running::ended_session`](crate::Running::ended_session). Default
 /// 1024: more than a test opens; of 200 bytes each.
 pub(crate) const ENDED_SESSIONS: usize = 1024;

@@ -22,11 +22,11 @@ use crate::config::tuning::LISTEN_BACKLOG;
 /// A listening socket, TCP or Unix.
 #[derive(Debug)]
 pub(crate) struct Listener {
+    /// The path to remove; `None` for TCP, and for an inherited Unix socket, whose path belongs to its
+    /// owner. It is dropped before the socket: while that listens, no other process takes the path.
+    _path: Option<BoundPath>,
     socket: Socket,
     address: SockAddr,
-    /// The path to remove; `None` for TCP, and for an inherited Unix socket, whose path belongs to its
-    /// owner.
-    _path: Option<BoundPath>,
 }
 
 impl Listener {
@@ -56,6 +56,7 @@ impl Listener {
 
     fn bind_unix(path: &Path, mode: Option<u32>) -> io::Result<Listener> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        let _lock = unix_path::lock(path);
         unix_path::free(path)?;
         socket.bind(&SockAddr::unix(path)?)?;
         let bound = BoundPath::new(path)?;
@@ -91,7 +92,7 @@ impl Listener {
         }
         // An accept loop waits in poll(2); the accept that follows must not wait as well.
         socket.set_nonblocking(true)?;
-        Ok(Listener { socket, address, _path: path })
+        Ok(Listener { _path: path, socket, address })
     }
 
     /// Waits for the next connection. Returns it with its peer; `None` once `stop` is set.
@@ -156,6 +157,9 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::net::UnixListener;
+    use std::sync::Barrier;
+    use std::thread;
 
     #[test]
     fn accepted_sockets_inherit_tcp_nodelay() {
@@ -163,5 +167,31 @@ mod tests {
         let _peer = connect(&listener.reachable(), Duration::from_secs(20)).unwrap();
         let accepted = listener.accept(&Waker::new().unwrap()).unwrap().unwrap();
         assert!(accepted.0.tcp_nodelay().unwrap());
+    }
+
+    #[test]
+    fn of_several_starts_on_a_stale_path_one_listens() {
+        const STARTS: usize = 4;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        for _ in 0..50 {
+            drop(UnixListener::bind(&path).unwrap()); // leaves what a dead process leaves
+            let together = Barrier::new(STARTS);
+            let start = || {
+                together.wait();
+                Listener::bind_unix(&path, None)
+            };
+            let started: Vec<_> = thread::scope(|scope| {
+                let starts = [(); STARTS].map(|()| scope.spawn(start));
+                starts.into_iter().map(|start| start.join().unwrap()).collect()
+            });
+            let (listening, refused): (Vec<_>, Vec<_>) =
+                started.into_iter().partition(Result::is_ok);
+            assert_eq!(listening.len(), 1);
+            for error in refused {
+                assert_eq!(error.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+            }
+            connect(&SockAddr::unix(&path).unwrap(), Duration::from_secs(20)).unwrap();
+        }
     }
 }

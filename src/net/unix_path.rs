@@ -1,14 +1,21 @@
 //! The path of a listening Unix socket: made free before the bind, removed at the end.
 //!
 //! **Invariant:** the only files removed are a stale socket, which no process listens on, and the
-//! socket that this process has bound.
+//! socket that this process has bound. Of several processes that start on a stale socket at one time, one
+//! gets the path.
 
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Instant;
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::config::tuning::{START_LOCK_POLL, START_LOCK_TIMEOUT};
 
 /// A path that this process has bound. Dropping it removes the socket, unless the path holds
 /// another file by then.
@@ -36,6 +43,26 @@ impl Drop for BoundPath {
 
 fn inode(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
+}
+
+/// Locks the folder of `path` against other processes that start there, until the result is dropped. Without
+/// the lock, one process could take the socket that another has just bound, and does not listen on yet, for a
+/// stale one.
+///
+/// `None` if the folder cannot be read or the lock is not free in time: everyone who may read a folder can
+/// lock it, and is not to prevent the start.
+pub(crate) fn lock(path: &Path) -> Option<Flock<File>> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut folder = File::open(folder.unwrap_or(Path::new("."))).ok()?;
+    let deadline = Instant::now() + START_LOCK_TIMEOUT;
+    loop {
+        match Flock::lock(folder, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Some(lock),
+            Err((unlocked, Errno::EWOULDBLOCK)) if Instant::now() < deadline => folder = unlocked,
+            Err(_) => return None,
+        }
+        thread::sleep(START_LOCK_POLL);
+    }
 }
 
 /// Makes `path` free to be bound: removes a stale socket that an earlier process left there.
