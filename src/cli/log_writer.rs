@@ -6,9 +6,9 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::logging::{Format, lost_lines};
 
@@ -17,6 +17,8 @@ use super::logging::{Format, lost_lines};
 const QUEUED_LINES: usize = 1024;
 /// How long the end of the program waits for stderr to take the last lines.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+/// Pause between two attempts to queue the request for that, while the queue is full.
+const FLUSH_POLL: Duration = Duration::from_millis(5);
 
 enum Entry {
     Line(Vec<u8>),
@@ -49,10 +51,17 @@ impl LogQueue {
 
     /// Waits until stderr has taken all lines, but not longer than [`FLUSH_TIMEOUT`].
     pub(super) fn drain(&self) {
+        let deadline = Instant::now() + FLUSH_TIMEOUT;
         let (done, is_done) = sync_channel(1);
-        if self.entries.try_send(Entry::Flush(done)).is_ok() {
-            let _ = is_done.recv_timeout(FLUSH_TIMEOUT);
+        let mut flush = Entry::Flush(done);
+        while let Err(TrySendError::Full(unsent)) = self.entries.try_send(flush) {
+            if Instant::now() >= deadline {
+                return;
+            }
+            flush = unsent;
+            thread::sleep(FLUSH_POLL);
         }
+        let _ = is_done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 }
 
