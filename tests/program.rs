@@ -69,6 +69,21 @@ fn the_time_is_local_and_follows_tz() {
 }
 
 #[test]
+fn a_time_zone_that_is_not_known_is_a_warning() {
+    let errors = |zone: &str, options: &[&str]| {
+        let mut command = command(&["--listen", "127.0.0.1:0"]);
+        let program = Program::spawn(command.args(options).env("TZ", zone), 1);
+        program.signal(Signal::SIGTERM);
+        program.wait().1
+    };
+    let warning = "WARN  the time zone TZ=Nowhere/Land is not known on this machine";
+    assert!(errors("Nowhere/Land", &[]).contains(warning));
+    for (zone, options) in [("Nowhere/Land", &["--utc"][..]), ("NPT-5:45", &[])] {
+        assert!(!errors(zone, options).contains("time zone"), "{zone} {options:?}");
+    }
+}
+
+#[test]
 fn utc_takes_precedence_over_tz() {
     let mut utc = command(&["--listen", "127.0.0.1:0", "--utc"]);
     let program = Program::spawn(utc.env("TZ", "NPT-5:45"), 1);

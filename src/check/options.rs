@@ -1,4 +1,5 @@
-//! The options of `wsecho check`. Unlike the server's, they cannot be set by environment variables.
+//! The options of `wsecho check`. Unlike the server's, they cannot be set by environment variables; the URL
+//! without which it checks the server on this machine follows `PORT`.
 
 // The options' comments are what --help prints: plain text, not Markdown.
 #![allow(rustdoc::broken_intra_doc_links)]
@@ -9,8 +10,8 @@ use std::time::Duration;
 
 use regex_lite::Regex;
 
-use crate::config::MAX_MESSAGE_SIZE_CEILING;
 use crate::config::duration::positive;
+use crate::config::{DEFAULT_PORT, MAX_MESSAGE_SIZE_CEILING};
 use crate::http::fields::is_token;
 use bytesize::ByteSize;
 
@@ -22,8 +23,9 @@ use super::url::Target;
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckOptions {
     /// URL of the server: ws[s]://[USER:PASSWORD@]HOST[:PORT][/PATH][?QUERY], or unix:PATH[:/PATH].
-    /// localhost:8080, :8080, example.com/ws and http:// are taken as what they mean.
-    #[arg(value_name = "URL")]
+    /// localhost:8080, :8080, example.com/ws and http:// are taken as what they mean. Without a URL: /echo
+    /// of the server on this machine, on PORT from the environment or 8080.
+    #[arg(value_name = "URL", default_value = own_server(), hide_default_value = true)]
     pub(crate) target: Target,
 
     /// Timeout of each step and of each round trip.
@@ -56,6 +58,13 @@ pub(crate) struct CheckOptions {
 
     #[command(flatten)]
     pub(crate) output: OutputOptions,
+}
+
+/// The URL of the server that PORT places on this machine, as a container's health check needs it. It lives as
+/// long as the program.
+fn own_server() -> &'static str {
+    let port = std::env::var("PORT").ok().and_then(|port| port.parse::<u16>().ok());
+    format!("ws://127.0.0.1:{}/echo", port.unwrap_or(DEFAULT_PORT)).leak()
 }
 
 /// What is sent in the session, and what is expected.

@@ -13,6 +13,7 @@ mod packaging;
 mod reload;
 mod service;
 mod signals;
+mod time_zone;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -40,6 +41,11 @@ pub fn main() -> ExitCode {
 fn serve(options: Options) -> ExitCode {
     let signals = signals::block_waited();
     logging::start(options.level(), options.format());
+    if options.shows_local_time()
+        && let Some(warning) = time_zone::warning()
+    {
+        warn!("{warning}");
+    }
     let config = options.into_config().unwrap_or_else(|error| error.exit());
     let end = run(config, signals);
     log::logger().flush();

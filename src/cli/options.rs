@@ -258,6 +258,11 @@ impl Options {
         self.log_format
     }
 
+    /// Returns whether replies of `/ws` show local time.
+    pub(crate) fn shows_local_time(&self) -> bool {
+        !self.utc
+    }
+
     /// Returns the log level.
     pub(crate) fn level(&self) -> LevelFilter {
         match (self.quiet, self.verbose) {

@@ -325,6 +325,15 @@ fn environment_variables_of_the_server_are_ignored() {
 }
 
 #[test]
+fn without_a_url_the_server_on_this_machine_is_checked() {
+    let server = TestServer::start();
+    let port = server.address.port().to_string();
+    let output = command(&["check", LONG[0], LONG[1]]).env("PORT", port).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(steps(&text(&output.stdout)), ALL_WELL);
+}
+
+#[test]
 fn help_of_server_and_check_list_their_own_options_only() {
     let help = |arguments: &[&str]| text(&command(arguments).output().unwrap().stdout);
     let (server, check) = (help(&["--help"]), help(&["check", "--help"]));
