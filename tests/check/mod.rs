@@ -296,8 +296,7 @@ fn a_subprotocol_is_offered_and_the_selected_one_reported() {
 #[test]
 fn bad_usage_exits_with_2_and_an_explanation() {
     for (arguments, expected) in [
-        (&["check"][..], "<URL>"),
-        (&["check", "ftp://example.com"], "ws[s]://HOST"),
+        (&["check", "ftp://example.com"][..], "ws[s]://HOST"),
         (&["check", "ws://h", "--proxy", "socks5://h:1"], "http://[USER:PASSWORD@]HOST:PORT"),
         (&["check", "ws://h", "--no-echo", "--expect", "x"], "--no-echo"),
         (&["check", "ws://h", "--listen", "127.0.0.1:0"], "--listen"),
