@@ -221,7 +221,7 @@ fn connect_flood_beyond_the_descriptor_limit_is_survived() {
     program.rested();
     program.wait_for_rest(before);
     let log = log_after(program);
-    assert!(log.contains("--max-connections needs 2144 descriptors and the limit is 256"), "{log}");
+    assert!(log.contains("--max-connections needs 2209 descriptors and the limit is 256"), "{log}");
     assert!(log.contains("cannot accept connections, trying again"), "{log}");
     assert!(log.lines().count() < 50, "the log was flooded:\n{log}");
 }

@@ -43,8 +43,8 @@ fn limits_beyond_the_machine_are_warned_about_at_startup() {
     let program = Program::start(&["--max-connections", "1000000000"]);
     program.signal(Signal::SIGTERM);
     let (_, log) = program.wait();
-    assert!(log.contains("needs 2000000096 descriptors"), "{log}");
-    assert!(log.contains("needs 4000000512 memory mappings and vm.max_map_count is"), "{log}");
+    assert!(log.contains("needs 2000000161 descriptors"), "{log}");
+    assert!(log.contains("needs 4000000580 memory mappings and vm.max_map_count is"), "{log}");
 }
 
 #[test]

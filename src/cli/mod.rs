@@ -22,7 +22,7 @@ use log::warn;
 use nix::sys::signal::SigSet;
 
 use self::advice::advice;
-use self::machine_limits::{mapping_shortage, raise_descriptor_limit};
+use self::machine_limits::{raise_descriptor_limit, shortages};
 use self::options::{Command, Options};
 use crate::check;
 use crate::config::{Config, Listen};
@@ -60,15 +60,9 @@ fn serve(options: Options) -> ExitCode {
 }
 
 fn run(config: Config, signals: SigSet) -> Result<(), Error> {
-    if let Some((limit, needed)) = raise_descriptor_limit(&config.limits) {
-        warn!(
-            "--max-connections needs {needed} descriptors and the limit is {limit}; raise it (ulimit -n) or lower --max-connections"
-        );
-    }
-    if let Some((limit, needed)) = mapping_shortage(&config.limits) {
-        warn!(
-            "--max-connections needs {needed} memory mappings and vm.max_map_count is {limit}; raise it (sysctl) or lower --max-connections"
-        );
+    raise_descriptor_limit();
+    for shortage in shortages(&config) {
+        warn!("{shortage}");
     }
     let passed = service::listeners().map_err(Error::Inherited)?;
     let server = if passed.is_empty() {
