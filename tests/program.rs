@@ -290,14 +290,19 @@ fn localhost_is_both_loopback_addresses() {
             && (!has_ipv6 || TcpListener::bind((Ipv6Addr::LOCALHOST, *port)).is_ok())
     };
     let port = (20_000..30_000).find(is_free).expect("no port is free");
-    let listen = format!("localhost:{port}");
-    let program = Program::spawn(&mut command(&["--listen", &listen]), 1 + usize::from(has_ipv6));
-    for address in &program.addresses {
-        assert_eq!(address.port(), port);
-        assert_eq!(Client::open(*address, "/echo").ask("hello"), Message::text("hello"));
+    for asked in [port, 0] {
+        let listen = format!("localhost:{asked}");
+        let listeners = 1 + usize::from(has_ipv6);
+        let program = Program::spawn(&mut command(&["--listen", &listen]), listeners);
+        let port = program.address().port();
+        assert!(asked == 0 || asked == port);
+        for address in &program.addresses {
+            assert_eq!(address.port(), port);
+            assert_eq!(Client::open(*address, "/echo").ask("hello"), Message::text("hello"));
+        }
+        assert!(program.addresses[0].is_ipv4());
+        assert!(!has_ipv6 || program.addresses[1].is_ipv6());
     }
-    assert!(program.addresses[0].is_ipv4());
-    assert!(!has_ipv6 || program.addresses[1].is_ipv6());
 }
 
 #[test]

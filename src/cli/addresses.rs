@@ -40,21 +40,39 @@ impl FromStr for Addresses {
         }
         let mut all = Vec::new();
         for part in &parts {
-            let address = part.parse()?;
-            let is_localhost = part.starts_with("localhost:");
-            all.push(address);
-            all.extend(all.last().filter(|_| is_localhost).and_then(ipv6_localhost));
+            match part.parse()? {
+                Listen::Tcp(at) if part.starts_with("localhost:") => {
+                    all.extend(localhost(at.port()))
+                }
+                address => all.push(address),
+            }
         }
         Ok(Addresses(all))
     }
 }
 
-/// Returns the other address of `localhost`, on the same port; `None` if this machine does not have it, or
-/// any port will do.
-fn ipv6_localhost(ipv4: &Listen) -> Option<Listen> {
-    let Listen::Tcp(ipv4) = ipv4 else { return None };
-    let exists = || TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
-    (ipv4.port() != 0 && exists()).then(|| (Ipv6Addr::LOCALHOST, ipv4.port()).into())
+/// Returns the addresses of `localhost`: the IPv4 one, and the IPv6 one on the same port if this machine has
+/// it. Port 0 becomes a port that is free on both now.
+fn localhost(port: u16) -> Vec<Listen> {
+    let both = |port| vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()];
+    let has_ipv6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    match (has_ipv6, port) {
+        (true, 0) => free_port().map(both),
+        (true, port) => Some(both(port)),
+        (false, _) => None,
+    }
+    .unwrap_or_else(|| vec![(Ipv4Addr::LOCALHOST, port).into()])
+}
+
+/// A port that is free on both addresses. The system chooses from thousands, so that a few attempts suffice,
+/// and hardly another process gets the same one before it is bound.
+fn free_port() -> Option<u16> {
+    const ATTEMPTS: usize = 16;
+    (0..ATTEMPTS).find_map(|_| {
+        let ipv4 = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+        let port = ipv4.local_addr().ok()?.port();
+        TcpListener::bind((Ipv6Addr::LOCALHOST, port)).ok().map(|_| port)
+    })
 }
 
 #[cfg(test)]
@@ -69,7 +87,7 @@ mod tests {
         assert_eq!(listen_addresses(vec![], Some("")), Ok(default), "an empty PORT is ignored");
         assert_eq!(listen_addresses(vec![], Some("80")), Ok(vec![address("0.0.0.0:80")]));
         assert!(listen_addresses(vec![], Some("65536")).is_err());
-        let given = ["localhost:0,unix:/a,mode=0660,[::1]:2", "unix:/b"];
+        let given = ["127.0.0.1:0,unix:/a,mode=0660,[::1]:2", "unix:/b"];
         let given = given.map(|text| text.parse().unwrap()).to_vec();
         let expected = ["127.0.0.1:0", "unix:/a,mode=0660", "[::1]:2", "unix:/b"].map(address);
         assert_eq!(listen_addresses(given, Some("80")), Ok(expected.to_vec()));

@@ -41,7 +41,7 @@ pub(crate) struct Options {
     pub(crate) command: Option<Command>,
 
     /// Address and port to listen on, or unix:PATH[,mode=0660]; can be repeated. Port 0 means any
-    /// free port; localhost:PORT means 127.0.0.1 and ::1 (port 0: only 127.0.0.1). Default:
+    /// free port; localhost:PORT means 127.0.0.1 and ::1. Default:
     /// 127.0.0.1:8080, or 0.0.0.0:$PORT if PORT is set. Sockets passed by systemd take precedence.
     #[arg(long, value_name = "ADDR", env = "WSECHO_LISTEN")]
     listen: Vec<Addresses>,
