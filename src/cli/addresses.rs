@@ -42,7 +42,7 @@ impl FromStr for Addresses {
         for part in &parts {
             match part.parse()? {
                 Listen::Tcp(at) if part.starts_with("localhost:") => {
-                    all.extend(localhost(at.port()))
+                    all.extend(localhost(at.port()));
                 }
                 address => all.push(address),
             }
