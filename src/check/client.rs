@@ -74,14 +74,14 @@ impl CheckRun {
         if options.offers_http2() {
             self.run_step(CheckStep::Alpn, |_| Ok((alpn(&route, options)?.into(), ())))?;
         }
-        let early = self.run_step(CheckStep::Upgrade, |deadline| {
+        let upgraded = self.run_step(CheckStep::Upgrade, |deadline| {
             stream.set_deadline(deadline);
             upgrade(&mut stream, options).map_err(|failure| match failure {
                 UpgradeFailure::Answered(finding) => finding,
                 UpgradeFailure::Silent(silence) => second_look(&route, options, silence).into(),
             })
         })?;
-        Some(CheckSession::new(stream, early, options))
+        Some(CheckSession::new(stream, upgraded, options))
     }
 
     /// Resolves and connects: to the target, or to the proxy.
@@ -113,14 +113,16 @@ impl CheckRun {
     /// no echo may still answer it.
     fn check_session<'a>(&mut self, mut session: CheckSession<'a>) {
         let messages = &session.options.messages;
-        let steps: [(bool, CheckStep, StepFn<'a>); 4] = [
+        let steps: [(bool, CheckStep, StepFn<'a>); 5] = [
             (messages.first, CheckStep::First, CheckSession::first),
             (messages.sends(), CheckStep::Echo, CheckSession::echo),
+            (true, CheckStep::Deflate, CheckSession::deflate),
             (true, CheckStep::Ping, CheckSession::ping),
             (true, CheckStep::Close, CheckSession::close),
         ];
         for (is_wanted, step, action) in steps {
-            if is_wanted && !session.is_closed() {
+            let is_possible = step != CheckStep::Deflate || session.can_compress();
+            if is_wanted && is_possible && !session.is_closed() {
                 self.run_step(step, |_| action(&mut session).map(|finding| (finding, ())));
             }
         }

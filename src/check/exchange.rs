@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tungstenite::Message;
 
-use super::limits::PATIENCE;
+use super::limits::{COMPRESSIBLE_WORDS, PATIENCE};
 use super::options::{Expected, MessageOptions};
 use super::others::{OtherMessages, lossy};
 use super::report::{Finding, RoundTrips, quoted};
@@ -60,11 +60,43 @@ impl CheckSession<'_> {
                 Err(why) => return Err(self.no_echo_because(number, &why, &others)),
             };
             times.push(started.elapsed());
+            self.is_echo = expect.is_none() || reply.contains(&message);
             first.get_or_insert_with(|| format!("{}{}", quoted(&reply), others.before()));
         }
         let size = self.message(count).len();
         let round_trips = RoundTrips::of(times, size).filter(|_| count > 1).map(Box::new);
         Ok(Finding { detail: first.unwrap_or_default(), round_trips, ..Finding::default() })
+    }
+
+    /// Whether compression can be tried: it was agreed on, and the server is an echo.
+    pub(crate) fn can_compress(&self) -> bool {
+        self.is_echo && self.on_wire().is_some()
+    }
+
+    /// Sends a message that can be compressed well, and waits for its echo.
+    ///
+    /// # Errors
+    /// What was received in place of the echo.
+    pub(crate) fn deflate(&mut self) -> Result<Finding, Finding> {
+        let message = "wsecho check ".repeat(COMPRESSIBLE_WORDS);
+        let mut others = OtherMessages::default();
+        let before = self.on_wire().unwrap_or_default();
+        match self.ask_for(&message, &mut others, PATIENCE, |reply| echo_of(&message, reply)) {
+            Ok(_) => {
+                let after = self.on_wire().unwrap_or_default();
+                let (sent, received) = (after.sent - before.sent, after.received - before.received);
+                let size = message.len();
+                Ok(format!("{size} bytes are {sent} on the wire, and their echo {received}").into())
+            }
+            Err(why) => {
+                let finding = self.failure("echo of a compressed message", &why, &others);
+                let verdict = Verdict::new(
+                    format!("Compression does not work: {}.", finding.detail),
+                    "Try --no-compression; if that works, switch permessage-deflate off at the server.",
+                );
+                Err(Finding { verdict: Some(verdict.into()), ..finding })
+            }
+        }
     }
 
     fn ask_for(

@@ -6,6 +6,7 @@
 
 use tungstenite::handshake::derive_accept_key;
 
+use super::deflate::{Agreement, OFFER};
 use super::limits::{BODY_MAX, FIELDS_MAX};
 use super::options::CheckOptions;
 use super::report::{quoted, shortened};
@@ -15,6 +16,9 @@ use crate::http::fields::Fields;
 pub(crate) fn request(options: &CheckOptions, key: &str) -> String {
     let mut handshake = vec![("Connection", "Upgrade"), ("Upgrade", "websocket")];
     handshake.extend([("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", key)]);
+    if !options.no_compression {
+        handshake.push(("Sec-WebSocket-Extensions", OFFER));
+    }
     let subprotocols = options.subprotocols.join(", ");
     if !subprotocols.is_empty() {
         handshake.push(("Sec-WebSocket-Protocol", &subprotocols));
@@ -177,8 +181,14 @@ fn unchunked(mut body: &[u8]) -> Vec<u8> {
     joined
 }
 
-/// Validates a 101 as RFC 6455, section 4.1, requires of a client. Returns the selected
-/// subprotocol.
+/// What the server has chosen of the offers.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Chosen<'r> {
+    pub(crate) subprotocol: Option<&'r str>,
+    pub(crate) compression: Option<Agreement>,
+}
+
+/// Validates a 101 as RFC 6455, section 4.1, requires of a client. Returns what was chosen.
 ///
 /// # Errors
 /// Describes why a client must fail the connection.
@@ -186,10 +196,13 @@ pub(crate) fn validate<'r>(
     response: &'r ServerResponse,
     key: &str,
     offered: &[String],
-) -> Result<Option<&'r str>, String> {
+    offers_compression: bool,
+) -> Result<Chosen<'r>, String> {
     for (name, token) in [("Upgrade", "websocket"), ("Connection", "Upgrade")] {
         if !response.fields.lists(name, token) {
-            return Err(format!("101 without `{name}: {token}`; a proxy may have dropped it"));
+            return Err(format!(
+                "The response is 101 without `{name}: {token}`; a proxy may have dropped it."
+            ));
         }
     }
     let (accept, expected) =
@@ -198,21 +211,36 @@ pub(crate) fn validate<'r>(
         let accept = accept.map_or("missing".to_owned(), quoted);
         return Err(format!(
             "Sec-WebSocket-Accept is {accept}, but the key {key} requires {expected:?}; \
-             the response is to another handshake, or not from a WebSocket server"
+             the response is to another handshake, or not from a WebSocket server."
         ));
     }
-    if let Some(extensions) = response.fields.get("Sec-WebSocket-Extensions") {
-        return Err(format!("the server selected extension {}, not offered", quoted(extensions)));
-    }
-    match response.fields.get("Sec-WebSocket-Protocol") {
+    let extensions = response.fields.get("Sec-WebSocket-Extensions");
+    let compression = extensions.map(|extensions| {
+        let agreed = if offers_compression {
+            Agreement::parse(extensions)
+        } else {
+            Err("it was not offered".to_owned())
+        };
+        agreed.map_err(|why| {
+            format!("The server selected extension {}, but {why}.", quoted(extensions))
+        })
+    });
+    let compression = compression.transpose()?;
+    let subprotocol = match response.fields.get("Sec-WebSocket-Protocol") {
         None if !offered.is_empty() => {
-            Err("the server selected no subprotocol; browsers then fail the connection".to_owned())
+            return Err(
+                "The server selected no subprotocol; browsers then fail the connection.".to_owned()
+            );
         }
         Some(selected) if !offered.iter().any(|offer| offer == selected) => {
-            Err(format!("the server selected subprotocol {}, not offered", quoted(selected)))
+            return Err(format!(
+                "The server selected subprotocol {}, but it was not offered.",
+                quoted(selected)
+            ));
         }
-        selected => Ok(selected),
-    }
+        selected => selected,
+    };
+    Ok(Chosen { subprotocol, compression })
 }
 
 #[cfg(test)]
@@ -235,7 +263,8 @@ mod tests {
     fn validated(fields: &str, offered: &[&str]) -> Result<Option<String>, String> {
         let offered: Vec<_> = offered.iter().map(|&name| name.to_owned()).collect();
         let response = response(&format!("HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n"));
-        validate(&response, KEY, &offered).map(|selected| selected.map(str::to_owned))
+        validate(&response, KEY, &offered, false)
+            .map(|chosen| chosen.subprotocol.map(str::to_owned))
     }
 
     #[test]
@@ -243,7 +272,8 @@ mod tests {
         let user_agent = format!("User-Agent: wsecho/{}\r\n", env!("CARGO_PKG_VERSION"));
         let handshake = format!(
             "Connection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\
+             Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
         );
         assert_eq!(
             request(&options(&["ws://[::1]:8080/a?b"]), KEY),

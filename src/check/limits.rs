@@ -28,6 +28,8 @@ pub(crate) const REPLY_OVERHEAD: usize = 1024 * 1024;
 /// The time that an echo may take once another message has arrived: a greeting comes before it, and an
 /// answer that is no echo in its place.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
+/// The number of times that the message for compression repeats its words: about 1 KiB.
+pub(crate) const COMPRESSIBLE_WORDS: usize = 80;
 /// The session's read buffer; tungstenite fills it with zeros before each read.
 pub(crate) const READ_BUFFER: usize = 16 * 1024;
 /// The most characters of a message or a field to print.

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 mod alpn;
 mod client;
 mod connect;
+mod deflate;
 mod exchange;
 mod handshake;
 mod limits;

@@ -36,6 +36,10 @@ pub(crate) struct CheckOptions {
     #[arg(long = "subprotocol", value_name = "NAME", value_parser = token)]
     pub(crate) subprotocols: Vec<String>,
 
+    /// Do not offer permessage-deflate.
+    #[arg(long)]
+    pub(crate) no_compression: bool,
+
     /// Origin to send, as browsers do [default: none].
     #[arg(long, value_name = "ORIGIN", value_parser = value)]
     pub(crate) origin: Option<String>,

@@ -11,11 +11,13 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Bytes, Error, Message, WebSocket};
 
+use super::deflate::{DeflateStream, OnWire};
 use super::limits::{READ_BUFFER, REPLY_OVERHEAD};
 use super::options::CheckOptions;
 use super::others::OtherMessages;
 use super::report::{Finding, quoted};
 use super::stream::CheckStream;
+use super::upgrade::Upgraded;
 use super::verdict::Verdict;
 
 /// The payload of the Ping, which its Pong repeats.
@@ -23,9 +25,11 @@ const PING: Bytes = Bytes::from_static(b"wsecho check");
 
 /// An open WebSocket session.
 pub(crate) struct CheckSession<'a> {
-    ws: WebSocket<CheckStream>,
+    ws: WebSocket<DeflateStream<CheckStream>>,
     pub(super) options: &'a CheckOptions,
     is_closed: bool,
+    /// Whether an answer contained its message.
+    pub(super) is_echo: bool,
 }
 
 /// Why an expected answer was not received.
@@ -37,19 +41,27 @@ pub(super) enum NoAnswer {
 }
 
 impl<'a> CheckSession<'a> {
-    /// Starts the session. `early` is data that was received together with the response head.
+    /// Starts the session.
     pub(crate) fn new(
         stream: CheckStream,
-        early: Vec<u8>,
+        upgraded: Upgraded,
         options: &'a CheckOptions,
     ) -> CheckSession<'a> {
-        let max_size = Some(options.messages.size.unwrap_or_default() + REPLY_OVERHEAD);
+        let Upgraded { mut early, compression } = upgraded;
+        let max_size = options.messages.size.unwrap_or_default() + REPLY_OVERHEAD;
+        let stream = DeflateStream::new(stream, compression, max_size, &mut early);
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
-            .max_message_size(max_size)
-            .max_frame_size(max_size);
+            .write_buffer_size(0)
+            .max_message_size(Some(max_size))
+            .max_frame_size(Some(max_size));
         let ws = WebSocket::from_partially_read(stream, early, Role::Client, Some(config));
-        CheckSession { ws, options, is_closed: false }
+        CheckSession { ws, options, is_closed: false, is_echo: false }
+    }
+
+    /// The payload bytes of messages on the wire; `None` without compression.
+    pub(crate) fn on_wire(&self) -> Option<OnWire> {
+        self.ws.get_ref().on_wire()
     }
 
     /// Whether the session is closed, or its connection has failed.
@@ -107,7 +119,7 @@ impl<'a> CheckSession<'a> {
         answer: impl Fn(&Message) -> Option<T>,
     ) -> Result<T, NoAnswer> {
         let deadline = Instant::now() + self.options.timeout();
-        self.ws.get_mut().set_deadline(deadline);
+        self.ws.get_mut().get_mut().set_deadline(deadline);
         if let Some(message) = message {
             self.ws.send(message)?;
         }
@@ -119,7 +131,7 @@ impl<'a> CheckSession<'a> {
                 (None, message) => {
                     if others.add(&message) && others.count() == 1 {
                         let sooner = deadline.min(Instant::now() + patience);
-                        self.ws.get_mut().set_deadline(sooner);
+                        self.ws.get_mut().get_mut().set_deadline(sooner);
                     }
                 }
             }

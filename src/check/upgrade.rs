@@ -7,10 +7,11 @@ use std::io::{self, ErrorKind, Write};
 
 use tungstenite::handshake::client::generate_key;
 
-use super::handshake::{ResponseError, ServerResponse, plain_request, request, validate};
+use super::deflate::Agreement;
+use super::handshake::{Chosen, ResponseError, ServerResponse, plain_request, request, validate};
 use super::limits::PART_MAX;
 use super::options::CheckOptions;
-use super::report::{Finding, quoted};
+use super::report::{Finding, quoted, shortened};
 use super::stream::CheckStream;
 use super::tls;
 use super::verdict::{self, Verdict};
@@ -31,15 +32,22 @@ pub(crate) enum Silence {
     Closed,
 }
 
-/// Makes the opening handshake. Also returns the data received after the response head, which
-/// belongs to the session.
+/// What a session starts with.
+#[derive(Debug)]
+pub(crate) struct Upgraded {
+    /// The data received together with the response head.
+    pub(crate) early: Vec<u8>,
+    pub(crate) compression: Option<Agreement>,
+}
+
+/// Makes the opening handshake.
 ///
 /// # Errors
 /// The refusal, or why there is no response.
 pub(crate) fn upgrade(
     stream: &mut CheckStream,
     options: &CheckOptions,
-) -> Result<(Finding, Vec<u8>), UpgradeFailure> {
+) -> Result<(Finding, Upgraded), UpgradeFailure> {
     let key = generate_key();
     // A server may send a refusal before it has read the request. The response then matters more
     // than the failed write.
@@ -59,9 +67,15 @@ pub(crate) fn upgrade(
         return Err(UpgradeFailure::Answered(finding));
     }
     let finding = |detail| Finding { detail, status, ..Finding::default() };
-    match validate(&response, &key, &options.subprotocols) {
-        Ok(None) => Ok((finding(title), bytes)),
-        Ok(Some(selected)) => Ok((finding(format!("{title}, subprotocol {selected}")), bytes)),
+    match validate(&response, &key, &options.subprotocols, !options.no_compression) {
+        Ok(Chosen { subprotocol, compression }) => {
+            let named =
+                |name: Option<&str>| name.map_or_else(String::new, |name| format!(", {name}"));
+            let selected = subprotocol.map(|name| format!("subprotocol {name}"));
+            let agreed = compression.as_ref().map(|agreed| shortened(&agreed.to_string()));
+            let detail = title + &named(selected.as_deref()) + &named(agreed.as_deref());
+            Ok((finding(detail), Upgraded { early: bytes, compression }))
+        }
         Err(why) => {
             let verdict = Some(verdict::invalid_101(&response, &why).into());
             Err(UpgradeFailure::Answered(Finding { verdict, ..finding(title) }))

@@ -26,7 +26,10 @@ const SOME: [&str; 2] = ["--timeout", "1s"];
 /// Timeout if the first answer is expected to be missing.
 const SHORT: [&str; 2] = ["--timeout", "150ms"];
 
-const ALL_WELL: &str = "ok resolve, ok connect, ok upgrade, ok echo, ok ping, ok close";
+/// The steps of a server without compression, if all is well.
+const WELL: &str = "ok resolve, ok connect, ok upgrade, ok echo, ok ping, ok close";
+/// The steps of wsecho.
+const ALL_WELL: &str = "ok resolve, ok connect, ok upgrade, ok echo, ok deflate, ok ping, ok close";
 
 /// Runs a check. Returns exit code and stdout.
 fn check(url: &str, options: &[&str]) -> (i32, String) {
@@ -136,10 +139,14 @@ fn switching(fields: &str) -> String {
 /// Reads the request and accepts it. Returns its head.
 fn accept(raw: &mut Raw) -> String {
     let head = request(raw);
-    let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap().lines().next().unwrap();
-    let accept = derive_accept_key(key.as_bytes());
-    send(raw, switching(&format!("Sec-WebSocket-Accept: {accept}\r\n")));
+    send(raw, switching(&format!("Sec-WebSocket-Accept: {}\r\n", accept_key(&head))));
     head
+}
+
+/// Returns the value of `Sec-WebSocket-Accept` for the request.
+fn accept_key(head: &str) -> String {
+    let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap().lines().next().unwrap();
+    derive_accept_key(key.as_bytes())
 }
 
 /// Reads the client's next frame, of at most 125 bytes. Returns its first byte and its payload.
@@ -206,8 +213,7 @@ fn every_step_of_a_healthy_server_is_ok() {
     }
     program.signal(nix::sys::signal::Signal::SIGTERM);
     let (_, log) = program.wait();
-    let end =
-        "/echo: closed by the client: 1000 Normal Closure \"\"; in 1 (14 bytes), out 1 (14 bytes)";
+    let end = "/echo: closed by the client: 1000 Normal Closure \"\"; in 2 (1054 bytes, ";
     assert!(log.contains(end), "{log}");
 }
 
@@ -234,7 +240,7 @@ fn round_trips_report_their_count_and_sorted_percentiles() {
     assert_eq!((&report["url"], &report["ok"]), (&url.as_str().into(), &true.into()));
     assert_eq!(report["exit_code"], 0);
     let names: Vec<_> = report["steps"].as_array().unwrap().iter().map(|s| &s["step"]).collect();
-    assert_eq!(names, ["resolve", "connect", "upgrade", "echo", "ping", "close"]);
+    assert_eq!(names, ["resolve", "connect", "upgrade", "echo", "deflate", "ping", "close"]);
     assert_eq!(report["steps"][2]["status"], 101);
     let trips = &report["steps"][3]["round_trips"];
     assert_eq!((&trips["count"], &trips["size"]), (&50.into(), &(200 * 1024).into()));
@@ -271,6 +277,33 @@ fn a_refusal_is_shown_with_the_servers_explanation() {
 }
 
 #[test]
+fn compression_is_offered_and_tried() {
+    let program = Program::start(&[]);
+    for query in ["", "?compression=takeover"] {
+        let url = format!("ws://{}/echo{query}", program.address());
+        let (code, report) = check(&url, &["--count", "3", LONG[0], LONG[1]]);
+        assert_eq!((code, steps(&report).as_str()), (0, ALL_WELL), "{report}");
+        assert!(report.contains("101 Switching Protocols, permessage-deflate"), "{report}");
+        assert!(report.contains("1040 bytes are "), "{report}");
+    }
+    let url = format!("ws://{}/echo", program.address());
+    for (url, options) in
+        [(&url, &["--no-compression"][..]), (&format!("{url}?compression=off"), &[])]
+    {
+        let (code, report) = check(url, &[options, &LONG].concat());
+        assert_eq!((code, steps(&report).as_str()), (0, WELL), "{report}");
+        assert!(!report.contains("permessage-deflate"), "{report}");
+    }
+    let wrong = switching("Sec-WebSocket-Accept: ACCEPT\r\nSec-WebSocket-Extensions: x\r\n");
+    let peer = Peer::new(move |raw| {
+        let head = request(raw);
+        send(raw, wrong.replace("ACCEPT", &accept_key(&head)));
+    });
+    let expected = "The server selected extension \"x\", but it was not offered.";
+    peer.assert(&LONG, 5, "ok resolve, ok connect, FAILED upgrade", &[expected]);
+}
+
+#[test]
 fn the_request_has_the_given_path_origin_and_header() {
     let (sender, receiver) = std::sync::mpsc::channel();
     let peer = Peer::new(move |raw| {
@@ -279,7 +312,7 @@ fn the_request_has_the_given_path_origin_and_header() {
     });
     let address = peer.address;
     let fields = ["--origin", "http://o.example", "--header", "X-Token: a b", LONG[0], LONG[1]];
-    peer.assert(&fields, 0, ALL_WELL, &[]);
+    peer.assert(&fields, 0, WELL, &[]);
     let head = receiver.recv().unwrap();
     assert!(head.starts_with(&format!("GET /a?b=c HTTP/1.1\r\nHost: {address}\r\n")), "{head}");
     assert!(head.ends_with("\r\nOrigin: http://o.example\r\nX-Token: a b\r\n\r\n"), "{head}");
@@ -290,7 +323,10 @@ fn a_subprotocol_is_offered_and_the_selected_one_reported() {
     let server = TestServer::start();
     let url = format!("ws://{}/echo", server.address);
     let (code, report) = check(&url, &["--subprotocol", "chat", LONG[0], LONG[1]]);
-    assert!(code == 0 && report.contains("Protocols, subprotocol chat\n"), "{report}");
+    assert!(
+        code == 0 && report.contains("Protocols, subprotocol chat, permessage-deflate; "),
+        "{report}"
+    );
 }
 
 #[test]
@@ -494,7 +530,7 @@ fn an_interim_response_is_skipped() {
         accept(raw);
         serve_but(raw, 0);
     });
-    peer.assert(&LONG, 0, ALL_WELL, &["101 Switching Protocols"]);
+    peer.assert(&LONG, 0, WELL, &["101 Switching Protocols"]);
 }
 
 #[test]
@@ -528,9 +564,9 @@ fn acknowledging() -> Peer {
 
 #[test]
 fn a_server_that_is_no_echo_passes() {
-    acknowledging().assert(&LONG, 0, ALL_WELL, &["\"ack 17\", which is no echo\n"]);
+    acknowledging().assert(&LONG, 0, WELL, &["\"ack 17\", which is no echo\n"]);
     let expecting = [&LONG[..], &["--message", "{\"a\":1}", "--expect", "^ack \\d+$"]].concat();
-    acknowledging().assert(&expecting, 0, ALL_WELL, &[" \"ack 17\"\n"]);
+    acknowledging().assert(&expecting, 0, WELL, &[" \"ack 17\"\n"]);
     let without = "ok resolve, ok connect, ok upgrade, ok ping, ok close";
     acknowledging().assert(&[&LONG[..], &["--no-echo"]].concat(), 0, without, &[]);
 }
@@ -600,7 +636,7 @@ fn a_greeting_before_the_echo_is_tolerated() {
         serve_but(raw, FIN_PONG);
     });
     let expected = "\"wsecho check 1\" (1 other message received: \"welcome\")";
-    peer.assert(&LONG, 0, ALL_WELL, &[expected]);
+    peer.assert(&LONG, 0, WELL, &[expected]);
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn a_unix_socket_is_checked() {
     let socket = folder.path().join("socket");
     let listen = format!("unix:{}", socket.display());
     let program = Program::spawn(&mut command(&["--listen", &listen]), 1);
-    let well = "ok connect, ok upgrade, ok echo, ok ping, ok close";
+    let well = "ok connect, ok upgrade, ok echo, ok deflate, ok ping, ok close";
     for url in [listen.clone(), format!("{listen}:/echo")] {
         let (code, report) = check(&url, &LONG);
         assert_eq!((code, steps(&report).as_str()), (0, well), "{report}");
@@ -116,7 +116,8 @@ fn a_check_goes_through_a_proxy() {
         check(&url, &["--proxy", &proxy, LONG[0], LONG[1]])
     };
     let (code, report) = through("200 Connection established\r\nServer: p", "");
-    let well = "ok resolve, ok connect, ok proxy, ok upgrade, ok echo, ok ping, ok close";
+    let well =
+        "ok resolve, ok connect, ok proxy, ok upgrade, ok echo, ok deflate, ok ping, ok close";
     assert_eq!((code, steps(&report).as_str()), (0, well), "{report}");
     assert!(report.contains("200 Connection established from p\n"), "{report}");
     for (response, user, expected) in [

@@ -24,6 +24,7 @@ pub(crate) enum CheckStep {
     Upgrade,
     First,
     Echo,
+    Deflate,
     Ping,
     Close,
 }
@@ -36,7 +37,7 @@ impl CheckStep {
             CheckStep::Resolve => 3,
             CheckStep::Connect | CheckStep::Proxy => 4,
             CheckStep::Upgrade => 5,
-            CheckStep::First | CheckStep::Echo => 6,
+            CheckStep::First | CheckStep::Echo | CheckStep::Deflate => 6,
             CheckStep::Ping => 7,
             CheckStep::Close => 8,
             CheckStep::Tls | CheckStep::Alpn => 9,
@@ -53,6 +54,7 @@ impl CheckStep {
             CheckStep::Upgrade => "upgrade",
             CheckStep::First => "first",
             CheckStep::Echo => "echo",
+            CheckStep::Deflate => "deflate",
             CheckStep::Ping => "ping",
             CheckStep::Close => "close",
         }
