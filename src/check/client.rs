@@ -1,6 +1,6 @@
 //! Runs and times the steps of a check, over one connection.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::alpn::alpn;
 use super::connect::{Route, RouteEnd, connect, connect_unix};
@@ -17,12 +17,13 @@ use super::verdict::Verdict;
 
 /// Runs all steps, as far as the server lets them succeed.
 pub(crate) fn check(options: &CheckOptions) -> CheckReport {
+    let started = SystemTime::now();
     let mut run = CheckRun { timeout: options.timeout(), steps: Vec::new() };
     if let Some(session) = run.open_session(options) {
         run.check_session(session);
     }
     let Target { url, is_guessed, .. } = &options.target;
-    CheckReport { url: url.clone(), is_guessed: *is_guessed, steps: run.steps }
+    CheckReport { url: url.clone(), started, is_guessed: *is_guessed, steps: run.steps }
 }
 
 /// A step in an open session.
@@ -68,7 +69,7 @@ impl CheckRun {
         if options.target.is_tls {
             self.run_step(CheckStep::Tls, |deadline| {
                 stream.set_deadline(deadline);
-                Ok((stream.start_tls(options, &options.http1_alpn())?.into(), ()))
+                Ok((stream.start_tls(options, &options.http1_alpn())?, ()))
             })?;
         }
         if options.offers_http2() {

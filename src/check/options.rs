@@ -132,8 +132,20 @@ pub(crate) struct TlsOptions {
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputOptions {
     /// Print one line of JSON instead of text.
-    #[arg(long)]
+    #[arg(long, group = "format")]
     pub(crate) json: bool,
+
+    /// Print metrics for Prometheus (textfile collector), with the names of the blackbox exporter.
+    #[arg(long, group = "format", conflicts_with = "repeat")]
+    pub(crate) prometheus: bool,
+
+    /// Print nothing but the problem and the fix.
+    #[arg(short, long, group = "format")]
+    pub(crate) quiet: bool,
+
+    /// Check again and again, at this interval, and print a line each time.
+    #[arg(long, value_name = "TIME", value_parser = timeout)]
+    repeat: Option<humantime::Duration>,
 }
 
 /// The protocols that ALPN names HTTP/1.1 and HTTP/2 over TLS.
@@ -163,6 +175,13 @@ impl CheckOptions {
 
     pub(crate) fn timeout(&self) -> Duration {
         *self.timeout
+    }
+}
+
+impl OutputOptions {
+    /// The interval of `--repeat`.
+    pub(crate) fn repeat(&self) -> Option<Duration> {
+        self.repeat.map(|interval| *interval)
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::options::CheckOptions;
+use super::report::Finding;
 use super::tls::Tls;
 use super::verdict::Verdict;
 
@@ -43,7 +44,7 @@ impl CheckStream {
         self.tcp.deadline = deadline;
     }
 
-    /// Makes the TLS handshake, with these protocols as offer (ALPN, RFC 7301). Returns a description of what was negotiated.
+    /// Makes the TLS handshake, with these protocols as offer (ALPN, RFC 7301). Returns what was negotiated.
     ///
     /// # Errors
     /// Why the handshake failed.
@@ -51,7 +52,7 @@ impl CheckStream {
         &mut self,
         options: &CheckOptions,
         alpn: &[String],
-    ) -> Result<String, Verdict> {
+    ) -> Result<Finding, Verdict> {
         let (negotiated, tls) = Tls::start(&mut self.tcp, options, alpn)?;
         self.tls = Some(tls);
         Ok(negotiated)

@@ -1,6 +1,8 @@
 //! `wsecho check`: its reports and exit codes, against the real server and against servers that
-//! violate the protocol. `reach` has the ways to a server: addresses, Unix sockets, proxies.
+//! violate the protocol. `reach` has the ways to a server, `output` the
+//! forms of the report.
 
+mod output;
 mod reach;
 
 use std::io::{BufRead, Write};

@@ -1,16 +1,23 @@
-//! The report of a check: the results of its steps as text, as JSON, and as an exit code.
+//! The report of a check: the results of its steps as text, as JSON, for Prometheus, and as an exit
+//! code. `report.schema.json` is the schema of the JSON, which only ever gets more fields.
 //!
 //! **Invariant:** text from the server is printed truncated, and with its control characters
 //! escaped.
 
-use std::fmt;
-use std::time::Duration;
+mod escape;
+mod prometheus;
+mod round_trips;
+mod text;
+
+use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
-use super::limits::QUOTE_MAX;
+pub(crate) use self::escape::{quoted, shortened, visible};
+pub(crate) use self::round_trips::RoundTrips;
+pub(crate) use self::text::Colours;
 use super::verdict::Verdict;
-use crate::http::excerpt::escaped;
+use crate::config::timestamp;
 
 /// The steps of a check, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -30,6 +37,21 @@ pub(crate) enum CheckStep {
 }
 
 impl CheckStep {
+    #[cfg(test)]
+    const ALL: [CheckStep; 11] = [
+        CheckStep::Resolve,
+        CheckStep::Connect,
+        CheckStep::Proxy,
+        CheckStep::Tls,
+        CheckStep::Alpn,
+        CheckStep::Upgrade,
+        CheckStep::First,
+        CheckStep::Echo,
+        CheckStep::Deflate,
+        CheckStep::Ping,
+        CheckStep::Close,
+    ];
+
     /// Returns the program's exit code if this step fails, unless the server is [`FULL`]. Codes 1 and 2
     /// already mean a runtime error and bad usage.
     fn exit_code(self) -> u8 {
@@ -79,6 +101,9 @@ pub(crate) struct Finding {
     /// The body of a refusal, not escaped.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) body: String,
+    /// When the server's certificate expires, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate_expiry: Option<u64>,
     /// Whether the server lives, but has no session to spare.
     #[serde(skip)]
     pub(crate) is_full: bool,
@@ -114,6 +139,7 @@ pub(crate) struct StepResult {
 #[derive(Debug)]
 pub(crate) struct CheckReport {
     pub(crate) url: String,
+    pub(crate) started: SystemTime,
     /// Whether another address was typed.
     pub(crate) is_guessed: bool,
     pub(crate) steps: Vec<StepResult>,
@@ -141,92 +167,24 @@ impl CheckReport {
         #[derive(Serialize)]
         struct JsonReport<'a> {
             url: &'a str,
+            time: String,
             ok: bool,
             exit_code: u8,
+            #[serde(flatten)]
+            verdict: Option<&'a Verdict>,
             steps: &'a [StepResult],
         }
         let exit_code = self.exit_code();
-        let report =
-            JsonReport { url: &self.url, ok: exit_code == 0, exit_code, steps: &self.steps };
+        let report = JsonReport {
+            url: &self.url,
+            time: timestamp(self.started),
+            ok: exit_code == 0,
+            exit_code,
+            verdict: self.verdict(),
+            steps: &self.steps,
+        };
         serde_json::to_string(&report).expect("text and numbers") + "\n"
     }
-}
-
-impl fmt::Display for CheckReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(Verdict { problem, fix, .. }) = self.verdict() {
-            writeln!(f, "problem: {problem}\nfix:     {fix}")?;
-        }
-        if self.is_guessed {
-            writeln!(f, "note:    the address is taken as {}", self.url)?;
-        }
-        for StepResult { step, ok, time, finding } in &self.steps {
-            let verdict = if *ok { "ok" } else { "FAILED" };
-            let ms = in_milliseconds(*time);
-            writeln!(f, "{verdict:<6} {:<7} {ms:>8.2} ms  {}", step.name(), finding.detail)?;
-            if let Some(round_trips) = &finding.round_trips {
-                writeln!(f, "       {round_trips}")?;
-            }
-            for line in finding.body.lines() {
-                writeln!(f, "{}", format!("       | {}", visible(line)).trim_end())?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Statistics of the round trips. Percentiles are measured values, not interpolated ones.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct RoundTrips {
-    count: usize,
-    /// The size of each message in bytes.
-    size: usize,
-    #[serde(rename = "min_us", serialize_with = "microseconds")]
-    min: Duration,
-    #[serde(rename = "median_us", serialize_with = "microseconds")]
-    median: Duration,
-    #[serde(rename = "p90_us", serialize_with = "microseconds")]
-    p90: Duration,
-    #[serde(rename = "p99_us", serialize_with = "microseconds")]
-    p99: Duration,
-    #[serde(rename = "max_us", serialize_with = "microseconds")]
-    max: Duration,
-}
-
-impl RoundTrips {
-    /// Computes the statistics of `times`; `None` if it is empty.
-    pub(crate) fn of(mut times: Vec<Duration>, size: usize) -> Option<RoundTrips> {
-        times.sort_unstable();
-        let count = times.len();
-        // Nearest rank: the smallest value that at least `percent` percent do not exceed.
-        let percentile = |percent: usize| times[(count * percent).div_ceil(100) - 1];
-        Some(RoundTrips {
-            count,
-            size,
-            min: *times.first()?,
-            median: percentile(50),
-            p90: percentile(90),
-            p99: percentile(99),
-            max: *times.last()?,
-        })
-    }
-}
-
-impl fmt::Display for RoundTrips {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RoundTrips { count, size, .. } = self;
-        let [min, median, p90, p99, max] =
-            [self.min, self.median, self.p90, self.p99, self.max].map(in_milliseconds);
-        write!(
-            f,
-            "{count} round trips of {size} bytes: min {min:.3}, median {median:.3}, \
-             p90 {p90:.3}, p99 {p99:.3}, max {max:.3} ms"
-        )
-    }
-}
-
-fn in_milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }
 
 /// Serializes a duration as whole microseconds.
@@ -234,68 +192,21 @@ fn microseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, 
     serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// Escapes control characters, and all others that a terminal would not display. Unlike [`escaped`]
-/// it keeps tabs and backslashes: a refusal may contain the lines of a configuration.
-pub(crate) fn visible(line: &str) -> String {
-    let mut shown = String::with_capacity(line.len());
-    for c in line.chars() {
-        match c {
-            '\t' | '"' | '\'' | '\\' => shown.push(c),
-            _ => shown.extend(c.escape_debug()),
-        }
-    }
-    shown
-}
-
-/// Truncates a text, escapes it, and puts it in quotation marks.
-pub(crate) fn quoted(text: &str) -> String {
-    let start = text.char_indices().nth(QUOTE_MAX).map_or(text, |(end, _)| &text[..end]);
-    let more = if start.len() < text.len() { "…" } else { "" };
-    format!("{start:?}{more}")
-}
-
-/// Truncates a text, and escapes it for the middle of a line.
-pub(crate) fn shortened(text: &str) -> String {
-    escaped(text, QUOTE_MAX)
+fn in_milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn result(step: CheckStep, ok: bool, finding: Finding) -> StepResult {
+    pub(super) fn result(step: CheckStep, ok: bool, finding: Finding) -> StepResult {
         StepResult { step, ok, time: Duration::from_micros(1234), finding }
     }
 
-    fn report(steps: Vec<StepResult>) -> CheckReport {
-        CheckReport { url: "ws://h/".to_owned(), is_guessed: false, steps }
-    }
-
-    #[test]
-    fn reports_are_formatted_as_text_and_json() {
-        let refusal = Finding {
-            detail: "503 Service Unavailable".to_owned(),
-            verdict: Some(Box::new(Verdict::new("Full.", "Wait."))),
-            status: Some(503),
-            body: "Not now:\n\nfull\u{1b}[2J".to_owned(),
-            ..Finding::default()
-        };
-        let connected = result(CheckStep::Connect, true, "127.0.0.1:80".to_owned().into());
-        let report = report(vec![connected, result(CheckStep::Upgrade, false, refusal)]);
-        assert_eq!(report.exit_code(), 5);
-        assert_eq!(
-            report.to_string(),
-            "problem: Full.\nfix:     Wait.\n\
-             ok     connect     1.23 ms  127.0.0.1:80\n\
-             FAILED upgrade     1.23 ms  503 Service Unavailable\n       \
-             | Not now:\n       |\n       | full\\u{1b}[2J\n"
-        );
-        assert_eq!(
-            report.json(),
-            r#"{"url":"ws://h/","ok":false,"exit_code":5,"steps":[{"step":"connect","ok":true,"us":1234,"detail":"127.0.0.1:80"},{"step":"upgrade","ok":false,"us":1234,"detail":"503 Service Unavailable","problem":"Full.","fix":"Wait.","status":503,"body":"Not now:\n\nfull\u001b[2J"}]}"#
-                .to_owned()
-                + "\n"
-        );
+    pub(super) fn report(steps: Vec<StepResult>) -> CheckReport {
+        let started = SystemTime::UNIX_EPOCH;
+        CheckReport { url: "ws://h/".to_owned(), started, is_guessed: false, steps }
     }
 
     #[test]
@@ -311,25 +222,90 @@ mod tests {
     }
 
     #[test]
-    fn percentiles_are_measured_values() {
-        let ms = Duration::from_millis;
-        let of = |times: Vec<u64>| RoundTrips::of(times.into_iter().map(ms).collect(), 7);
-        let expected = |count, [min, median, p90, p99, max]: [u64; 5]| {
-            let [min, median, p90, p99, max] = [min, median, p90, p99, max].map(ms);
-            Some(RoundTrips { count, size: 7, min, median, p90, p99, max })
+    fn reports_are_formatted_as_text_and_json() {
+        let refusal = Finding {
+            detail: "503 Service Unavailable".to_owned(),
+            verdict: Some(Box::new(Verdict::new("Full.", "Wait."))),
+            status: Some(503),
+            body: "Not now:\n\nfull\u{1b}[2J".to_owned(),
+            ..Finding::default()
         };
-        assert_eq!(of(vec![]), None);
-        assert_eq!(of(vec![5]), expected(1, [5; 5]));
-        assert_eq!(of(vec![2, 1]), expected(2, [1, 1, 2, 2, 2]));
-        assert_eq!(of((1..=100).rev().collect()), expected(100, [1, 50, 90, 99, 100]));
-        assert_eq!(of((1..=1000).collect()), expected(1000, [1, 500, 900, 990, 1000]));
+        let connected = result(CheckStep::Connect, true, "127.0.0.1:80".to_owned().into());
+        let report = report(vec![connected, result(CheckStep::Upgrade, false, refusal)]);
+        assert_eq!(report.exit_code(), 5);
+        assert_eq!(
+            report.text(Colours::Off),
+            "problem: Full.\nfix:     Wait.\n\
+             ok     connect     1.23 ms  127.0.0.1:80\n\
+             FAILED upgrade     1.23 ms  503 Service Unavailable\n       \
+             | Not now:\n       |\n       | full\\u{1b}[2J\n"
+        );
+        assert_eq!(
+            report.json(),
+            r#"{"url":"ws://h/","time":"1970-01-01T00:00:00.000Z","ok":false,"exit_code":5,"problem":"Full.","fix":"Wait.","steps":[{"step":"connect","ok":true,"us":1234,"detail":"127.0.0.1:80"},{"step":"upgrade","ok":false,"us":1234,"detail":"503 Service Unavailable","problem":"Full.","fix":"Wait.","status":503,"body":"Not now:\n\nfull\u001b[2J"}]}"#
+                .to_owned()
+                + "\n"
+        );
     }
 
     #[test]
-    fn control_characters_are_escaped() {
-        assert_eq!(visible("a \"b\" c:\\d\té"), "a \"b\" c:\\d\té");
-        assert_eq!(visible("\u{1b}[2J\r\u{9b}\u{202e}\u{7f}"), r"\u{1b}[2J\r\u{9b}\u{202e}\u{7f}");
-        assert_eq!(quoted("a\"\u{7}"), r#""a\"\u{7}""#);
-        assert_eq!(quoted(&"é".repeat(81)), format!("\"{}\"…", "é".repeat(80)));
+    fn colours_mark_verdicts() {
+        let mut failed = report(vec![
+            result(CheckStep::Connect, true, Finding::default()),
+            result(CheckStep::Upgrade, false, Verdict::new("Full.", "Wait.").into()),
+        ]);
+        let text = failed.text(Colours::On);
+        let start = "\x1b[1mproblem:\x1b[0m Full.\n\x1b[1mfix:\x1b[0m     Wait.\n\x1b[32mok\x1b[0m     connect ";
+        assert!(
+            text.starts_with(start) && text.contains("\x1b[31mFAILED\x1b[0m upgrade "),
+            "{text:?}"
+        );
+        let expected = "1970-01-01T00:00:00.000Z FAILED 2.47 ms  ws://h/: upgrade: Full.\n";
+        assert_eq!(failed.line(Colours::Off), expected);
+        failed.steps.pop();
+        assert_eq!(failed.line(Colours::Off), "1970-01-01T00:00:00.000Z ok     1.23 ms  ws://h/\n");
+    }
+
+    /// Asserts that the schema has a property for each field of an object.
+    fn assert_described(object: &serde_json::Value, schema: &serde_json::Value) {
+        for (name, value) in object.as_object().unwrap() {
+            let property = &schema["properties"][name];
+            let kind = match value {
+                serde_json::Value::String(_) => "string",
+                serde_json::Value::Bool(_) => "boolean",
+                serde_json::Value::Number(_) => "integer",
+                serde_json::Value::Array(_) => "array",
+                _ => "object",
+            };
+            assert_eq!(property["type"], kind, "{name}");
+            assert!(property["description"].is_string() || kind == "array", "{name}");
+        }
+        for name in schema["required"].as_array().unwrap() {
+            assert!(object.get(name.as_str().unwrap()).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_schema_describes_the_json() {
+        let schema: serde_json::Value =
+            serde_json::from_str(include_str!("report.schema.json")).unwrap();
+        let step_schema = &schema["properties"]["steps"]["items"];
+        let finding = Finding {
+            verdict: Some(Box::new(Verdict { product: Some("nginx"), ..Verdict::new("A.", "B.") })),
+            status: Some(400),
+            body: "x".to_owned(),
+            certificate_expiry: Some(1),
+            round_trips: RoundTrips::of(vec![Duration::ZERO], 1).map(Box::new),
+            ..Finding::default()
+        };
+        let steps = vec![result(CheckStep::Upgrade, false, finding)];
+        let json: serde_json::Value = serde_json::from_str(&report(steps).json()).unwrap();
+        assert_described(&json, &schema);
+        assert_described(&json["steps"][0], step_schema);
+        let trips = "round_trips";
+        assert_described(&json["steps"][0][trips], &step_schema["properties"][trips]);
+        let names: Vec<serde_json::Value> =
+            CheckStep::ALL.iter().map(|step| step.name().into()).collect();
+        assert_eq!(step_schema["properties"]["step"]["enum"], serde_json::Value::from(names));
     }
 }

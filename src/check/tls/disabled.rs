@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::check::options::CheckOptions;
+use crate::check::report::Finding;
 use crate::check::stream::DeadlineStream;
 use crate::check::verdict::Verdict;
 
@@ -14,7 +15,7 @@ impl Tls {
         _: &mut DeadlineStream,
         _: &CheckOptions,
         _: &[String],
-    ) -> Result<(String, Tls), Verdict> {
+    ) -> Result<(Finding, Tls), Verdict> {
         Err(Verdict::new("This build has no TLS.", "Build one with: cargo build --release."))
     }
 

@@ -12,7 +12,7 @@ use super::faults;
 use super::files;
 use super::verifier::Verifier;
 use crate::check::options::CheckOptions;
-use crate::check::report::shortened;
+use crate::check::report::{Finding, shortened};
 use crate::check::stream::DeadlineStream;
 use crate::check::verdict::Verdict;
 use crate::net::tls::{provider, version_and_cipher_suite};
@@ -22,7 +22,7 @@ use crate::net::tls::{provider, version_and_cipher_suite};
 pub(crate) struct Tls(Box<ClientConnection>);
 
 impl Tls {
-    /// Makes the handshake. Also returns a description of what was negotiated.
+    /// Makes the handshake. Also returns what was negotiated.
     ///
     /// # Errors
     /// Why the handshake failed.
@@ -30,7 +30,7 @@ impl Tls {
         tcp: &mut DeadlineStream,
         options: &CheckOptions,
         alpn: &[String],
-    ) -> Result<(String, Tls), Verdict> {
+    ) -> Result<(Finding, Tls), Verdict> {
         let host = &options.target.host;
         let name = ServerName::try_from(host.clone()).map_err(|_| {
             Verdict::new(
@@ -47,8 +47,12 @@ impl Tls {
                 .map_err(|error| faults::describe(&error, verifier.presented(), &options.target))?;
         }
         let certificate = verifier.presented().and_then(|presented| presented.certificate.as_ref());
-        let detail = negotiated(&connection, certificate, options);
-        Ok((detail, Tls(Box::new(connection))))
+        let finding = Finding {
+            detail: negotiated(&connection, certificate, options),
+            certificate_expiry: certificate.map(|certificate| certificate.not_after.as_secs()),
+            ..Finding::default()
+        };
+        Ok((finding, Tls(Box::new(connection))))
     }
 
     /// Whether TLS is spoken at the other end, with whatever certificate.
