@@ -8,12 +8,14 @@ mod deflate;
 mod diagnosis;
 mod frames;
 mod head;
+mod memory;
 mod peer;
 mod session;
 
 pub use deflate::deflate;
 pub(crate) use diagnosis::assert_readable;
 pub use head::head;
+pub use memory::memory;
 pub use session::session;
 
 #[cfg(test)]
@@ -45,6 +47,11 @@ mod tests {
     #[test]
     fn all_session_seeds_pass() {
         replay("session", session);
+    }
+
+    #[test]
+    fn all_memory_seeds_pass() {
+        replay("memory", memory);
     }
 
     #[test]

@@ -174,21 +174,33 @@ impl<'a, T: Transport> Session<'a, T> {
     /// Reads and replies until there is a cause to end.
     fn serve(&mut self) -> Cause {
         loop {
-            let step = match self.ws.read(&mut self.transport) {
-                Ok(Message::Close(frame)) => return Cause::ClientClosed(frame),
-                Ok(message) => self.on_message(message),
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.on_wait_over()
-                }
-                Err(error) => Err(error.into()),
-            };
-            if let Some(stats) = &self.stats {
-                self.publish(stats);
-            }
-            if let Err(cause) = step {
+            if let Err(cause) = self.step() {
                 return cause;
             }
         }
+    }
+
+    /// Reads once, and replies or does what else is due.
+    #[inline]
+    pub(crate) fn step(&mut self) -> Result<(), Cause> {
+        let step = match self.ws.read(&mut self.transport) {
+            Ok(Message::Close(frame)) => Err(Cause::ClientClosed(frame)),
+            Ok(message) => self.on_message(message),
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.on_wait_over()
+            }
+            Err(error) => Err(error.into()),
+        };
+        if let Some(stats) = &self.stats {
+            self.publish(stats);
+        }
+        step
+    }
+
+    /// Data messages sent so far.
+    #[cfg(any(test, feature = "_fuzzing"))]
+    pub(crate) fn sent(&self) -> Tally {
+        self.sent
     }
 
     /// Publishes for the admin listener what the session has done so far.
@@ -323,7 +335,7 @@ impl<'a, T: Transport> Session<'a, T> {
     }
 
     /// Ends the session as its cause demands.
-    fn end(&mut self, cause: &Cause) -> SessionOutcome {
+    pub(crate) fn end(&mut self, cause: &Cause) -> SessionOutcome {
         let plan = cause.plan();
         if self.keepalive.end().is_some() {
             // The maximum duration is over, or does not matter any more.
