@@ -46,15 +46,17 @@ pub(crate) fn header(first: u8, length: usize) -> Vec<u8> {
     header
 }
 
-/// Writes an unmasked frame. A large payload is not copied together with its header.
-pub(crate) fn write(out: &mut impl Write, first: u8, payload: &[u8]) -> io::Result<()> {
-    let header = header(first, payload.len());
-    if header.len() + payload.len() <= WRITE_BUFFER {
-        out.write_all(&header)?;
-        out.write_all(payload)
-    } else {
-        write_all_vectored(out, &mut [IoSlice::new(&header), IoSlice::new(payload)])
+/// Writes an unmasked frame whose payload is given in pieces. A large one is not copied together.
+pub(crate) fn write(out: &mut impl Write, first: u8, payload: &[&[u8]]) -> io::Result<()> {
+    let length = payload.iter().map(|piece| piece.len()).sum();
+    let header = header(first, length);
+    if header.len() + length > WRITE_BUFFER {
+        let pieces = std::iter::once(&header[..]).chain(payload.iter().copied());
+        let mut slices: Vec<_> = pieces.map(IoSlice::new).collect();
+        return write_all_vectored(out, &mut slices);
     }
+    out.write_all(&header)?;
+    payload.iter().try_for_each(|piece| out.write_all(piece))
 }
 
 /// Writes all pieces.

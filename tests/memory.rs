@@ -38,9 +38,11 @@ fn main() {
     let idle = idle_sessions("/echo");
     println!("{idle:.2} KiB an idle session of /echo");
     assert!(idle <= IDLE_KIB, "an idle session takes {idle:.2} KiB, over {IDLE_KIB}");
-    let after = after_large_messages("/echo");
-    println!("{after:.2} KiB a session that is idle after a message of 1 MiB");
-    assert!(after <= AFTER_LARGE_KIB, "{after:.2} KiB are over {AFTER_LARGE_KIB}");
+    for path in ["/echo", "/ws"] {
+        let after = after_large_messages(path);
+        println!("{after:.2} KiB a session of {path} that is idle after a message of 1 MiB");
+        assert!(after <= AFTER_LARGE_KIB, "{after:.2} KiB are over {AFTER_LARGE_KIB}");
+    }
     let member = members_are_one_thread_each();
     println!("{member:.2} KiB an idle member of a chat, with one thread each");
     let silent = silent_members();

@@ -26,20 +26,23 @@ enum Part {
 impl Template {
     /// The reply to `message` at `time`.
     pub fn render(&self, message: &str, time: &str) -> String {
-        let length = |part: &Part| match part {
-            Part::Literal(text) => text.len(),
-            Part::Message => message.len(),
-            Part::Time => time.len(),
-        };
-        let mut reply = String::with_capacity(self.0.iter().map(length).sum());
-        for part in &self.0 {
-            reply.push_str(match part {
-                Part::Literal(text) => text,
-                Part::Message => message,
-                Part::Time => time,
-            });
-        }
+        let pieces = self.pieces(message, time);
+        let mut reply = String::with_capacity(pieces.clone().map(str::len).sum());
+        reply.extend(pieces);
         reply
+    }
+
+    /// The reply in the pieces of which it consists.
+    pub(crate) fn pieces<'a>(
+        &'a self,
+        message: &'a str,
+        time: &'a str,
+    ) -> impl Iterator<Item = &'a str> + Clone {
+        self.0.iter().map(move |part| match part {
+            Part::Literal(text) => text.as_str(),
+            Part::Message => message,
+            Part::Time => time,
+        })
     }
 }
 

@@ -59,7 +59,7 @@ impl FrameFilter {
         };
         match &mut self.malformed {
             Some(malformed) => malformed.write(first, &payload, out),
-            None => frame::write(out, first, &payload),
+            None => frame::write(out, first, &[&payload]),
         }
     }
 
@@ -98,12 +98,15 @@ impl<T> FilteredTransport<T> {
 }
 
 impl<T: Write> FilteredTransport<T> {
-    /// Writes a whole message that does not pass tungstenite, which would copy it.
-    pub(super) fn write_message(&mut self, opcode: u8, payload: &[u8]) -> io::Result<()> {
+    /// Writes a whole message, given in pieces, that does not pass tungstenite, which would copy it.
+    pub(super) fn write_message(&mut self, opcode: u8, pieces: &[&[u8]]) -> io::Result<()> {
         let first = frame::FIN | opcode;
         match &mut self.filter {
-            None => frame::write(&mut self.inner, first, payload),
-            Some(filter) => filter.write(first, payload, &mut self.inner),
+            None => frame::write(&mut self.inner, first, pieces),
+            Some(filter) => match pieces {
+                [payload] => filter.write(first, payload, &mut self.inner),
+                pieces => filter.write(first, &pieces.concat(), &mut self.inner),
+            },
         }
     }
 }

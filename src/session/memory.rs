@@ -37,16 +37,16 @@ pub(super) fn context(config: &Config, read_buffer: usize) -> WebSocketContext {
 
 /// What a message and its reply take, as multiples of the message's length.
 ///
-/// An echo is the message itself. The tutorial's reply is a copy; of a binary message, in which each byte
-/// that is not UTF-8 becomes three, two copies exist at one time. Compression adds up to 5/4 of the reply,
-/// when the message is gone.
-pub(super) fn message_cost(reply: &Reply, is_compressed: bool) -> MessageCost {
-    match (reply, is_compressed) {
-        (Reply::Echo | Reply::Chat(_), false) => MessageCost { text: 1, binary: 1 },
-        (Reply::Echo | Reply::Chat(_), true) => MessageCost { text: 3, binary: 3 },
-        (Reply::Tutorial(..), false) => MessageCost { text: 2, binary: 7 },
-        (Reply::Tutorial(..), true) => MessageCost { text: 3, binary: 7 },
-    }
+/// An echo is the message itself, and a large text of the tutorial is not copied, unless there are faults. Of
+/// a binary message to the tutorial, in which each byte that is not UTF-8 becomes three, two copies
+/// exist at one time. Compression adds a copy of the reply, and up to 5/4 of it.
+pub(super) fn message_cost(reply: &Reply, is_compressed: bool, has_faults: bool) -> MessageCost {
+    let (text, binary) = match reply {
+        Reply::Echo | Reply::Chat(_) => (1, 1),
+        Reply::Tutorial(..) => (if has_faults { 2 } else { 1 }, 7),
+    };
+    let compressed = if is_compressed { 3 } else { 0 };
+    MessageCost { text: text + compressed, binary: binary + compressed }
 }
 
 impl<T: Transport> Session<'_, T> {

@@ -19,6 +19,10 @@ impl MessageLog {
         MessageLog { number, payload, is_on }
     }
 
+    pub(super) fn is_on(&self) -> bool {
+        self.is_on
+    }
+
     /// Logs `message` if that was asked for. `direction`: `in` or `out`.
     pub(super) fn log(&self, direction: &str, message: &Message) {
         if self.is_on {

@@ -126,7 +126,7 @@ impl<'a, T: Transport> Session<'a, T> {
         };
         let now = Instant::now();
         let malformed = faults.as_deref().and_then(MalformedFrames::new);
-        let cost = memory::message_cost(&reply, deflate.is_some());
+        let cost = memory::message_cost(&reply, deflate.is_some(), faults.is_some());
         let filter = FrameFilter::new(deflate, malformed, &mut early);
         let intake = Intake::new(Arc::clone(&memory), cost, config.limits.max_message_size, early);
         let mut transport = FilteredTransport::new(transport, filter, intake);
@@ -248,8 +248,24 @@ impl<'a, T: Transport> Session<'a, T> {
             let now = self.transport.last_received();
             return chat.on_message(&message, now).map_err(Cause::ChatViolation);
         }
+        if message.len() >= LARGE_REPLY && info.is_none() && self.reply_in_pieces(&message)? {
+            return Ok(());
+        }
         let reply = info.unwrap_or_else(|| self.reply.reply(message, SystemTime::now));
         if self.faults.is_some() { self.send_with_faults(reply) } else { self.send(reply) }
+    }
+
+    /// Sends the tutorial's reply to a large text without a copy of it. Returns whether it did.
+    #[cold]
+    fn reply_in_pieces(&mut self, message: &Message) -> Result<bool, Cause> {
+        let (Message::Text(text), None, false) = (message, &self.faults, self.message_log.is_on())
+        else {
+            return Ok(false);
+        };
+        let Some(pieces) = self.reply.pieces(text, SystemTime::now) else { return Ok(false) };
+        self.transport.write_message(TEXT, &pieces)?;
+        self.sent.add(pieces.iter().map(|piece| piece.len()).sum());
+        Ok(true)
     }
 
     #[inline]
@@ -258,10 +274,10 @@ impl<'a, T: Transport> Session<'a, T> {
         let bytes = message.len();
         match &message {
             Message::Text(text) if bytes >= LARGE_REPLY => {
-                self.transport.write_message(TEXT, text.as_bytes())?;
+                self.transport.write_message(TEXT, &[text.as_bytes()])?;
             }
             Message::Binary(payload) if bytes >= LARGE_REPLY => {
-                self.transport.write_message(BINARY, payload)?;
+                self.transport.write_message(BINARY, &[payload])?;
             }
             _ => self.ws.write(&mut self.transport, message)?,
         }

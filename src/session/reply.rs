@@ -41,6 +41,17 @@ impl Reply {
         };
         Message::text(template.render(&text, clock.text_at(now())))
     }
+
+    /// The tutorial's reply to a text in pieces, one of which is the text itself; `None` for other endpoints.
+    pub(super) fn pieces<'a>(
+        &'a mut self,
+        text: &'a str,
+        now: impl FnOnce() -> SystemTime,
+    ) -> Option<Vec<&'a [u8]>> {
+        let Reply::Tutorial(template, clock) = self else { return None };
+        let pieces = template.pieces(text, clock.text_at(now()));
+        Some(pieces.map(str::as_bytes).collect())
+    }
 }
 
 #[cfg(test)]
@@ -61,6 +72,14 @@ mod tests {
     fn the_tutorial_answers_text_with_text() {
         let reply = tutorial().reply(Message::text("hello"), afternoon);
         assert_eq!(reply, Message::text("You sent: hello at 3:04:05 PM"));
+    }
+
+    #[test]
+    fn pieces_are_the_same_reply() {
+        let mut reply = tutorial();
+        let pieces = reply.pieces("hello", afternoon).unwrap();
+        assert_eq!(pieces.concat(), b"You sent: hello at 3:04:05 PM");
+        assert_eq!(Reply::Echo.pieces("hello", afternoon), None);
     }
 
     #[test]

@@ -46,10 +46,10 @@ impl MalformedFrames {
                 self.unchanged = self.unchanged.saturating_sub(1);
                 match fragment {
                     Some(size) => write_fragments(first, payload, size, out),
-                    None => frame::write(out, first, payload),
+                    None => frame::write(out, first, &[payload]),
                 }
             }
-            _ => frame::write(out, first, payload),
+            _ => frame::write(out, first, &[payload]),
         }
     }
 }
@@ -63,7 +63,7 @@ fn write_fragments(first: u8, payload: &[u8], size: usize, out: &mut impl Write)
     for number in 0..fragments {
         let fragment = &payload[number * size..payload.len().min((number + 1) * size)];
         let fin = if number + 1 == fragments { FIN } else { 0 };
-        frame::write(out, fin | start, fragment)?;
+        frame::write(out, fin | start, &[fragment])?;
         start = CONTINUATION;
     }
     Ok(())
