@@ -6,19 +6,20 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
-use log::debug;
+use log::{Level, debug, log};
 
 use super::context::Context;
 use super::info;
 use super::route::{PlainRoute, Route, route};
 use super::upgrade::UpgradeRequest;
 use crate::config::Timeouts;
-use crate::config::tuning::{HEAD_READ, LINGER_TIME, STOP_REQUEST};
+use crate::config::tuning::{HEAD_READ, LINGER_TIME, SHOWN_VALUE, STOP_REQUEST};
 use crate::handshake::check::check_host;
 use crate::handshake::negotiate::Negotiated;
 use crate::handshake::refusals;
 use crate::handshake::response::switching_protocols;
 use crate::http::diagnosis::Diagnosis;
+use crate::http::excerpt::escaped;
 use crate::http::forwarded::{self, Client};
 use crate::http::head::{self, Head, HeadError};
 use crate::http::no_request;
@@ -61,8 +62,8 @@ pub(super) struct HttpConnection {
 enum Answer {
     /// With this response; the connection is kept alive if client and server allow it.
     KeepAlive(Response),
-    /// With this response, after which the connection is closed.
-    Close(Response),
+    /// With this diagnosis, after which the connection is closed.
+    Refuse(Diagnosis),
     /// With a 101, and then a session.
     Upgrade(Box<UpgradeRequest>),
     /// Not at all, as the client has reset the connection.
@@ -113,7 +114,10 @@ impl HttpConnection {
                 Answer::KeepAlive(response) => {
                     (response, head.keeps_alive() && number < max_requests)
                 }
-                Answer::Close(response) => (response, false),
+                Answer::Refuse(diagnosis) => {
+                    self.log_refusal(&diagnosis, &head);
+                    (diagnosis.answer(&head), false)
+                }
             };
             if !self.respond(response, &head, keep && !self.server.stop.requested()) {
                 return None;
@@ -200,12 +204,11 @@ impl HttpConnection {
 
     /// Decides what a request gets.
     fn answer(&mut self, head: &Head) -> Answer {
-        if let Err(response) = self.identify_client(head) {
-            return Answer::Close(response);
+        if let Err(limit) = self.identify_client(head) {
+            return Answer::Refuse(self.unavailable(Unavailable::LimitReached(limit), head));
         }
         if self.socket.spoke_plaintext() {
-            let diagnosis = no_request::plaintext_on_tls_port(Some(head), &[]);
-            return Answer::Close(diagnosis.answer(head));
+            return Answer::Refuse(no_request::plaintext_on_tls_port(Some(head), &[]));
         }
         match route(head) {
             Route::WebSocket => self.upgrade(head),
@@ -216,22 +219,19 @@ impl HttpConnection {
                     None => self.plain_response(&route, head),
                 })
             }
-            Route::Malformed(diagnosis) => Answer::Close(diagnosis.answer(head)),
+            Route::Malformed(diagnosis) => Answer::Refuse(diagnosis),
         }
     }
 
     /// Finds out who the client is. Behind a trusted proxy it takes its own slot.
-    fn identify_client(&mut self, head: &Head) -> Result<(), Response> {
+    fn identify_client(&mut self, head: &Head) -> Result<(), LimitReached> {
         let trusted = &self.server.config.trusted_proxies;
         self.client = forwarded::resolve(self.client.peer, trusted, head);
         for remark in &self.client.remarks {
             debug!("{}: {remark}", self.client);
         }
         if forwarded::trusts(trusted, self.client.peer.host()) {
-            let permit = self.permit.client(self.client.address);
-            self.client_permit = permit.map_err(|limit| {
-                self.unavailable(Unavailable::LimitReached(limit), head).answer(head)
-            })?;
+            self.client_permit = self.permit.client(self.client.address)?;
         }
         Ok(())
     }
@@ -262,12 +262,10 @@ impl HttpConnection {
     fn upgrade(&mut self, head: &Head) -> Answer {
         let request = match self.check_upgrade(head) {
             Ok(request) => Box::new(request),
-            Err(diagnosis) => return Answer::Close(diagnosis.answer(head)),
+            Err(diagnosis) => return Answer::Refuse(diagnosis),
         };
         match self.delay(&request) {
-            Ok(PauseEnd::Stopping) => {
-                Answer::Close(self.unavailable(Unavailable::Stopping, head).answer(head))
-            }
+            Ok(PauseEnd::Stopping) => Answer::Refuse(self.unavailable(Unavailable::Stopping, head)),
             Ok(PauseEnd::Over | PauseEnd::PeerLeft) => Answer::Upgrade(request),
             Err(error) => {
                 debug!("{}: gone before the handshake was answered: {error}", self.client);
@@ -283,6 +281,29 @@ impl HttpConnection {
             metrics.refused(why.label());
         }
         unavailable::diagnosis(why, Some(head))
+    }
+
+    /// Writes the log line of a refused handshake; other requests have one with `-v` only.
+    fn log_refusal(&self, diagnosis: &Diagnosis, head: &Head) {
+        let is_seen = head.attempts_websocket() && !self.server.is_own(head);
+        let level = if is_seen { Level::Info } else { Level::Debug };
+        // Shortened, as a head may have 16 KiB.
+        let path = escaped(&head.path, SHOWN_VALUE);
+        let origin = head.fields.get("Origin").map(|origin| escaped(origin, SHOWN_VALUE));
+        log!(
+            level,
+            client:% = self.client.address,
+            peer:% = self.client.peer,
+            path = path.as_str(),
+            origin = origin.as_deref(),
+            status = diagnosis.status,
+            problem = diagnosis.problem.as_ref();
+            "refused {} {path}, {}: {} {}",
+            self.client,
+            origin.as_ref().map_or("no Origin".to_owned(), |origin| format!("Origin {origin}")),
+            diagnosis.status,
+            diagnosis.problem,
+        );
     }
 
     /// Writes a response. Returns whether the connection is kept.
