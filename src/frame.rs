@@ -16,6 +16,8 @@ pub(crate) const RESERVED: u8 = 0x3;
 pub(crate) const CLOSE: u8 = 0x8;
 pub(crate) const PONG: u8 = 0xa;
 pub(crate) const MASKED: u8 = 0x80;
+/// The most bytes of a client's control frame: its header, and a payload of 125 bytes.
+pub(crate) const CLIENT_CONTROL_MAX: usize = 6 + 125;
 
 /// Splits an unmasked frame into its first byte and its payload; `(0, [])` if the header is not
 /// complete.
@@ -27,6 +29,17 @@ pub(crate) fn split(frame: &[u8]) -> (u8, &[u8]) {
         Some(_) => 2,
     };
     (frame[0], &frame[header.min(frame.len())..])
+}
+
+/// Returns the payload of a masked frame of up to 125 bytes; `None` if `bytes` are anything else.
+pub(crate) fn masked_payload(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (&[_, length, ..], Some((_, masked))) = (bytes, bytes.split_at_checked(6)) else {
+        return None;
+    };
+    let key = &bytes[2..6];
+    let is_whole = length & MASKED != 0 && usize::from(length & !MASKED) == masked.len();
+    let unmask = |(byte, key): (&u8, &u8)| byte ^ key;
+    is_whole.then(|| masked.iter().zip(key.iter().cycle()).map(unmask).collect())
 }
 
 /// The header of an unmasked frame, with the length in the fewest bytes.

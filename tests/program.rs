@@ -164,6 +164,59 @@ fn the_log_names_the_client_forwarded_by_a_trusted_proxy() {
 }
 
 #[test]
+fn a_refused_handshake_has_one_line_in_the_log() {
+    let program = Program::start(&[]);
+    for (path, field, status) in [
+        ("/echo", "Origin: http://evil.example", 403),
+        ("/no\u{9b}where", "X: y", 404),
+        ("/echo?status=503", "X: y", 503),
+    ] {
+        let request = handshake(path).replace("Host: h", &format!("Host: h\r\n{field}"));
+        assert_eq!(Raw::connect(program.address()).send(request).response().status, status);
+    }
+    assert_eq!(Raw::connect(program.address()).get("/nowhere").status, 404);
+    program.signal(Signal::SIGTERM);
+    let log = program.wait().1;
+    let lines = log.lines().filter_map(|line| line.split_once(" INFO  refused 127.0.0.1:"));
+    let lines: Vec<_> = lines.map(|(_, line)| line.split_once(' ').unwrap().1).collect();
+    assert_eq!(
+        lines,
+        [
+            "/echo, Origin http://evil.example: 403 Pages of this origin may not open a WebSocket on this server.",
+            r"/no\u{9b}where, no Origin: 404 No WebSocket is served at /no\u{9b}where.",
+            "/echo, no Origin: 503 Refused with 503, as the query asks.",
+        ],
+        "{log}"
+    );
+}
+
+#[test]
+fn an_invalid_close_is_logged_as_it_was_sent_and_answered() {
+    let mut program = Program::start(&["--log-format", "json"]);
+    for offer in ["X: y", "Sec-WebSocket-Extensions: permessage-deflate"] {
+        for (code, answer) in [999, 1005, 1006, 1015, 1016, 5000]
+            .map(|code| (code, 1002))
+            .into_iter()
+            .chain([(1014, 1014)])
+        {
+            let request = handshake("/echo").replace("Host: h", &format!("Host: h\r\n{offer}"));
+            let mut client = Raw::connect(program.address());
+            assert_eq!(client.send(request).response_to_head().status, 101);
+            let payload = [&u16::to_be_bytes(code)[..], b"None"].concat();
+            assert_eq!(client.send(frame(FIN_CLOSE, &payload)).close_code(), answer);
+            assert_eq!(client.rest(), b"");
+            let line = program.log_line("\"session\"");
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let sent = format!("the client sent a Close with {code}, which must not be sent");
+            let (by, reason) = if answer == 1002 { ("server", &*sent) } else { ("client", "None") };
+            assert_eq!(line["by"], by, "{line}");
+            assert_eq!(line["code"], answer, "{line}");
+            assert_eq!(line["reason"], reason, "{line}");
+        }
+    }
+}
+
+#[test]
 fn a_full_stderr_holds_up_neither_clients_nor_the_stop() {
     let program = Program::start(&["-v"]); // nobody reads its stderr until `wait`
     for _ in 0..8 {

@@ -17,6 +17,7 @@ use env_logger::Target;
 use log::kv::{Key, Value, VisitSource};
 use log::{Level, LevelFilter, Log, Metadata, Record, RecordBuilder};
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::ser::Formatter;
 
 /// The lines of a burst that are never suppressed: as many as a person would still read.
 const BURST: u32 = 1000;
@@ -78,12 +79,50 @@ fn now() -> String {
 }
 
 fn write_text(out: &mut impl Write, record: &Record) -> io::Result<()> {
-    writeln!(out, "{} {:<5} {}", now(), record.level(), record.args())
+    let mut line = format!("{} {:<5} {}", now(), record.level(), record.args());
+    if line.contains(is_unprintable) {
+        line = line.chars().map(shown).collect();
+    }
+    writeln!(out, "{line}")
+}
+
+/// Whether a terminal or an editor acts upon this character instead of showing it: control characters,
+/// those of C1 included, line separators, bidi controls and other format characters.
+fn is_unprintable(c: char) -> bool {
+    // After another character, `escape_debug` leaves combining marks as they are.
+    let is_escaped = || format!(" {c}").escape_debug().nth(1) == Some('\\');
+    !c.is_ascii_graphic() && c != ' ' && is_escaped()
+}
+
+fn shown(c: char) -> String {
+    if is_unprintable(c) { c.escape_debug().to_string() } else { c.into() }
 }
 
 fn write_json(out: &mut impl Write, record: &Record) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &JsonLine(record))?;
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, PrintableJson);
+    JsonLine(record).serialize(&mut serializer)?;
     writeln!(out)
+}
+
+/// JSON in which unprintable characters are escaped, too. Parsers read the same text.
+struct PrintableJson;
+
+impl Formatter for PrintableJson {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        out: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        for part in fragment.split_inclusive(is_unprintable) {
+            let last = part.char_indices().next_back().filter(|(_, c)| is_unprintable(*c));
+            let (text, unprintable) = last.map_or((part, None), |(at, c)| (&part[..at], Some(c)));
+            out.write_all(text.as_bytes())?;
+            for unit in unprintable.iter().flat_map(|c| c.encode_utf16(&mut [0; 2]).to_vec()) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Serializes a record as an object: time, level, message, and the record's key-value pairs.
@@ -117,6 +156,8 @@ impl<'v, M: SerializeMap> VisitSource<'v> for JsonPairs<M> {
             self.map.serialize_entry(key, &number)
         } else if let Some(number) = value.to_f64() {
             self.map.serialize_entry(key, &number)
+        } else if let Some(text) = value.to_borrowed_str() {
+            self.map.serialize_entry(key, text)
         } else {
             // The `log` crate formats an absent optional value as "None"; it becomes `null`.
             let text = Some(value.to_string()).filter(|text| text != "None");
@@ -189,7 +230,9 @@ mod tests {
     #[test]
     fn a_json_line_has_all_pairs_and_is_one_line() {
         let (missing, ping): (Option<u16>, Option<f64>) = (None, Some(0.5));
-        let pairs: [(&str, Value); 5] = [
+        let pairs: [(&str, Value); 7] = [
+            ("said", Value::from("None")),
+            ("hidden", Value::from("\u{9b}31m\u{202e}é\u{e0001}")),
             ("session", Value::from(7_u64)),
             ("seconds", Value::from(1.25)),
             ("reason", Value::from("a\nb")),
@@ -203,6 +246,7 @@ mod tests {
         let line = String::from_utf8(out).unwrap();
         assert!(line.starts_with("{\"time\":\"20") && line.ends_with("}\n"), "{line}");
         assert_eq!(line.lines().count(), 1);
+        assert!(line.contains(r#""hidden":"\u009b31m\u202eé\udb40\udc01""#), "{line}");
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(line["message"], "said \"x\"\n");
         assert_eq!(line["level"], "INFO");
@@ -210,6 +254,18 @@ mod tests {
         assert_eq!(line["seconds"], 1.25);
         assert_eq!(line["reason"], "a\nb");
         assert!(line["code"].is_null());
+        assert_eq!(line["said"], "None");
+        assert_eq!(line["hidden"], "\u{9b}31m\u{202e}é\u{e0001}");
         assert_eq!(line["ping_ms"], 0.5);
+    }
+
+    #[test]
+    fn a_text_line_is_one_line_without_unprintable_characters() {
+        let mut out = Vec::new();
+        let args = format_args!("a\u{1b}[2J\nb\u{9b}\u{202e}\u{2028} \"é\" e\u{301} C:\\ 👋");
+        write_text(&mut out, &Record::builder().args(args).build()).unwrap();
+        let line = String::from_utf8(out).unwrap();
+        let expected = " a\\u{1b}[2J\\nb\\u{9b}\\u{202e}\\u{2028} \"é\" e\u{301} C:\\ 👋\n";
+        assert!(line.ends_with(expected), "{line}");
     }
 }

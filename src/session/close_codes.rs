@@ -22,6 +22,11 @@ pub fn close_code_meaning(code: u16) -> &'static str {
     describe(code).1
 }
 
+/// Whether a Close may have this code: RFC 6455, section 7.4, and the codes that IANA has registered since.
+pub(crate) fn close_may_have(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+}
+
 fn describe(code: u16) -> (&'static str, &'static str) {
     let keys = [code.to_string(), format!("{}xxx", code / 1000), "other".to_owned()];
     keys.iter().find_map(|key| TABLE.get(key.as_str()).copied()).expect("the table has `other`")

@@ -25,6 +25,8 @@ use crate::net::transport::WritePastDeadline;
 pub(crate) enum Cause {
     /// The client sent a Close.
     ClientClosed(Option<CloseFrame>),
+    /// The client sent a Close with this code, which must not be sent; `None` if it was not read alone.
+    InvalidClose(Option<u16>),
     /// The client ended its side of the stream without a Close.
     ClientLeft,
     /// The client, or a middlebox, reset the connection.
@@ -76,6 +78,8 @@ pub(crate) struct EndPlan {
     pub(crate) end: SessionEnd,
     /// The Close to send; `None` if the client already sent one, or can no longer be reached.
     pub(super) close: Option<CloseFrame>,
+    /// The Close that answers the client's, if tungstenite would send another; `None` if it answers.
+    pub(super) answer: Option<CloseFrame>,
     pub(super) teardown: Teardown,
 }
 
@@ -84,6 +88,8 @@ pub(crate) struct EndPlan {
 pub(super) enum Teardown {
     /// Drive the closing handshake until both Closes are through.
     CloseHandshake,
+    /// End the sending side: both Closes are through.
+    Finish,
     /// End the sending side, and discard what arrives: after a broken frame nothing can be parsed.
     Linger,
     /// Make the connection end with a reset.
@@ -97,6 +103,7 @@ impl Cause {
     pub(crate) fn plan(&self) -> EndPlan {
         match self {
             Cause::ClientClosed(frame) => closed_by_client(frame.as_ref()),
+            Cause::InvalidClose(code) => invalid_close(*code),
             Cause::ClientLeft => dropped("client", "fin", "no Close", ""),
             Cause::Reset => dropped("client", "rst", "no Close", ""),
             Cause::Violation(frame) => {
@@ -158,14 +165,14 @@ fn closed(frame: CloseFrame, limit: &'static str) -> EndPlan {
         reason: frame.reason.to_string(),
         limit,
     };
-    EndPlan { end, close: Some(frame), teardown: Teardown::CloseHandshake }
+    EndPlan { end, close: Some(frame), answer: None, teardown: Teardown::CloseHandshake }
 }
 
 fn away(reason: &str, limit: &'static str) -> EndPlan {
     closed(close(CloseCode::Away, reason), limit)
 }
 
-/// The client sent a Close, which tungstenite answers.
+/// The client sent a Close. tungstenite answers it, except for 1014 (Bad Gateway), which it does not know.
 fn closed_by_client(frame: Option<&CloseFrame>) -> EndPlan {
     let end = SessionEnd {
         by: "client",
@@ -174,13 +181,29 @@ fn closed_by_client(frame: Option<&CloseFrame>) -> EndPlan {
         reason: frame.map(|frame| frame.reason.to_string()).unwrap_or_default(),
         limit: "",
     };
-    EndPlan { end, close: None, teardown: Teardown::CloseHandshake }
+    match frame.filter(|frame| !frame.code.is_allowed()) {
+        Some(frame) => answered(end, frame.clone()),
+        None => EndPlan { end, close: None, answer: None, teardown: Teardown::CloseHandshake },
+    }
+}
+
+/// The client sent a Close with a code that must not be sent.
+fn invalid_close(code: Option<u16>) -> EndPlan {
+    let code = code.map_or("a code that".to_owned(), |code| format!("{code}, which"));
+    let reason = format!("the client sent a Close with {code} must not be sent");
+    let frame = close(CloseCode::Protocol, &reason);
+    answered(closed(frame.clone(), "").end, frame)
+}
+
+/// A Close that answers the client's. After both the connection ends.
+fn answered(end: SessionEnd, frame: CloseFrame) -> EndPlan {
+    EndPlan { end, close: None, answer: Some(frame), teardown: Teardown::Finish }
 }
 
 /// The connection ends without a Close.
 fn dropped(by: &'static str, how: &'static str, reason: &str, limit: &'static str) -> EndPlan {
     let end = SessionEnd { by, how, code: None, reason: reason.to_owned(), limit };
-    EndPlan { end, close: None, teardown: Teardown::Drop }
+    EndPlan { end, close: None, answer: None, teardown: Teardown::Drop }
 }
 
 fn close(code: CloseCode, reason: &str) -> CloseFrame {
@@ -306,6 +329,18 @@ mod tests {
                 r#"closed by the client: 1000 Normal Closure "by\u{1b}e""#,
             ),
             (Cause::ClientClosed(None), "closed by the client without a code"),
+            (
+                Cause::ClientClosed(Some(frame(1014, "no answer"))),
+                r#"closed by the client: 1014 Bad Gateway "no answer""#,
+            ),
+            (
+                Cause::InvalidClose(Some(1005)),
+                r#"closed by the server: 1002 Protocol Error "the client sent a Close with 1005, which must not be sent""#,
+            ),
+            (
+                Cause::InvalidClose(None),
+                r#"closed by the server: 1002 Protocol Error "the client sent a Close with a code that must not be sent""#,
+            ),
             (Cause::ClientLeft, "ended by the client: FIN, no Close"),
             (Cause::Reset, "reset by the client: RST, no Close"),
             (

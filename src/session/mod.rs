@@ -29,9 +29,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tungstenite::protocol::WebSocketContext;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::protocol::{CloseFrame, WebSocketContext};
 use tungstenite::{Bytes, Error, Message};
 
+use self::close_codes::close_may_have;
 use self::deflate::{DeflateSetup, OnWire};
 use self::end::{Cause, SessionEnd, Teardown};
 use self::faults::SessionFaults;
@@ -45,7 +47,7 @@ use self::reply::Reply;
 use crate::chat::room::JoinError;
 use crate::config::Config;
 use crate::config::tuning::{LARGE_REPLY, SESSION_READ_BUFFER, STOP_POLL, STOP_REPLIES};
-use crate::frame::{BINARY, TEXT};
+use crate::frame::{BINARY, CLOSE, TEXT};
 use crate::message_memory::MessageMemory;
 use crate::metrics::registry::SessionStats;
 use crate::metrics::tally::{CompressedBytes, CompressionStats, Tally};
@@ -184,7 +186,7 @@ impl<'a, T: Transport> Session<'a, T> {
     #[inline]
     pub(crate) fn step(&mut self) -> Result<(), Cause> {
         let step = match self.ws.read(&mut self.transport) {
-            Ok(Message::Close(frame)) => Err(Cause::ClientClosed(frame)),
+            Ok(Message::Close(frame)) => Err(self.closed_by_client(frame)),
             Ok(message) => self.on_message(message),
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.on_wait_over()
@@ -201,6 +203,22 @@ impl<'a, T: Transport> Session<'a, T> {
     #[cfg(any(test, feature = "_fuzzing"))]
     pub(crate) fn sent(&self) -> Tally {
         self.sent
+    }
+
+    /// The client sent a Close. tungstenite replaces one whose code must not be sent, or is 1014 (Bad
+    /// Gateway), by the 1002 that it is about to answer.
+    #[cold]
+    fn closed_by_client(&self, frame: Option<CloseFrame>) -> Cause {
+        let is_replaced = frame.as_ref().is_some_and(|frame| {
+            frame.code == CloseCode::Protocol && frame.reason == "Protocol violation"
+        });
+        if !is_replaced {
+            return Cause::ClientClosed(frame);
+        }
+        match self.transport.received_close() {
+            Some(sent) if close_may_have(sent.code.into()) => Cause::ClientClosed(Some(sent)),
+            sent => Cause::InvalidClose(sent.map(|sent| sent.code.into())),
+        }
     }
 
     /// Publishes for the admin listener what the session has done so far.
@@ -357,6 +375,12 @@ impl<'a, T: Transport> Session<'a, T> {
             // The maximum duration is over, or does not matter any more.
             self.transport.set_write_deadline(Instant::now() + self.config.timeouts.close);
         }
+        if let Some(frame) = plan.answer {
+            // Not by tungstenite, which would send its own answer.
+            let code = u16::from(frame.code).to_be_bytes();
+            // It fails on a connection that is gone.
+            let _ = self.transport.write_message(CLOSE, &[&code, frame.reason.as_bytes()]);
+        }
         let is_close_lost = plan.close.is_some_and(|frame| {
             // A Pong that is due goes first; tungstenite alone would send it after the Close.
             let Session { ws, transport, .. } = self;
@@ -384,6 +408,9 @@ impl<'a, T: Transport> Session<'a, T> {
             Teardown::Reset => {
                 // It fails on a connection that is gone.
                 let _ = self.transport.reset();
+            }
+            Teardown::Finish => {
+                let _ = self.transport.finish();
             }
             Teardown::Drop => {}
         }

@@ -13,6 +13,7 @@ use super::{CompressionChoice, Faults, ForcedEnd, FrameFaults, Malformation, Pus
 use crate::config::Limits;
 use crate::config::faults::{AFTER_MAX, DELAY_MAX, FRAGMENTS_MAX, TIMER_MAX, TIMER_MIN};
 use crate::http::excerpt::brief;
+use crate::session::close_codes::close_may_have;
 
 /// One query parameter.
 struct Parameter {
@@ -97,8 +98,7 @@ const PARAMETERS: [Parameter; 17] = [
         example: "4001",
         effect: "send a Close with this code: 1000 to 1003, 1007 to 1014, 3000 to 4999",
         parse: |draft, value, _| {
-            let may_be_sent = |code: &u16| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
-            draft.close = Some(value.parse().ok().filter(may_be_sent)?);
+            draft.close = Some(value.parse().ok().filter(|code| close_may_have(*code))?);
             Some(())
         },
     },
