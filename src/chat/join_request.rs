@@ -6,6 +6,12 @@ use crate::http::excerpt;
 /// The room of a client that names none.
 const LOBBY: &str = "lobby";
 
+/// Characters that are drawn as nothing, or as a space, though their category is that of letters, marks or
+/// symbols: the combining grapheme joiner, the fillers of Hangul, inherent vowels of Khmer, and Braille's
+/// blank.
+const FILLERS: [char; 8] =
+    ['\u{34f}', '\u{115f}', '\u{1160}', '\u{17b4}', '\u{17b5}', '\u{2800}', '\u{3164}', '\u{ffa0}'];
+
 /// A request to join a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct JoinRequest {
@@ -33,10 +39,9 @@ pub(crate) fn parse(query: &str) -> Result<JoinRequest, String> {
             }
         };
         let value = value.trim();
-        if value.is_empty() || value.chars().count() > NAME_MAX || value.contains(char::is_control)
-        {
+        if value.is_empty() || value.chars().count() > NAME_MAX || value.contains(is_invisible) {
             return Err(format!(
-                "{key}=\"{}\" is not valid; it has 1 to {NAME_MAX} characters.",
+                "{key}=\"{}\" is not valid; it has 1 to {NAME_MAX} visible characters.",
                 excerpt::brief(value)
             ));
         }
@@ -45,6 +50,12 @@ pub(crate) fn parse(query: &str) -> Result<JoinRequest, String> {
         }
     }
     Ok(JoinRequest { room: room.unwrap_or_else(|| LOBBY.to_owned()), name })
+}
+
+/// Whether a name must not have this character, as it is not seen: two names could look the same, or turn
+/// the line around that shows them.
+fn is_invisible(c: char) -> bool {
+    excerpt::is_unprintable(c) || FILLERS.contains(&c)
 }
 
 #[cfg(test)]
@@ -58,6 +69,7 @@ mod tests {
             ("&", "lobby", None),
             ("room=a%20b", "a b", None),
             ("name=+J%C3%B6rg+", "lobby", Some("Jörg")),
+            ("name=\"'\\<नमस्ते>e\u{301}❤️\"", "lobby", Some("\"'\\<नमस्ते>e\u{301}❤️\"")),
             ("name=ann&room=x", "x", Some("ann")),
         ] {
             let expected = JoinRequest { room: room.to_owned(), name: name.map(str::to_owned) };
@@ -71,7 +83,14 @@ mod tests {
         for (query, words) in [
             ("room=", "room=\"\" is not valid"),
             ("name=a%0ab", "name=\"a\\nb\" is not valid"),
-            (long.as_str(), "1 to 32 characters"),
+            ("name=a\u{202e}b", "name=\"a\\u{202e}b\" is not valid; it has 1 to 32 visible"),
+            ("name=a\u{200b}", "is not valid"),
+            ("name=a\u{9b}", "is not valid"),
+            ("name=a\u{2028}b", "is not valid"),
+            ("name=a\u{e0041}", "is not valid"),
+            ("room=\u{3164}", "is not valid"),
+            ("name=\u{2800}", "is not valid"),
+            (long.as_str(), "1 to 32 visible characters"),
             ("name=a&name=b", "name is repeated"),
             ("user=a", "no parameter \"user\""),
         ] {

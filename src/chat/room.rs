@@ -242,15 +242,15 @@ impl RoomState {
         Ok(())
     }
 
-    /// `name`, with a number behind it if a member has it already.
+    /// `name`, with a number behind it if a member has one that looks the same.
     fn unique_name(&self, name: String) -> String {
         let taken: HashSet<_> =
-            self.members.values().map(|participant| participant.name.as_str()).collect();
-        if !taken.contains(name.as_str()) {
+            self.members.values().map(|participant| folded(&participant.name)).collect();
+        if !taken.contains(&folded(&name)) {
             return name;
         }
         let numbered = (2_u64..).map(|number| format!("{name}-{number}"));
-        numbered.skip_while(|name| taken.contains(name.as_str())).take(1).collect()
+        numbered.skip_while(|name| taken.contains(&folded(name))).take(1).collect()
     }
 }
 
@@ -301,6 +301,12 @@ impl Drop for Membership {
         drop(state);
         self.rooms.remove_if_empty(&self.room.name);
     }
+}
+
+/// The name without differences of case, and without variation selectors, which are not seen.
+fn folded(name: &str) -> String {
+    let seen = name.chars().filter(|c| !('\u{fe00}'..='\u{fe0f}').contains(c));
+    seen.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -408,12 +414,19 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_taken_gets_a_number() {
+    fn a_name_that_is_taken_in_any_case_gets_a_number() {
         let rooms = rooms(ChatLimits::default());
-        let members = [(); 3].map(|()| join(&rooms, "r", "ann").unwrap());
+        let names = ["ann", "ann", "ANN", "Ann-2", "ann\u{fe0f}"];
+        let members = names.map(|name| join(&rooms, "r", name).unwrap());
         assert_eq!(
             members.each_ref().map(|member| received(member.outbox()).remove(0)),
-            ["welcome ann 0", "welcome ann-2 0", "welcome ann-3 0"]
+            [
+                "welcome ann 0",
+                "welcome ann-2 0",
+                "welcome ANN-3 0",
+                "welcome Ann-2-2 0",
+                "welcome ann\u{fe0f}-4 0"
+            ]
         );
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::log_writer::LogQueue;
 use crate::config::timestamp;
+use crate::http::excerpt::is_unprintable;
 use crate::lock::unpoisoned;
 use crate::token_bucket::TokenBucket;
 use env_logger::Target;
@@ -84,14 +85,6 @@ fn write_text(out: &mut impl Write, record: &Record) -> io::Result<()> {
         line = line.chars().map(shown).collect();
     }
     writeln!(out, "{line}")
-}
-
-/// Whether a terminal or an editor acts upon this character instead of showing it: control characters,
-/// those of C1 included, line separators, bidi controls and other format characters.
-fn is_unprintable(c: char) -> bool {
-    // After another character, `escape_debug` leaves combining marks as they are.
-    let is_escaped = || format!(" {c}").escape_debug().nth(1) == Some('\\');
-    !c.is_ascii_graphic() && c != ' ' && is_escaped()
 }
 
 fn shown(c: char) -> String {

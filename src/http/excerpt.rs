@@ -61,6 +61,14 @@ pub(crate) fn escaped(text: &str, limit: usize) -> String {
     shown
 }
 
+/// Whether a terminal, an editor or a browser acts upon this character instead of showing it: control
+/// characters, those of C1 included, line separators, bidi controls and other format characters.
+pub(crate) fn is_unprintable(c: char) -> bool {
+    // After another character, `escape_debug` leaves combining marks as they are.
+    let is_escaped = || format!(" {c}").escape_debug().nth(1) == Some('\\');
+    !c.is_ascii_graphic() && c != ' ' && is_escaped()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

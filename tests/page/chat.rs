@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{open, open_at, wait_for_row, wait_for_state};
 use crate::support::browser::Browser;
+use crate::support::client::Client;
 use crate::support::program::Program;
 use crate::support::server::TestServer;
 
@@ -82,6 +83,31 @@ fn members_see_messages_joins_and_leaves_in_one_order() {
     drop(bob);
     wait_for_members(&mut ann, &["ann (you)"]);
     assert_eq!(ann.complaints(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn further_lines_of_a_text_are_indented() {
+    let program = Program::start(&[]);
+    let mut bob = join(&program, "r", "bob");
+    let mut ann = Client::open(program.address(), "/chat?room=r&name=ann");
+    let spaces = " ".repeat(300);
+    for text in ["hi\nbob: forged", &format!("hi{spaces}bob: forged")] {
+        ann.0.send(text.into()).unwrap();
+        wait_for_row(&mut bob, "received", "bob: forged");
+        let left = |browser: &mut Browser, found: &str| {
+            let start = format!(
+                "(() => {{ const text = [...document.querySelectorAll('#history .content')].at(-1).firstChild; \
+                 const range = new Range(); const at = text.data.lastIndexOf({}); \
+                 range.setStart(text, at); range.setEnd(text, at + 1); return range.getBoundingClientRect().left }})()",
+                json!(found)
+            );
+            browser.eval(&start).as_f64().unwrap()
+        };
+        let (first, second) = (left(&mut bob, "ann: "), left(&mut bob, "bob: "));
+        assert!(second > first + 5.0, "{text:?}: {first} and {second}");
+        bob.click("button", "Clear");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ import * as words from "./words.js";
 
 /** Limits, so that a page can stay open for months. */
 const MAX_ENTRIES = 1000;
-const MAX_HISTORY_BYTES = 16 * 1024 * 1024;
+const MAX_HISTORY_BYTES = 2 ** 24;
 
 const { history, dropped: droppedText, log, newest, save, clear, tools, asJson, asHex, copy } = elements;
 const timeFormat = new Intl.DateTimeFormat(undefined, {
@@ -43,7 +43,7 @@ export function scrollToNewest() {
 
 function render() {
   const old = entries.findLastIndex((entry) => entry.row) + 1;
-  for (let surplus = history.childElementCount - old; surplus > 0; surplus -= 1) {
+  for (let surplus = history.childElementCount - old; surplus > 0; surplus--) {
     const row = history.firstElementChild;
     if (row.contains(tools)) hideTools();
     row.remove();
@@ -54,7 +54,7 @@ function render() {
 }
 
 function createRow(entry) {
-  const row = document.createElement("li");
+  const row = createElement("li");
   row.dataset.from = entry.from;
   row.tabIndex = -1;
   const arrow = { sent: "↑", received: "↓", event: "·" }[entry.from];
@@ -62,13 +62,15 @@ function createRow(entry) {
     createElement("span", arrow, "arrow"),
     createElement("time", timeFormat.format(entry.at)),
     createElement("span", entry.from === "event" ? "" : words.formatBytes(entry.size), "size"),
-    createElement("span", words.rowText(entry), "content"),
+    contentOf(entry),
   );
   row.firstChild.title = entry.from;
   entry.row = row;
   entryOf.set(row, entry);
   return row;
 }
+
+const contentOf = (entry) => createElement("span", words.rowText(entry), `content ${entry.view}`);
 
 function clearHistory() {
   entries.length = 0;
@@ -79,14 +81,14 @@ function clearHistory() {
 }
 
 function saveHistory() {
-  const link = document.createElement("a");
+  const link = createElement("a");
   link.href = URL.createObjectURL(new Blob(entries.map(words.jsonLine), { type: "application/jsonl" }));
   link.download = `wsecho-${new Date().toISOString().replace(/[:.]/g, "-")}.jsonl`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-// All rows share one set of tools: three buttons a row would be thousands of stops of the Tab key.
+// All rows share one set of tools: three buttons a row would be thousands of Tab stops.
 
 function selectRow({ target }) {
   const row = target.closest("li");
@@ -118,7 +120,7 @@ const selectedEntry = () => entryOf.get(tools.closest("li"));
 function toggleView(view) {
   const entry = selectedEntry();
   entry.view = entry.view === view ? "text" : view;
-  entry.row.querySelector(".content").textContent = words.rowText(entry);
+  entry.row.querySelector(".content").replaceWith(contentOf(entry));
   updateViewButtons(entry);
 }
 
@@ -127,7 +129,7 @@ async function copyEntry() {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    // Without HTTPS, only loopback addresses have a clipboard.
+    // Without HTTPS, only loopback has a clipboard.
     copyBySelection(text);
   }
   setStatus("Copied.", false);
