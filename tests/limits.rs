@@ -7,7 +7,7 @@ use wsecho::{Config, Limits, Timeouts};
 
 use super::WIRE;
 use crate::support::client::{FIN_BINARY, FIN_TEXT, TIMEOUT, frame, handshake, wait_until};
-use crate::support::server::TestServer;
+use crate::support::server::{CLOSE_TIMEOUT, TestServer};
 use crate::support::stream::Wire;
 
 const SHORT: Duration = Duration::from_millis(150);
@@ -259,7 +259,8 @@ fn a_session_beyond_max_duration_is_closed_with_1001() {
 
 #[test]
 fn max_duration_ends_a_session_in_a_write_a_delay_or_without_reading() {
-    let server = timed(|timeouts| timeouts.max_duration = Some(SHORT));
+    let server =
+        timed(|timeouts| (timeouts.max_duration, timeouts.close) = (Some(SHORT), CLOSE_TIMEOUT));
     let mut slow = server.raw();
     slow.upgrade("/echo?size=1MiB").send(frame(FIN_TEXT, b"x").repeat(100));
     let ended = server.ended_session();
