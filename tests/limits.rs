@@ -113,9 +113,9 @@ fn connections_beyond_the_reserve_are_refused() {
 
 #[test]
 fn the_reserve_is_reachable_beside_silent_and_answered_connections() {
-    let server = limited(|limits| (limits.max_connections, limits.reserve) = (1, 2));
+    let server = limited(|limits| (limits.max_connections, limits.reserve) = (1, 8));
     let mut session = server.open("/echo");
-    let mut silent: Vec<_> = (0..4).filter_map(|_| server.try_raw().ok()).collect();
+    let mut silent: Vec<_> = (0..16).filter_map(|_| server.try_raw().ok()).collect();
     for _ in 0..10 {
         // It is answered with a 503, and stays open.
         let mut refused = server.raw();
