@@ -1,7 +1,7 @@
 //! The real binary as a service: notifications, watchdog and socket activation, with a service
 //! manager that consists of a datagram socket and passed descriptors.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::{Command, Stdio};
@@ -163,6 +163,33 @@ fn the_watchdog_is_notified_with_every_slot_taken() {
     let _others: Vec<_> = (0..RESERVE).map(|_| Raw::connect(program.address())).collect();
     manager.expect_watchdog(2);
     drop(session);
+}
+
+#[test]
+fn the_watchdog_is_notified_when_the_network_does_not_lead_to_the_listener() {
+    let manager = Manager::new();
+    let path = manager.folder.path().join("socket");
+    let mut service = command(&["--listen", &format!("unix:{}", path.display())]);
+    let program = manager.start(service.env("WATCHDOG_USEC", "100000"));
+    assert!(manager.notification().starts_with("READY=1\n"));
+    std::fs::remove_file(&path).unwrap();
+    manager.expect_watchdog(4);
+    program.signal(Signal::SIGTERM);
+    let (status, log) = program.wait();
+    assert!(status.success() && !log.contains("the watchdog's echo failed"), "{log}");
+}
+
+#[test]
+fn the_watchdog_is_notified_without_a_free_descriptor() {
+    let manager = Manager::new();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 32; exec \"$0\" --listen 127.0.0.1:0"]);
+    limited.arg(command(&[]).get_program()).env("WATCHDOG_USEC", "100000");
+    let mut program = manager.start(&mut limited);
+    assert!(manager.notification().starts_with("READY=1\n"));
+    let _clients: Vec<_> = (0..64).map(|_| TcpStream::connect(program.address())).collect();
+    program.log_line("cannot accept connections");
+    manager.expect_watchdog(4);
 }
 
 #[test]

@@ -24,6 +24,7 @@ use nix::sys::signal::SigSet;
 use self::advice::advice;
 use self::machine_limits::{raise_descriptor_limit, shortages};
 use self::options::{Command, Options};
+use self::service::ServiceManager;
 use crate::check;
 use crate::config::{Config, Listen};
 use crate::server::{Error, Server};
@@ -72,12 +73,13 @@ fn run(config: Config, signals: SigSet) -> Result<(), Error> {
     };
     #[cfg(feature = "tls")]
     let signals = reload::on_hangup(&server, signals).map_err(Error::Thread)?;
-    signals::stop_on(signals, server.stopper()).map_err(Error::Thread)?;
+    let manager = ServiceManager::from_environment();
+    signals::stop_on(signals, server.stopper(), manager.clone()).map_err(Error::Thread)?;
     let urls = ServedUrls::of(&server);
     if let Some(probe) = server.probe() {
-        service::keep_watchdog(probe).map_err(Error::Thread)?;
+        manager.clone().keep_watchdog(probe).map_err(Error::Thread)?;
     }
-    server.run_and_announce(|| urls.announce())
+    server.run_and_announce(|| urls.announce(&manager))
 }
 
 /// Where the server can be reached, as URLs.
@@ -97,7 +99,7 @@ impl ServedUrls {
 
     /// Tells them to people and scripts (stdout) and to the service manager. The server goes on if stdout
     /// is closed.
-    fn announce(&self) {
+    fn announce(&self, manager: &ServiceManager) {
         let mut out = std::io::stdout().lock();
         for url in &self.listening {
             let _ = writeln!(out, "listening on {url}");
@@ -106,7 +108,7 @@ impl ServedUrls {
             let _ = writeln!(out, "admin on {url}");
         }
         let _ = out.flush();
-        service::ready(&format!("listening on {}", self.listening.join(", ")));
+        manager.ready(&format!("listening on {}", self.listening.join(", ")));
     }
 }
 

@@ -12,7 +12,7 @@ use std::fs;
 use std::io;
 use std::thread;
 
-use super::service;
+use super::service::ServiceManager;
 use crate::server::Stopper;
 use log::info;
 use nix::sys::signal::{SigSet, Signal};
@@ -54,14 +54,18 @@ fn ignored(status: &str) -> u64 {
 ///
 /// # Errors
 /// The thread that waits for them cannot be created.
-pub(super) fn stop_on(signals: SigSet, stopper: Stopper) -> io::Result<()> {
+pub(super) fn stop_on(
+    signals: SigSet,
+    stopper: Stopper,
+    manager: ServiceManager,
+) -> io::Result<()> {
     let thread = thread::Builder::new().name("wsecho-signals".to_owned());
     let wait = move || {
         if signals.wait().is_err() {
             return;
         }
         info!("stopping; a second signal ends the process at once");
-        service::stopping();
+        manager.stopping();
         stopper.stop();
         if signals.wait().is_ok() {
             std::process::exit(INTERRUPTED);

@@ -8,12 +8,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::Stream;
 use super::address::Address;
+use super::entrance::Entrance;
 use super::unix_path::{self, BoundPath};
 use super::waker::{Readiness, Waker, wait_readable};
 use crate::config::Listen;
@@ -27,6 +29,8 @@ pub(crate) struct Listener {
     _path: Option<BoundPath>,
     socket: Socket,
     address: SockAddr,
+    /// Set if it is used; see [`Listener::entrance`].
+    entrance: OnceLock<Arc<Entrance>>,
 }
 
 impl Listener {
@@ -92,7 +96,16 @@ impl Listener {
         }
         // An accept loop waits in poll(2); the accept that follows must not wait as well.
         socket.set_nonblocking(true)?;
-        Ok(Listener { _path: path, socket, address })
+        Ok(Listener { _path: path, socket, address, entrance: OnceLock::new() })
+    }
+
+    /// A way to the accept loop that needs no network. To be called before the loop starts.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub(crate) fn entrance(&self) -> io::Result<Arc<Entrance>> {
+        let entrance = Arc::new(Entrance::new()?);
+        Ok(Arc::clone(self.entrance.get_or_init(|| entrance)))
     }
 
     /// Waits for the next connection. Returns it with its peer; `None` once `stop` is set.
@@ -101,9 +114,18 @@ impl Listener {
     /// Those of accept(2), some of which concern one connection only.
     pub(crate) fn accept(&self, stop: &Waker) -> io::Result<Option<(Stream, Address)>> {
         loop {
-            match wait_readable(&self.socket, stop, None, None)? {
-                Readiness::Woken => return Ok(None),
-                Readiness::TimedOut | Readiness::Readable => {}
+            // First, as accept(2) may fail for lack of descriptors again and again.
+            if let Some(stream) = self.accept_by_entrance() {
+                return Ok(Some((stream, Address::Unix)));
+            }
+            let waker = self.entrance.get().map(|entrance| entrance.waker());
+            match (wait_readable(&self.socket, stop, waker, None)?, waker) {
+                (Readiness::Stopping, _) => return Ok(None),
+                (Readiness::Woken, Some(waker)) => {
+                    waker.clear();
+                    continue;
+                }
+                _ => {}
             }
             match self.socket.accept() {
                 Ok((stream, peer)) => return Ok(Some((stream, Address::of(&peer)))),
@@ -112,6 +134,13 @@ impl Listener {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The connection that waits at the [entrance](Self::entrance). A socket that no longer listens serves
+    /// nobody, so nor does the entrance.
+    fn accept_by_entrance(&self) -> Option<Stream> {
+        let stream = self.entrance.get()?.accept()?;
+        self.socket.is_listener().is_ok_and(|listens| listens).then_some(stream)
     }
 
     pub(crate) fn is_unix(&self) -> bool {

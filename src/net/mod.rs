@@ -2,6 +2,7 @@
 
 pub(crate) mod address;
 pub(crate) mod admission;
+pub(crate) mod entrance;
 pub(crate) mod idle;
 pub(crate) mod lingering_close;
 pub(crate) mod listener;

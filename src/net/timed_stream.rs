@@ -176,7 +176,7 @@ impl TimedStream {
         let waker = self.waker.as_deref();
         match wait_readable(&*self.stream, self.stop.waker(), waker, timeout)? {
             Readiness::Readable => Ok(()),
-            Readiness::TimedOut => Err(io::ErrorKind::WouldBlock.into()),
+            Readiness::TimedOut | Readiness::Stopping => Err(io::ErrorKind::WouldBlock.into()),
             Readiness::Woken => {
                 if let Some(waker) = waker {
                     waker.clear();

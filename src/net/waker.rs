@@ -45,7 +45,9 @@ impl Waker {
 pub(crate) enum Readiness {
     /// The source has bytes, a connection, or its end. A waker may be set, too.
     Readable,
-    /// A waker is set.
+    /// The stop is set.
+    Stopping,
+    /// The waker is set.
     Woken,
     TimedOut,
 }
@@ -65,8 +67,9 @@ pub(crate) fn wait_readable(
     poll(&mut waits, timeout.map_or(PollTimeout::NONE, in_milliseconds))?;
     Ok(match waits.map(|wait| wait.any() == Some(true)) {
         [true, ..] => Readiness::Readable,
+        [false, true, _] => Readiness::Stopping,
+        [false, false, true] => Readiness::Woken,
         [false, false, false] => Readiness::TimedOut,
-        [false, ..] => Readiness::Woken,
     })
 }
 
@@ -150,7 +153,7 @@ mod tests {
         waker.clear();
         assert_eq!(wait(Some(Duration::ZERO)), Readiness::TimedOut);
         stop.wake();
-        assert_eq!(wait(None), Readiness::Woken);
+        assert_eq!(wait(None), Readiness::Stopping);
     }
 
     #[test]

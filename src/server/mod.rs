@@ -157,11 +157,12 @@ impl Server {
     }
 
     /// A client of this server's first listener, which proves that the server answers. `None` without a
-    /// listener.
+    /// listener, or if no descriptor is left.
     pub fn probe(&self) -> Option<Probe> {
         let listener = self.listeners.first()?;
         let is_tls = self.context.tls.is_some() && !listener.is_unix();
-        Some(Probe::new(listener.reachable(), self.context.probe_key.clone(), is_tls))
+        let (entrance, key) = (listener.entrance().ok()?, self.context.probe_key.clone());
+        Some(Probe::new(listener.reachable(), entrance, key, is_tls))
     }
 
     /// Serves until it is stopped.

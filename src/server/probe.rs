@@ -1,4 +1,5 @@
-//! A health check: the server connects to itself and exchanges an echo.
+//! A health check: the server connects to itself and exchanges an echo. If that fails, because the network
+//! does not lead to the listener or no descriptor is left to accept, it goes to the accept loop past both.
 //!
 //! The probe takes the same path as every client: listener, slot, thread, handshake, session. It
 //! tests that the server answers and not that it has capacity, so a 503 counts as success. The
@@ -11,10 +12,13 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use socket2::SockAddr;
 
 use crate::frame::{CLOSE, FIN, TEXT};
+use crate::net::Stream;
 use crate::net::address::Address;
+use crate::net::entrance::Entrance;
 use crate::net::listener::connect;
 use crate::net::shutdown::Stop;
 use crate::net::socket::Socket;
@@ -25,6 +29,7 @@ use crate::net::transport::{ReadTimeout, Transport};
 #[derive(Debug)]
 pub struct Probe {
     address: SockAddr,
+    entrance: Arc<Entrance>,
     /// The `Sec-WebSocket-Key` by which the server recognizes its own probe, and keeps the session
     /// out of log and metrics.
     key: String,
@@ -33,33 +38,51 @@ pub struct Probe {
 }
 
 impl Probe {
-    pub(crate) fn new(address: SockAddr, key: String, is_tls: bool) -> Probe {
-        Probe { address, key, is_tls }
+    pub(crate) fn new(
+        address: SockAddr,
+        entrance: Arc<Entrance>,
+        key: String,
+        is_tls: bool,
+    ) -> Probe {
+        Probe { address, entrance, key, is_tls }
     }
 
     /// Connects, makes the handshake, exchanges an empty text message and a Close, all within
-    /// `timeout`. A 503 counts as success, because a server that is full still answers.
+    /// `timeout`. A 503 counts as success, because a server that is full still answers. So does a process
+    /// without a free descriptor, which proves nothing about the server.
     ///
     /// # Errors
     /// The I/O error of the failed step; `TimedOut` if the deadline passed.
     pub fn echo(&self, timeout: Duration) -> io::Result<()> {
-        self.run(timeout).map_err(|error| match error.kind() {
-            ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
-            _ => error,
-        })
+        match self.run(timeout) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(ErrorKind::TimedOut.into()),
+            Err(error) if is_out_of_descriptors(&error) => Ok(()),
+            result => result,
+        }
     }
 
     fn run(&self, timeout: Duration) -> io::Result<()> {
-        let deadline = Instant::now() + timeout;
-        let stream = connect(&self.address, timeout)?;
+        let (start, half) = (Instant::now(), timeout / 2);
+        let connected = connect(&self.address, half);
+        let answered =
+            connected.and_then(|stream| self.run_over_stream(stream, self.is_tls, start + half));
+        answered.or_else(|error| {
+            let connected = self.entrance.connect();
+            let answered =
+                connected.and_then(|stream| self.run_over_stream(stream, false, start + timeout));
+            // The first error says what is wrong with the network.
+            answered.map_err(|second| if is_out_of_descriptors(&second) { second } else { error })
+        })
+    }
+
+    fn run_over_stream(&self, stream: Stream, is_tls: bool, deadline: Instant) -> io::Result<()> {
         let stop = Arc::new(Stop::new()?);
-        let mut socket = Socket::new(stream, Address::of(&self.address), None, &stop, timeout)?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Some(left).filter(|left| !left.is_zero()).ok_or(ErrorKind::TimedOut)?;
+        let mut socket = Socket::new(stream, Address::of(&self.address), None, &stop, left)?;
         socket.set_read_timeout(ReadTimeout::deadline(deadline));
-        let result = if self.is_tls {
-            self.run_over(tls::probe_client(socket)?)
-        } else {
-            self.run_over(socket)
-        };
+        let result =
+            if is_tls { self.run_over(tls::probe_client(socket)?) } else { self.run_over(socket) };
         match result {
             // A TLS server sends this alert in place of a 503 when it has no thread to spare.
             Err(error) if tls::is_refusal(&error) => Ok(()),
@@ -88,6 +111,12 @@ impl Probe {
             self.key
         )
     }
+}
+
+/// Whether no descriptor is left, in this process or on this machine.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE))
 }
 
 /// Reads the head of a response, and returns its status code.
