@@ -111,8 +111,8 @@ impl ServiceManager {
 
     fn notify(&self, states: &[NotifyState]) {
         if let Some(manager) = &self.0 {
-            let lines: String = states.iter().map(|state| format!("{state}\n")).collect();
-            let sent = manager.socket.send_to_addr(lines.as_bytes(), &manager.address);
+            let lines: Vec<_> = states.iter().map(|state| format!("{state}\n")).collect();
+            let sent = manager.socket.send_to_addr(lines.concat().as_bytes(), &manager.address);
             let _ = sent.inspect_err(warn_unnotified);
         }
     }
