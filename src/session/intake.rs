@@ -142,7 +142,11 @@ impl Intake {
     #[inline]
     pub(super) fn receive(&mut self, bytes: &[u8]) -> usize {
         let is_at_header = self.left == 0 && self.held.is_empty();
-        if is_at_header && is_small_frame(bytes) { bytes.len() } else { self.follow(bytes) }
+        if is_at_header && small_frame(bytes) == Some(bytes.len()) {
+            bytes.len()
+        } else {
+            self.follow(bytes)
+        }
     }
 
     #[inline(never)]
@@ -184,6 +188,11 @@ impl Intake {
             let payload = payload.min(bytes.len() - at);
             at += payload;
             self.left -= payload as u64;
+            if self.left == 0 && self.charge.is_none() {
+                while let Some(length) = small_frame(&bytes[at..]) {
+                    at += length;
+                }
+            }
             let is_large_end = self.charge.is_some() && !self.message.is_open && at > 0;
             if at == bytes.len() || is_large_end {
                 return at;
@@ -240,15 +249,16 @@ impl Intake {
     }
 }
 
-/// Whether `bytes` are exactly one masked frame with at most 125 bytes, other than a fragment: it leaves
-/// the message as it is, and is free.
+/// The length of the frame at the start of `bytes`, if that is whole, masked, has at most 125 bytes and is no
+/// fragment: it leaves the message as it is, and is free.
 #[inline]
-fn is_small_frame(bytes: &[u8]) -> bool {
+fn small_frame(bytes: &[u8]) -> Option<usize> {
     /// FIN is set, and the opcode is not that of a continuation.
     const WHOLE: RangeInclusive<u8> = FIN | TEXT..=u8::MAX;
-    let &[first, second, ..] = bytes else { return false };
+    let &[first, second, ..] = bytes else { return None };
+    let length = 6 + usize::from(second & !MASKED);
     let is_short = (MASKED..MASKED + 126).contains(&second);
-    WHOLE.contains(&first) && is_short && bytes.len() == 6 + usize::from(second & !MASKED)
+    (WHOLE.contains(&first) && is_short && length <= bytes.len()).then_some(length)
 }
 
 impl MessageSize {
@@ -433,21 +443,21 @@ mod tests {
     }
 
     #[test]
-    fn only_a_whole_small_frame_skips_the_parser() {
-        for (bytes, is_small) in [
-            (frame(FIN | TEXT, 0), true),
-            (frame(FIN | BINARY, 125), true),
-            (frame(FIN | PING, 1), true),
-            (frame(FIN | TEXT, 126), false),
-            (frame(FIN | TEXT, 5)[..10].to_vec(), false),
-            (frame(FIN | TEXT, 5).repeat(2), false),
-            (frame(TEXT, 5), false),
-            (frame(FIN | CONTINUATION, 5), false),
-            (header(FIN | TEXT, 4), false),
-            (vec![FIN | TEXT], false),
-            (Vec::new(), false),
+    fn only_whole_small_frames_skip_the_parser() {
+        for (bytes, length) in [
+            (frame(FIN | TEXT, 0), Some(6)),
+            (frame(FIN | BINARY, 125), Some(131)),
+            (frame(FIN | PING, 1), Some(7)),
+            (frame(FIN | TEXT, 126), None),
+            (frame(FIN | TEXT, 5)[..10].to_vec(), None),
+            (frame(FIN | TEXT, 5).repeat(2), Some(11)),
+            (frame(TEXT, 5), None),
+            (frame(FIN | CONTINUATION, 5), None),
+            (header(FIN | TEXT, 4), None),
+            (vec![FIN | TEXT], None),
+            (Vec::new(), None),
         ] {
-            assert_eq!(is_small_frame(&bytes), is_small, "{bytes:?}");
+            assert_eq!(small_frame(&bytes), length, "{bytes:?}");
         }
     }
 }
