@@ -18,6 +18,10 @@ pub(super) fn advice(error: &Error) -> String {
         Error::Inherited(error) => format!(
             "cannot serve an inherited socket (LISTEN_FDS): {error}; it has to be a listening stream socket"
         ),
+        // glibc takes EPERM from clone3(2) for final; only ENOSYS makes it try clone(2).
+        Error::Thread(error) if error.kind() == io::ErrorKind::PermissionDenied => format!(
+            "cannot create a thread: {error}; a sandbox forbids it, such as the seccomp profile of a container runtime that does not know clone3 (Docker before 20.10.10): update the runtime"
+        ),
         Error::Thread(error) => format!(
             "cannot create a thread: {error}; raise the limit on threads (ulimit -u, TasksMax=, pids.max), or end other processes of this user"
         ),
@@ -36,7 +40,7 @@ fn listen(at: &Listen, error: &io::Error, option: &str) -> String {
 fn tcp(address: SocketAddr, error: &io::Error, option: &str) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => format!(
-            "another process listens on port {}; stop it, or choose another port with {option} (0 takes any free one)",
+            "another process has port {}; stop it, or choose another port with {option} (0 takes any free one)",
             address.port()
         ),
         io::ErrorKind::PermissionDenied => format!(
@@ -65,5 +69,25 @@ fn unix(error: &io::Error, option: &str) -> String {
                 .to_owned()
         }
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_what_may_be_behind_it() {
+        for (error, words) in [
+            (Error::Thread(io::ErrorKind::PermissionDenied.into()), "seccomp profile"),
+            (Error::Thread(io::ErrorKind::WouldBlock.into()), "TasksMax="),
+            (
+                Error::Listen(([127, 0, 0, 1], 80).into(), io::ErrorKind::AddrInUse.into()),
+                "another process has port 80; stop it",
+            ),
+        ] {
+            let advice = advice(&error);
+            assert!(advice.contains(words), "{advice}");
+        }
     }
 }
