@@ -123,10 +123,45 @@ fn a_build_without_tls_says_so() {
 }
 
 #[test]
+fn addresses_are_taken_in_the_forms_of_other_servers() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for (arguments, expected) in [
+        (&["--port", "0"][..], "127.0.0.1"),
+        (&["--host", "127.0.0.2", "-p", "0"], "127.0.0.2"),
+        (&["127.0.0.3:0"], "127.0.0.3"),
+        (&["--bind", "127.0.0.4:0"], "127.0.0.4"),
+        (&[&format!(":{port}")], "127.0.0.1"),
+    ] {
+        let program = Program::spawn(&mut command(arguments), 1);
+        assert_eq!(program.address().ip().to_string(), expected, "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_unknown_variable_is_a_warning_that_names_the_known_one() {
+    let mut command = command(&["--listen", "127.0.0.1:0"]);
+    let mut program = Program::spawn(command.env("WSECHO_LISTN", "8080"), 1);
+    let line = program.log_line("WSECHO_LISTN");
+    assert!(line.contains("WARN") && line.contains("is WSECHO_LISTEN meant?"), "{line}");
+}
+
+#[test]
+fn the_short_help_fits_a_terminal() {
+    let help = String::from_utf8(command(&["-h"]).output().unwrap().stdout).unwrap();
+    assert!(help.lines().count() < 24, "{help}");
+    for expected in ["--listen", "--tls-cert", "check ", "--help"] {
+        assert!(help.contains(expected), "{help}");
+    }
+}
+
+#[test]
 fn bad_usage_exits_with_2_and_names_the_argument() {
     for (arguments, expected) in [
-        (&["--listen", "8080"][..], "127.0.0.1:8080"),
-        (&["--listen", "example.com:80"], "an IP address and a port"),
+        (&["--listen", "example.com:80"][..], "an IP address and a port"),
+        (&["serve"], "nor the subcommand check"),
+        (&["--host", "example.com"], "--host example.com: it takes an IP address"),
+        (&["--listn", "8080"], "'--listen'"),
+        (&["--time-format", "%H:%M"], "write '[hour]:[minute]'"),
         (&["--listen", "unix:@name"], "abstract sockets are not supported; write a path"),
         (&["--reply", "{massage}"], "{massage}"),
         (&["--time-format", "[hour]:[minuet]"], "byte index 8"),

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::str::FromStr;
 
+use super::shorthand::completed;
 use crate::config::{Config, Listen, ListenError};
 
 /// Returns the addresses of `--listen`, else that of PORT, else the library's default.
@@ -25,7 +26,7 @@ pub(super) fn listen_addresses(
 /// The addresses of one `--listen` option. A comma precedes the next address, or the mode of a
 /// path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Addresses(Vec<Listen>);
+pub(super) struct Addresses(pub(super) Vec<Listen>);
 
 impl FromStr for Addresses {
     type Err = ListenError;
@@ -40,6 +41,7 @@ impl FromStr for Addresses {
         }
         let mut all = Vec::new();
         for part in &parts {
+            let part = completed(part);
             match part.parse()? {
                 Listen::Tcp(at) if part.starts_with("localhost:") => {
                     all.extend(localhost(at.port()));

@@ -5,6 +5,9 @@ use std::ffi::OsStr;
 use clap::Arg;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+/// From this likeness on a variable is taken for a typing error; all of them begin alike.
+const SIMILAR: f64 = 0.93;
+
 /// Parses the value of a flag, which only an environment variable has.
 pub(super) fn yes_or_no(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
@@ -49,4 +52,43 @@ pub(super) fn with_variable(mut error: clap::Error, command: &clap::Command) -> 
         error.insert(ContextKind::InvalidArg, ContextValue::String(text));
     }
     error
+}
+
+/// The variables that begin as those of wsecho do and are none, each with the one that was probably meant.
+pub(super) fn unknown(
+    names: impl Iterator<Item = String>,
+    command: &clap::Command,
+) -> Vec<(String, Option<&str>)> {
+    let known: Vec<&str> =
+        command.get_arguments().filter_map(|option| option.get_env()?.to_str()).collect();
+    let nearest = |name: &str| {
+        let likeness = |known: &&str| strsim::jaro_winkler(name, known);
+        let best = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+        (likeness(&best) >= SIMILAR).then_some(best)
+    };
+    names
+        .filter(|name| name.starts_with("WSECHO_") && !known.contains(&name.as_str()))
+        .map(|name| {
+            let meant = nearest(&name);
+            (name, meant)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::options::Options;
+
+    #[test]
+    fn unknown_variables_are_found_with_their_nearest_neighbour() {
+        let names = ["WSECHO_LISTEN", "WSECHO_LISTN", "WSECHO_XYZZY", "PATH"].map(str::to_owned);
+        let command = Options::command();
+        let found = unknown(names.into_iter(), &command);
+        let expected =
+            [("WSECHO_LISTN".to_owned(), Some("WSECHO_LISTEN")), ("WSECHO_XYZZY".to_owned(), None)];
+        assert_eq!(found, expected);
+    }
 }

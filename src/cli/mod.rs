@@ -5,6 +5,7 @@ mod advice;
 mod environment;
 mod log_writer;
 mod logging;
+mod machine_addresses;
 mod machine_limits;
 mod options;
 #[cfg(test)]
@@ -12,7 +13,9 @@ mod packaging;
 #[cfg(feature = "tls")]
 mod reload;
 mod service;
+mod shorthand;
 mod signals;
+mod time_format;
 mod time_zone;
 
 use std::io::Write;
@@ -45,6 +48,9 @@ fn serve(options: Options) -> ExitCode {
     if options.shows_local_time()
         && let Some(warning) = time_zone::warning()
     {
+        warn!("{warning}");
+    }
+    for warning in options::unknown_variables() {
         warn!("{warning}");
     }
     let config = options.into_config().unwrap_or_else(|error| error.exit());
@@ -86,12 +92,15 @@ fn run(config: Config, signals: SigSet) -> Result<(), Error> {
 struct ServedUrls {
     listening: Vec<String>,
     admin: Option<String>,
+    /// What stands for addresses such as 0.0.0.0, which nobody can type.
+    reachable: Vec<String>,
 }
 
 impl ServedUrls {
     fn of(server: &Server) -> ServedUrls {
         let scheme = if server.certificate_reloader().is_some() { "https" } else { "http" };
         ServedUrls {
+            reachable: server.listen_addrs().iter().flat_map(|at| reachable(at, scheme)).collect(),
             listening: server.listen_addrs().iter().map(|listen| url(listen, scheme)).collect(),
             admin: server.admin_addr().map(|admin| url(&admin, "http")),
         }
@@ -107,8 +116,22 @@ impl ServedUrls {
         if let Some(url) = &self.admin {
             let _ = writeln!(out, "admin on {url}");
         }
+        for url in &self.reachable {
+            let _ = writeln!(out, "reachable at {url}");
+        }
         let _ = out.flush();
         manager.ready(&format!("listening on {}", self.listening.join(", ")));
+    }
+}
+
+/// The URLs with the machine's addresses, if the listener is on all of them.
+fn reachable(listen: &Listen, scheme: &str) -> Vec<String> {
+    match listen {
+        Listen::Tcp(address) if address.ip().is_unspecified() => {
+            let ips = machine_addresses::of_kind(address.ip()).into_iter();
+            ips.map(|ip| url(&(ip, address.port()).into(), scheme)).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -14,41 +14,54 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use log::LevelFilter;
 
 use super::addresses::{Addresses, listen_addresses};
-use super::environment::{is_unset, verbosity, with_variable, yes_or_no};
+use super::environment::{is_unset, unknown, verbosity, with_variable, yes_or_no};
 use super::logging::Format;
+use super::shorthand::{moved, positional};
+use super::time_format::time_format;
 use crate::check;
 use crate::config::{
-    self, AllowedOrigin, Certificate, ChatLimits, Clock, ClockError, Config, HostName, LONG_TIME,
-    Limits, Listen, MAX_MESSAGE_SIZE_CEILING, Network, TIMEOUT_CEILING, TUTORIAL_REPLY, Template,
-    Timeouts,
+    self, AllowedOrigin, Certificate, ChatLimits, Clock, Config, HostName, LONG_TIME, Limits,
+    Listen, MAX_MESSAGE_SIZE_CEILING, Network, TIMEOUT_CEILING, TUTORIAL_REPLY, Template, Timeouts,
 };
 use crate::session::faults;
 
 /// Whether this build has no TLS. It still parses the TLS options, hidden, for a better error.
 const NO_TLS: bool = cfg!(not(feature = "tls"));
 
-/// A WebSocket echo server with a browser page.
+/// A WebSocket echo server with a browser page; `wsecho --help` lists all options.
 ///
 /// Open the printed address in a browser, or connect a client to /ws (replies `You sent: … at …`)
 /// or /echo (replies with the same message). Environment variables can set every option, too; a flag
 /// with 1 or 0. An empty variable counts as unset.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, next_line_help = false, after_help = fault_parameters())]
+#[command(version, max_term_width = 100, next_line_help = false, after_long_help = fault_parameters())]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct Options {
     /// The subcommand; `None` to serve.
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
-    /// Address and port to listen on, or unix:PATH[,mode=0660]; can be repeated. Port 0 means any
-    /// free port; localhost:PORT means 127.0.0.1 and ::1. Default:
-    /// 127.0.0.1:8080, or 0.0.0.0:$PORT if PORT is set. Sockets passed by systemd take precedence.
-    #[arg(long, value_name = "ADDR", env = "WSECHO_LISTEN")]
+    /// The same as --listen.
+    #[arg(value_name = "ADDR", hide_short_help = true, value_parser = positional)]
+    addresses: Vec<Addresses>,
+
+    /// Address to listen on: IP:PORT, or unix:PATH[,mode=0660]; can be repeated. Port 0 means any free
+    /// port; localhost:PORT means 127.0.0.1 and ::1, and so do PORT and :PORT. Default: 127.0.0.1:8080, or
+    /// 0.0.0.0:$PORT if PORT is set. Sockets passed by systemd take precedence.
+    #[arg(long, aliases = ["bind", "address"], value_name = "ADDR", env = "WSECHO_LISTEN")]
     listen: Vec<Addresses>,
+
+    /// Port of the addresses to listen on. Hidden: --listen has it.
+    #[arg(short, long, value_name = "PORT", hide = true)]
+    port: Option<u16>,
+
+    /// Host of the addresses to listen on. Hidden: --listen has it.
+    #[arg(long, value_name = "HOST", hide = true)]
+    host: Option<String>,
 
     /// Address and port, or unix:PATH, of the admin listener: /metrics (Prometheus), /sessions
     /// (JSON), /readyz, /healthz. It shows client addresses: use loopback or a Unix socket.
-    #[arg(long, value_name = "ADDR", env = "WSECHO_ADMIN")]
+    #[arg(long, value_name = "ADDR", hide_short_help = true, env = "WSECHO_ADMIN")]
     admin: Option<Listen>,
 
     /// Certificate chain (PEM) for TLS on all TCP listeners; Unix sockets stay without TLS. SIGHUP
@@ -61,15 +74,15 @@ pub(crate) struct Options {
     tls_key: Option<PathBuf>,
 
     /// Reply of /ws, with the placeholders {message} and {time}; write a brace as {{ or }}.
-    #[arg(long, value_name = "TEMPLATE", env = "WSECHO_REPLY", default_value = TUTORIAL_REPLY)]
+    #[arg(long, value_name = "TEMPLATE", hide_short_help = true, env = "WSECHO_REPLY", default_value = TUTORIAL_REPLY)]
     reply: Template,
 
     /// Format of {time}, as a format description of the `time` crate.
-    #[arg(long, value_name = "FORMAT", env = "WSECHO_TIME_FORMAT", default_value = LONG_TIME, value_parser = time_format)]
+    #[arg(long, value_name = "FORMAT", hide_short_help = true, env = "WSECHO_TIME_FORMAT", default_value = LONG_TIME, value_parser = time_format)]
     time_format: String,
 
     /// Show UTC instead of local time.
-    #[arg(long, env = "WSECHO_UTC", value_parser = yes_or_no)]
+    #[arg(long, hide_short_help = true, env = "WSECHO_UTC", value_parser = yes_or_no)]
     utc: bool,
 
     /// Directory to serve instead of the built-in page.
@@ -78,28 +91,47 @@ pub(crate) struct Options {
 
     /// Origin whose pages may connect, in addition to the server's own: https://example.com, null,
     /// or * for all; can be repeated.
-    #[arg(long, value_name = "ORIGIN", env = "WSECHO_ALLOW_ORIGIN", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        hide_short_help = true,
+        env = "WSECHO_ALLOW_ORIGIN",
+        value_delimiter = ','
+    )]
     allow_origin: Vec<AllowedOrigin>,
 
     /// Further name under which browsers may address the server on a loopback address or a Unix socket,
     /// beside IP addresses, localhost and names without a dot [421]; * for all; can be repeated. Names that a trusted proxy
     /// forwards need no option.
-    #[arg(long, value_name = "NAME", env = "WSECHO_ALLOW_HOST", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "NAME",
+        hide_short_help = true,
+        env = "WSECHO_ALLOW_HOST",
+        value_delimiter = ','
+    )]
     allow_host: Vec<HostName>,
 
     /// Proxy (IP, CIDR, or unix for Unix sockets) whose `Forwarded` or `X-Forwarded-For` names the
     /// client, for the log and --max-connections-per-ip; can be repeated.
-    #[arg(long, value_name = "CIDR", env = "WSECHO_TRUSTED_PROXY", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "CIDR",
+        hide_short_help = true,
+        env = "WSECHO_TRUSTED_PROXY",
+        value_delimiter = ','
+    )]
     trusted_proxy: Vec<Network>,
 
     /// Ignore the query parameters of /ws and /echo (listed below).
-    #[arg(long, alias = "no-control", env = "WSECHO_NO_FAULTS", value_parser = yes_or_no)]
+    #[arg(long, alias = "no-control", hide_short_help = true, env = "WSECHO_NO_FAULTS", value_parser = yes_or_no)]
     no_faults: bool,
 
     /// Compress messages if the client offers permessage-deflate.
     #[arg(
         long,
         value_name = "SWITCH",
+        hide_short_help = true,
         env = "WSECHO_COMPRESSION",
         value_enum,
         default_value = "on"
@@ -110,6 +142,7 @@ pub(crate) struct Options {
     #[arg(
         long,
         value_name = "FORMAT",
+        hide_short_help = true,
         env = "WSECHO_LOG_FORMAT",
         value_enum,
         default_value = "text"
@@ -117,7 +150,7 @@ pub(crate) struct Options {
     log_format: Format,
 
     /// Log each message, with at most N characters (text) or bytes (binary) of it.
-    #[arg(long, value_name = "N", env = "WSECHO_LOG_PAYLOAD")]
+    #[arg(long, value_name = "N", hide_short_help = true, env = "WSECHO_LOG_PAYLOAD")]
     log_payload: Option<usize>,
 
     /// Also log each request; if repeated, the type and size of each message.
@@ -161,81 +194,87 @@ const CHECK_EXIT_CODES: &str = "Exit code: 0 if all steps succeed, 2 for bad usa
 #[command(next_help_heading = "Limits (a duration takes a unit: 250ms, 5s, 2m, 1h; 10y at most)")]
 struct LimitOptions {
     /// Largest message [beyond the limit: Close 1009].
-    #[arg(long, value_name = "SIZE", env = "WSECHO_MAX_MESSAGE_SIZE", default_value_t = size(Limits::default().max_message_size), value_parser = max_message_size)]
+    #[arg(long, value_name = "SIZE", hide_short_help = true, env = "WSECHO_MAX_MESSAGE_SIZE", default_value_t = size(Limits::default().max_message_size), value_parser = max_message_size)]
     max_message_size: ByteSize,
 
     /// Memory for the large messages of all sessions together; a session waits for it [1013].
-    #[arg(long, value_name = "SIZE", env = "WSECHO_MESSAGE_MEMORY", default_value_t = size(Limits::default().message_memory))]
+    #[arg(long, value_name = "SIZE", hide_short_help = true, env = "WSECHO_MESSAGE_MEMORY", default_value_t = size(Limits::default().message_memory))]
     message_memory: ByteSize,
 
     /// Concurrent WebSocket sessions [503].
-    #[arg(long, value_name = "N", env = "WSECHO_MAX_CONNECTIONS", default_value_t = Limits::default().max_connections)]
+    #[arg(long, value_name = "N", hide_short_help = true, env = "WSECHO_MAX_CONNECTIONS", default_value_t = Limits::default().max_connections)]
     max_connections: usize,
 
     /// Concurrent connections of an IPv4 address or an IPv6 network (/64), 0 for no limit [503].
-    #[arg(long, value_name = "N", env = "WSECHO_MAX_CONNECTIONS_PER_IP", default_value_t = 0)]
+    #[arg(
+        long,
+        value_name = "N",
+        hide_short_help = true,
+        env = "WSECHO_MAX_CONNECTIONS_PER_IP",
+        default_value_t = 0
+    )]
     max_connections_per_ip: usize,
 
     /// Time to receive a request head [408].
-    #[arg(long, value_name = "TIME", env = "WSECHO_HANDSHAKE_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().handshake.into())]
+    #[arg(long, value_name = "TIME", hide_short_help = true, env = "WSECHO_HANDSHAKE_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().handshake.into())]
     handshake_timeout: humantime::Duration,
 
     /// Idle time between two requests [closed].
-    #[arg(long, value_name = "TIME", env = "WSECHO_KEEP_ALIVE_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().keep_alive.into())]
+    #[arg(long, value_name = "TIME", hide_short_help = true, env = "WSECHO_KEEP_ALIVE_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().keep_alive.into())]
     keep_alive_timeout: humantime::Duration,
 
     /// Silence after which to send a Ping, 0 for never.
-    #[arg(long, value_name = "TIME", env = "WSECHO_PING_INTERVAL", value_parser = duration, default_value_t = optional(Timeouts::default().ping_interval))]
+    #[arg(long, value_name = "TIME", hide_short_help = true, env = "WSECHO_PING_INTERVAL", value_parser = duration, default_value_t = optional(Timeouts::default().ping_interval))]
     ping_interval: humantime::Duration,
 
     /// Silence after a Ping was sent [dropped].
-    #[arg(long, value_name = "TIME", env = "WSECHO_PING_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().ping.into())]
+    #[arg(long, value_name = "TIME", hide_short_help = true, env = "WSECHO_PING_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().ping.into())]
     ping_timeout: humantime::Duration,
 
     /// Time without progress of a write [dropped].
-    #[arg(long, value_name = "TIME", env = "WSECHO_WRITE_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().write.into())]
+    #[arg(long, value_name = "TIME", hide_short_help = true, env = "WSECHO_WRITE_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().write.into())]
     write_timeout: humantime::Duration,
 
     /// Time to answer the server's Close [dropped].
-    #[arg(long, value_name = "TIME", env = "WSECHO_CLOSE_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().close.into())]
+    #[arg(long, value_name = "TIME", hide_short_help = true, env = "WSECHO_CLOSE_TIMEOUT", value_parser = positive, default_value_t = Timeouts::default().close.into())]
     close_timeout: humantime::Duration,
 
     /// Time without a data message, 0 for no limit [Close 1001].
-    #[arg(long, value_name = "TIME", env = "WSECHO_IDLE_TIMEOUT", value_parser = duration, default_value_t = optional(Timeouts::default().idle))]
+    #[arg(long, value_name = "TIME", hide_short_help = true, env = "WSECHO_IDLE_TIMEOUT", value_parser = duration, default_value_t = optional(Timeouts::default().idle))]
     idle_timeout: humantime::Duration,
 
     /// Duration of a session, 0 for no limit [Close 1001].
-    #[arg(long, value_name = "TIME", env = "WSECHO_MAX_DURATION", value_parser = duration, default_value_t = optional(Timeouts::default().max_duration))]
+    #[arg(long, value_name = "TIME", hide_short_help = true, env = "WSECHO_MAX_DURATION", value_parser = duration, default_value_t = optional(Timeouts::default().max_duration))]
     max_duration: humantime::Duration,
 
     /// Concurrent rooms of /chat [Close 1013].
-    #[arg(long, value_name = "N", env = "WSECHO_CHAT_ROOMS", default_value_t = ChatLimits::default().rooms)]
+    #[arg(long, value_name = "N", hide_short_help = true, env = "WSECHO_CHAT_ROOMS", default_value_t = ChatLimits::default().rooms)]
     chat_rooms: usize,
 
     /// Members of a room [Close 1013].
-    #[arg(long, value_name = "N", env = "WSECHO_CHAT_MEMBERS", default_value_t = ChatLimits::default().members)]
+    #[arg(long, value_name = "N", hide_short_help = true, env = "WSECHO_CHAT_MEMBERS", default_value_t = ChatLimits::default().members)]
     chat_members: usize,
 
     /// Largest chat message [Close 1009].
-    #[arg(long, value_name = "SIZE", env = "WSECHO_CHAT_MESSAGE_SIZE", default_value_t = size(ChatLimits::default().message_size))]
+    #[arg(long, value_name = "SIZE", hide_short_help = true, env = "WSECHO_CHAT_MESSAGE_SIZE", default_value_t = size(ChatLimits::default().message_size))]
     chat_message_size: ByteSize,
 
     /// Messages per member and second, and in one burst [Close 1008]; joins in place of members that
     /// left [1013].
-    #[arg(long, value_name = "N", env = "WSECHO_CHAT_RATE", default_value_t = ChatLimits::default().rate)]
+    #[arg(long, value_name = "N", hide_short_help = true, env = "WSECHO_CHAT_RATE", default_value_t = ChatLimits::default().rate)]
     chat_rate: u32,
 
     /// Messages queued for a slow member [Close 1013].
-    #[arg(long, value_name = "N", env = "WSECHO_CHAT_OUTBOX", default_value_t = ChatLimits::default().outbox)]
+    #[arg(long, value_name = "N", hide_short_help = true, env = "WSECHO_CHAT_OUTBOX", default_value_t = ChatLimits::default().outbox)]
     chat_outbox: usize,
 
     /// Time from SIGTERM to exit [remaining connections are dropped].
-    #[arg(long, value_name = "TIME", env = "WSECHO_GRACE_PERIOD", value_parser = duration, default_value_t = Timeouts::default().grace.into())]
+    #[arg(long, value_name = "TIME", hide_short_help = true, env = "WSECHO_GRACE_PERIOD", value_parser = duration, default_value_t = Timeouts::default().grace.into())]
     grace_period: humantime::Duration,
 
     /// Time that a finished thread waits for another connection [the thread ends]. Hidden, because
     /// no client notices it; tests shorten it.
-    #[arg(long, value_name = "TIME", env = "WSECHO_POOL_IDLE", value_parser = duration, default_value_t = Timeouts::default().pool_idle.into(), hide = true)]
+    #[arg(long, value_name = "TIME", hide_short_help = true, env = "WSECHO_POOL_IDLE", value_parser = duration, default_value_t = Timeouts::default().pool_idle.into(), hide = true)]
     pool_idle: humantime::Duration,
 }
 
@@ -280,8 +319,10 @@ impl Options {
     pub(crate) fn into_config(self) -> Result<Config, clap::Error> {
         let clock = if self.utc { Clock::utc } else { Clock::local };
         let clock = clock(&self.time_format).map_err(|error| usage(error.to_string()))?;
+        let listen = if self.addresses.is_empty() { self.listen } else { self.addresses };
         let listen =
-            listen_addresses(self.listen, std::env::var("PORT").ok().as_deref()).map_err(usage)?;
+            listen_addresses(listen, std::env::var("PORT").ok().as_deref()).map_err(usage)?;
+        let listen = moved(listen, self.host.as_deref(), self.port).map_err(usage)?;
         let tls = self.tls_cert.zip(self.tls_key).map(|(chain, key)| Certificate { chain, key });
         let (limits, timeouts, chat) = self.limits.into_config()?;
         Ok(Config {
@@ -345,6 +386,20 @@ impl LimitOptions {
     }
 }
 
+/// Warnings of environment variables that begin as those of wsecho do and are none.
+pub(super) fn unknown_variables() -> Vec<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let warning = |(name, meant): (String, Option<&str>)| match meant {
+        Some(meant) => {
+            format!("{name} is no variable of wsecho and has no effect; is {meant} meant?")
+        }
+        None => {
+            format!("{name} is no variable of wsecho and has no effect; wsecho --help lists them")
+        }
+    };
+    unknown(names, &Options::command()).into_iter().map(warning).collect()
+}
+
 /// Formats the last section of `--help`.
 fn fault_parameters() -> String {
     format!(
@@ -372,10 +427,6 @@ fn max_message_size(text: &str) -> Result<ByteSize, String> {
     let most = size(MAX_MESSAGE_SIZE_CEILING);
     let size: ByteSize = text.parse()?;
     if size <= most { Ok(size) } else { Err(format!("a message is {most} at most")) }
-}
-
-fn time_format(text: &str) -> Result<String, ClockError> {
-    Clock::utc(text).map(|_| text.to_owned())
 }
 
 fn duration(text: &str) -> Result<humantime::Duration, String> {
