@@ -1,12 +1,15 @@
 //! Every limit and timeout, as a client observes it.
 
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 use tungstenite::Message;
 use wsecho::{Config, Limits, Timeouts};
 
 use super::WIRE;
-use crate::support::client::{FIN_BINARY, FIN_TEXT, TIMEOUT, frame, handshake, wait_until};
+use crate::support::client::{
+    FIN_BINARY, FIN_PING, FIN_TEXT, TIMEOUT, frame, handshake, wait_until,
+};
 use crate::support::server::{CLOSE_TIMEOUT, TestServer};
 use crate::support::stream::Wire;
 
@@ -220,6 +223,41 @@ fn any_frame_answers_a_ping() {
         raw.send(answer);
     }
     assert_eq!(server.open("/echo").ask("x"), Message::text("x"));
+}
+
+#[test]
+fn bytes_of_a_long_frame_are_a_sign_of_life_unless_they_trickle() {
+    const PING: Duration = Duration::from_millis(400);
+    const PAUSE: Duration = Duration::from_millis(20);
+    let server = timed(|timeouts| {
+        (timeouts.ping_interval, timeouts.ping, timeouts.close) =
+            (Some(PAUSE), PING, CLOSE_TIMEOUT);
+    });
+    let message = frame(FIN_BINARY, &vec![7; 60_000]);
+    let mut raw = server.raw();
+    raw.upgrade("/echo");
+    let mut parts = message.chunks(500);
+    let start = Instant::now();
+    while start.elapsed() < PING * 2 {
+        raw.send(parts.next().unwrap());
+        std::thread::sleep(PAUSE);
+    }
+    raw.send(parts.collect::<Vec<_>>().concat());
+    assert_eq!(raw.frame(), (FIN_PING, vec![]), "a Ping is sent although bytes arrive");
+    let reply = std::iter::repeat_with(|| raw.frame()).find(|(first, _)| *first != FIN_PING);
+    assert_eq!(reply, Some((FIN_BINARY, vec![7; 60_000])));
+
+    let mut slow = server.raw();
+    slow.upgrade("/echo").send(&message[..10]);
+    slow.0.get_ref().set_read_timeout(Some(PAUSE)).unwrap();
+    let mut received = Vec::new();
+    wait_until("the Close", || {
+        let mut buffer = [0; 256];
+        if let Ok(length) = slow.send([7]).0.get_mut().read(&mut buffer) {
+            received.extend_from_slice(&buffer[..length]);
+        }
+        received.windows(2).any(|code| code == 1008_u16.to_be_bytes())
+    });
 }
 
 #[test]

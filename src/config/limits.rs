@@ -98,8 +98,8 @@ pub struct Timeouts {
     /// Silence after which the server sends a Ping. Default 30 s, half of the 60 s after which
     /// common proxies drop a quiet connection.
     pub ping_interval: Option<Duration>,
-    /// Wait for any frame after that Ping. Default 20 s. Beyond it the connection is dropped, as a
-    /// dead peer cannot read a Close.
+    /// Wait for any frame after that Ping, or for bytes of a long one. Default 20 s. Beyond it the
+    /// connection is dropped, as a dead peer cannot read a Close.
     pub ping: Duration,
     /// A write during which the peer accepts no byte. Default 10 s. Beyond it the connection is
     /// dropped.

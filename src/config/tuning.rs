@@ -49,6 +49,9 @@ pub(crate) const SHOWN_BRIEFLY: usize = 32;
 pub(crate) const SHOWN_FIELDS: usize = 4;
 /// Bytes of a malformed request that an answer repeats; each is shown as up to four characters.
 pub(crate) const SHOWN_BYTES: usize = 16;
+/// Bytes in a second that a frame has to bring while a Ping waits for its answer behind it, on average over
+/// `--ping-timeout`: less than the slowest network that carries a browser. Beyond it: Close 1008.
+pub(crate) const FRAME_RATE_MIN: u64 = 256;
 /// One read of a request head.
 pub(crate) const HEAD_READ: usize = 4096;
 /// Read buffer of a session. tungstenite fills all of it with zeros before each read, so this much

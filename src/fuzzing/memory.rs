@@ -131,6 +131,10 @@ impl Transport for WireEnd {
         Instant::now()
     }
 
+    fn received(&self) -> u64 {
+        0
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -142,6 +142,10 @@ impl Transport for Peer<'_> {
         Instant::now()
     }
 
+    fn received(&self) -> u64 {
+        self.read as u64
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         self.finished = true;
         Ok(())

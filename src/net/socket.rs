@@ -30,6 +30,8 @@ pub(crate) struct Socket {
     /// Written, not sent.
     pending: Vec<u8>,
     latency: Option<ReplyLatency>,
+    /// Bytes so far, decrypted ones over TLS.
+    received: u64,
 }
 
 /// Measures the time from the arrival of messages to the sending of their replies, if the operator
@@ -90,6 +92,7 @@ impl Socket {
             spoke_plaintext: false,
             pending: Vec::new(),
             latency: None,
+            received: 0,
         })
     }
 
@@ -203,7 +206,9 @@ fn send(stream: &mut TimedStream, tls: Option<&mut TlsSession>, bytes: &[u8]) ->
 impl Read for Socket {
     #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.tls.is_some() { self.read_tls(buf) } else { self.read_plain(buf) }
+        let read = if self.tls.is_some() { self.read_tls(buf) } else { self.read_plain(buf) };
+        self.received += *read.as_ref().unwrap_or(&0) as u64;
+        read
     }
 }
 
@@ -278,6 +283,10 @@ impl Transport for Socket {
 
     fn last_received(&self) -> Instant {
         self.stream.last_received()
+    }
+
+    fn received(&self) -> u64 {
+        self.received
     }
 
     /// Ends the sending side: that of TLS, then that of the stream.

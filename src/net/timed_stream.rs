@@ -160,6 +160,9 @@ impl TimedStream {
     /// Waits in poll(2), or leaves the wait to the read that follows.
     fn wait(&mut self) -> io::Result<()> {
         let left = self.read_timeout.left(Instant::now);
+        if self.read_timeout.review.is_some_and(|review| review <= self.last_received) {
+            return self.poll(Some(Duration::ZERO));
+        }
         let is_over = left.is_some_and(|left| left.is_zero());
         if is_over || self.is_waiting && (self.is_unix || self.waker.is_some()) {
             return self.poll(left);

@@ -13,11 +13,14 @@ pub(crate) struct ReadTimeout {
     pub(crate) idle: Option<Duration>,
     /// For everything that is being read, such as a whole request head.
     pub(crate) deadline: Option<Instant>,
+    /// If bytes still arrive after it, a read that finds nothing fails at once: by then a frame should have
+    /// been complete.
+    pub(crate) review: Option<Instant>,
 }
 
 impl ReadTimeout {
     pub(crate) fn deadline(deadline: Instant) -> ReadTimeout {
-        ReadTimeout { idle: None, deadline: Some(deadline) }
+        ReadTimeout { deadline: Some(deadline), ..ReadTimeout::default() }
     }
 
     /// The time that is left at `now`; `None` if a read may wait for ever.
@@ -75,6 +78,8 @@ pub(crate) trait Transport: Read + Write {
     /// When bytes were last received. All messages of one burst share this time, because reading
     /// the clock costs as much as echoing a message.
     fn last_received(&self) -> Instant;
+    /// How many bytes have been read so far.
+    fn received(&self) -> u64;
     /// Ends the sending side: the peer sees the end of the stream. From here on a stop no longer
     /// interrupts reads, as the connection is about to end anyway.
     fn finish(&mut self) -> io::Result<()>;
@@ -98,7 +103,7 @@ mod tests {
             (Some(long), Some(now + short), Some(short)),
             (Some(long), Some(now), Some(Duration::ZERO)),
         ] {
-            assert_eq!(ReadTimeout { idle, deadline }.left(|| now), left);
+            assert_eq!(ReadTimeout { idle, deadline, review: None }.left(|| now), left);
         }
     }
 }

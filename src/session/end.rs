@@ -17,6 +17,7 @@ use super::faults::ForcedEnd;
 use super::keepalive::Expired;
 use crate::chat::member::{ChatViolation, DeliveryError};
 use crate::chat::room::JoinError;
+use crate::config::tuning::FRAME_RATE_MIN;
 use crate::message_memory::NO_MEMORY;
 use crate::net::transport::WritePastDeadline;
 
@@ -124,6 +125,10 @@ impl Cause {
             },
             Cause::Expired(Expired::Ping) => {
                 dropped("server", "drop", "nothing was received after a Ping", "--ping-timeout")
+            }
+            Cause::Expired(Expired::SlowFrame) => {
+                let reason = format!("a frame brought fewer than {FRAME_RATE_MIN} bytes a second");
+                closed(close(CloseCode::Policy, &reason), "--ping-timeout")
             }
             Cause::Expired(Expired::Idle) => {
                 away("no data message within the idle timeout", "--idle-timeout")

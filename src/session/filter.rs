@@ -205,6 +205,10 @@ impl<T: Transport> Transport for FilteredTransport<T> {
         self.inner.last_received()
     }
 
+    fn received(&self) -> u64 {
+        self.inner.received()
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         self.intake.give_up();
         if let Some(FrameFilter { deflate: Some(deflate), .. }) = self.filter.as_deref_mut() {

@@ -11,12 +11,16 @@ use std::time::{Duration, Instant};
 use tungstenite::Message;
 
 use crate::config::Timeouts;
+use crate::config::tuning::FRAME_RATE_MIN;
 use crate::net::transport::ReadTimeout;
 
 /// The limit that ended a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expired {
+    /// Nothing was received after a Ping.
     Ping,
+    /// After a Ping, too few bytes of a frame were received.
+    SlowFrame,
     Idle,
     Duration,
 }
@@ -47,18 +51,26 @@ impl From<&Message> for FrameKind {
     }
 }
 
+/// A Ping, or the last time that the bytes after it were enough.
+#[derive(Debug, Clone, Copy)]
+struct Unanswered {
+    since: Instant,
+    /// Bytes that had arrived by then.
+    received: u64,
+}
+
 #[derive(Debug)]
 pub(super) struct Keepalive<'a> {
     timeouts: &'a Timeouts,
     started: Instant,
-    /// When the last bytes were received, as far as they were reported.
-    last_heard: Instant,
+    /// When the last frame of any kind was received.
+    last_frame: Instant,
     /// When the last data message was received.
     last_data: Instant,
     /// When a frame was first received after the idle timeout, if no data message was received since.
     idle_since: Option<Instant>,
-    /// When a Ping was sent, if nothing was received since.
-    awaiting_life: Option<Instant>,
+    /// The Ping that no frame has answered yet.
+    awaiting_frame: Option<Unanswered>,
     /// When a Ping was sent, if no Pong was received since.
     awaiting_pong: Option<Instant>,
     round_trip: Option<Duration>,
@@ -69,10 +81,10 @@ impl<'a> Keepalive<'a> {
         Keepalive {
             timeouts,
             started: now,
-            last_heard: now,
+            last_frame: now,
             last_data: now,
             idle_since: None,
-            awaiting_life: None,
+            awaiting_frame: None,
             awaiting_pong: None,
             round_trip: None,
         }
@@ -81,7 +93,7 @@ impl<'a> Keepalive<'a> {
     /// Records that a frame was received. Returns whether [`read_timeout`](Self::read_timeout) has
     /// changed.
     pub(super) fn on_frame(&mut self, kind: FrameKind, now: Instant) -> bool {
-        self.last_heard = now;
+        self.last_frame = now;
         match kind {
             FrameKind::Data => (self.last_data, self.idle_since) = (now, None),
             FrameKind::Pong => {
@@ -90,20 +102,13 @@ impl<'a> Keepalive<'a> {
             }
             FrameKind::Other => {}
         }
-        let was_awaiting_life = self.awaiting_life.take().is_some();
-        was_awaiting_life || (kind == FrameKind::Data && self.timeouts.idle.is_some())
+        let was_awaiting_frame = self.awaiting_frame.take().is_some();
+        was_awaiting_frame || (kind == FrameKind::Data && self.timeouts.idle.is_some())
     }
 
-    /// Records when bytes were last received. A part of a frame is a sign of life, too: the answer to a
-    /// Ping has to wait for the end of a long frame.
-    pub(super) fn on_bytes(&mut self, received: Instant) {
-        self.last_heard = self.last_heard.max(received);
-        self.awaiting_life = self.awaiting_life.filter(|pinged| received <= *pinged);
-    }
-
-    /// Records that a Ping was sent.
-    pub(super) fn pinged(&mut self, now: Instant) {
-        self.awaiting_life.get_or_insert(now);
+    /// Records that a Ping was sent, when `received` bytes had arrived in this session.
+    pub(super) fn pinged(&mut self, now: Instant, received: u64) {
+        self.awaiting_frame.get_or_insert(Unanswered { since: now, received });
         self.awaiting_pong.get_or_insert(now);
     }
 
@@ -117,8 +122,9 @@ impl<'a> Keepalive<'a> {
         self.timeouts.max_duration.map(|limit| self.started + limit)
     }
 
-    /// Returns the limit of the session that has passed when a frame was received at `now`. Frames that were read together have the same time: a data message behind this frame may have
-    /// arrived before the idle timeout, while the process was stopped, so one more read decides.
+    /// Returns the limit of the session that has passed when a frame was received at `now`. Frames that were
+    /// read together have the same time: a data message behind this frame may have arrived before the idle
+    /// timeout, while the process was stopped, so one more read decides.
     #[inline]
     pub(super) fn expired_at_frame(&mut self, now: Instant) -> Option<Expired> {
         let expired = self.expired(now)?;
@@ -137,17 +143,34 @@ impl<'a> Keepalive<'a> {
         idle.is_some_and(|limit| has_passed(self.last_data, limit, now)).then_some(Expired::Idle)
     }
 
-    /// Returns what the session has to do at `now`.
-    pub(super) fn due(&self, now: Instant) -> Due {
+    /// Returns what the session has to do at `now`, when `received` bytes have arrived in it.
+    pub(super) fn due(&mut self, now: Instant, received: u64) -> Due {
         if let Some(expired) = self.expired(now) {
             return Due::End(expired);
         }
         let Timeouts { ping_interval, ping, .. } = self.timeouts;
-        match (self.awaiting_life, ping_interval) {
-            (Some(pinged), _) if has_passed(pinged, *ping, now) => Due::End(Expired::Ping),
-            (None, Some(interval)) if has_passed(self.last_heard, *interval, now) => Due::Ping,
+        match (self.awaiting_frame, ping_interval) {
+            (Some(ping_sent), _) if has_passed(ping_sent.since, *ping, now) => {
+                self.unanswered(ping_sent, now, received)
+            }
+            (None, Some(interval)) if has_passed(self.last_frame, *interval, now) => Due::Ping,
             _ => Due::Nothing,
         }
+    }
+
+    /// No frame has answered a Ping in time. If bytes arrived, they belong to a long frame, behind which the
+    /// answer waits: the peer lives, as long as they are not too few.
+    fn unanswered(&mut self, ping_sent: Unanswered, now: Instant, received: u64) -> Due {
+        let bytes = received.saturating_sub(ping_sent.received);
+        let needed = u128::from(FRAME_RATE_MIN) * self.timeouts.ping.as_millis() / 1000;
+        if bytes == 0 {
+            return Due::End(Expired::Ping);
+        }
+        if u128::from(bytes) < needed {
+            return Due::End(Expired::SlowFrame);
+        }
+        self.awaiting_frame = Some(Unanswered { since: now, received });
+        Due::Nothing
     }
 
     /// Returns the timeout of the next read. The time until a Ping is an idle timeout and not a
@@ -155,13 +178,15 @@ impl<'a> Keepalive<'a> {
     pub(super) fn read_timeout(&self) -> ReadTimeout {
         let Timeouts { ping_interval, ping, idle, .. } = self.timeouts;
         let deadlines = [
-            self.awaiting_life.map(|pinged| pinged + *ping),
+            self.awaiting_frame.map(|ping_sent| ping_sent.since + *ping),
             idle.map(|limit| self.last_data + limit),
             self.end(),
         ];
+        let until_ping = ping_interval.filter(|_| self.awaiting_frame.is_none());
         ReadTimeout {
-            idle: ping_interval.filter(|_| self.awaiting_life.is_none()),
+            idle: until_ping,
             deadline: deadlines.into_iter().flatten().min(),
+            review: until_ping.map(|interval| self.last_frame + interval),
         }
     }
 }
@@ -193,40 +218,46 @@ mod tests {
     fn a_silent_peer_is_pinged_and_then_expires() {
         let (timeouts, start) = (all(), Instant::now());
         let mut keepalive = Keepalive::new(&timeouts, start);
-        assert_eq!(keepalive.due(start + secs(29)), Due::Nothing);
-        assert_eq!(keepalive.due(start + secs(30)), Due::Ping);
-        keepalive.pinged(start + secs(30));
-        assert_eq!(keepalive.due(start + secs(49)), Due::Nothing);
-        assert_eq!(keepalive.due(start + secs(50)), Due::End(Expired::Ping));
+        assert_eq!(keepalive.due(start + secs(29), 0), Due::Nothing);
+        assert_eq!(keepalive.due(start + secs(30), 0), Due::Ping);
+        keepalive.pinged(start + secs(30), 0);
+        assert_eq!(keepalive.due(start + secs(49), 0), Due::Nothing);
+        assert_eq!(keepalive.due(start + secs(50), 0), Due::End(Expired::Ping));
     }
 
     #[test]
     fn any_frame_answers_a_ping() {
         let (timeouts, start) = (all(), Instant::now());
         let mut keepalive = Keepalive::new(&timeouts, start);
-        keepalive.pinged(start + secs(30));
+        keepalive.pinged(start + secs(30), 0);
         assert!(
             keepalive.on_frame(FrameKind::Pong, start + secs(31)),
             "the timeout changes, as the Ping is answered"
         );
-        assert_eq!(keepalive.due(start + secs(60)), Due::Nothing);
-        assert_eq!(keepalive.due(start + secs(61)), Due::Ping);
+        assert_eq!(keepalive.due(start + secs(60), 0), Due::Nothing);
+        assert_eq!(keepalive.due(start + secs(61), 0), Due::Ping);
     }
 
     #[test]
-    fn bytes_of_an_unfinished_frame_answer_a_ping() {
+    fn bytes_of_an_unfinished_frame_answer_a_ping_if_they_are_not_too_few() {
+        const ENOUGH: u64 = FRAME_RATE_MIN * 20;
         let (timeouts, start) = (all(), Instant::now());
+        for (received, due) in [
+            (1000, Due::End(Expired::Ping)),
+            (1001, Due::End(Expired::SlowFrame)),
+            (1000 + ENOUGH - 1, Due::End(Expired::SlowFrame)),
+            (1000 + ENOUGH, Due::Nothing),
+        ] {
+            let mut keepalive = Keepalive::new(&timeouts, start);
+            keepalive.pinged(start + secs(30), 1000);
+            assert_eq!(keepalive.due(start + secs(49), 1000), Due::Nothing);
+            assert_eq!(keepalive.due(start + secs(50), received), due, "{received}");
+        }
         let mut keepalive = Keepalive::new(&timeouts, start);
-        keepalive.pinged(start + secs(30));
-        keepalive.on_bytes(start + secs(30));
-        assert_eq!(
-            keepalive.due(start + secs(50)),
-            Due::End(Expired::Ping),
-            "sent before the Ping"
-        );
-        keepalive.on_bytes(start + secs(45));
-        assert_eq!(keepalive.due(start + secs(74)), Due::Nothing);
-        assert_eq!(keepalive.due(start + secs(75)), Due::Ping);
+        keepalive.pinged(start + secs(30), 0);
+        assert_eq!(keepalive.due(start + secs(50), ENOUGH), Due::Nothing);
+        assert_eq!(keepalive.due(start + secs(69), ENOUGH), Due::Nothing);
+        assert_eq!(keepalive.due(start + secs(70), ENOUGH), Due::End(Expired::Ping), "no more");
     }
 
     #[test]
@@ -235,9 +266,9 @@ mod tests {
         let mut keepalive = Keepalive::new(&timeouts, start);
         keepalive.on_frame(FrameKind::Pong, start + secs(1));
         assert_eq!(keepalive.round_trip(), None, "an unsolicited Pong");
-        keepalive.pinged(start + secs(2));
+        keepalive.pinged(start + secs(2), 0);
         keepalive.on_frame(FrameKind::Data, start + secs(3));
-        keepalive.pinged(start + secs(4));
+        keepalive.pinged(start + secs(4), 0);
         keepalive.on_frame(FrameKind::Pong, start + secs(5));
         assert_eq!(keepalive.round_trip(), Some(secs(3)));
     }
@@ -247,9 +278,9 @@ mod tests {
         let (timeouts, start) = (all(), Instant::now());
         let mut keepalive = Keepalive::new(&timeouts, start);
         keepalive.on_frame(FrameKind::Pong, start + secs(99));
-        assert_eq!(keepalive.due(start + secs(100)), Due::End(Expired::Idle));
+        assert_eq!(keepalive.due(start + secs(100), 0), Due::End(Expired::Idle));
         keepalive.on_frame(FrameKind::Data, start + secs(100));
-        assert_eq!(keepalive.due(start + secs(101)), Due::Nothing);
+        assert_eq!(keepalive.due(start + secs(101), 0), Due::Nothing);
     }
 
     #[test]
@@ -272,15 +303,15 @@ mod tests {
         let (timeouts, start) = (all(), Instant::now());
         let mut keepalive = Keepalive::new(&timeouts, start);
         keepalive.on_frame(FrameKind::Data, start + secs(1000));
-        assert_eq!(keepalive.due(start + secs(1000)), Due::End(Expired::Duration));
+        assert_eq!(keepalive.due(start + secs(1000), 0), Due::End(Expired::Duration));
     }
 
     #[test]
     fn without_limits_nothing_is_due_and_a_read_has_no_timeout() {
         let timeouts = Timeouts { ping_interval: None, ..Timeouts::default() };
         let start = Instant::now();
-        let keepalive = Keepalive::new(&timeouts, start);
-        assert_eq!(keepalive.due(start + secs(1_000_000)), Due::Nothing);
+        let mut keepalive = Keepalive::new(&timeouts, start);
+        assert_eq!(keepalive.due(start + secs(1_000_000), 0), Due::Nothing);
         assert_eq!(keepalive.read_timeout(), ReadTimeout::default());
     }
 
@@ -288,9 +319,13 @@ mod tests {
     fn the_read_timeout_ends_at_the_next_due_event() {
         let (timeouts, start) = (all(), Instant::now());
         let mut keepalive = Keepalive::new(&timeouts, start);
-        let expected = ReadTimeout { idle: Some(secs(30)), deadline: Some(start + secs(100)) };
+        let expected = ReadTimeout {
+            idle: Some(secs(30)),
+            deadline: Some(start + secs(100)),
+            review: Some(start + secs(30)),
+        };
         assert_eq!(keepalive.read_timeout(), expected);
-        keepalive.pinged(start + secs(30));
+        keepalive.pinged(start + secs(30), 0);
         assert_eq!(keepalive.read_timeout(), ReadTimeout::deadline(start + secs(50)));
     }
 }

@@ -337,8 +337,7 @@ impl<'a, T: Transport> Session<'a, T> {
         }
         self.deliver()?;
         let now = Instant::now();
-        self.keepalive.on_bytes(self.transport.last_received());
-        match self.keepalive.due(now) {
+        match self.keepalive.due(now, self.transport.received()) {
             Due::End(expired) => return Err(Cause::Expired(expired)),
             Due::Ping => self.ping(now)?,
             Due::Nothing => {}
@@ -351,7 +350,7 @@ impl<'a, T: Transport> Session<'a, T> {
     fn ping(&mut self, now: Instant) -> Result<(), Cause> {
         self.ws.write(&mut self.transport, Message::Ping(Bytes::new()))?;
         self.ws.flush(&mut self.transport)?;
-        self.keepalive.pinged(now);
+        self.keepalive.pinged(now, self.transport.received());
         Ok(())
     }
 
