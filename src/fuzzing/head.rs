@@ -109,6 +109,9 @@ fn check_answer(head: &Head) {
 
 fn check_plain(route: &PlainRoute, head: &Head) {
     let keep = head.keeps_alive();
+    if let Err(refusal) = check::check_host(head, &AccessPolicy { local: true, ..POLICY }) {
+        check_refusal(&refusal, head, keep);
+    }
     match route {
         PlainRoute::Health => assert_eq!(head.path, "/healthz"),
         PlainRoute::Ready => assert_eq!(head.path, "/readyz"),
