@@ -1,12 +1,16 @@
 //! The real binary as a service: notifications, watchdog and socket activation, with a service
 //! manager that consists of a datagram socket and passed descriptors.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader, Seek};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::{Command, Stdio};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use socket2::SockRef;
 use tempfile::TempDir;
 use tungstenite::Message;
@@ -292,12 +296,46 @@ fn units() -> TempDir {
     for name in UNITS {
         let unit = std::fs::read_to_string(format!("{SAMPLES}/{name}")).unwrap();
         let unit = unit
-            .replace("=/usr/local/bin/wsecho\n", concat!("=", env!("CARGO_BIN_EXE_wsecho"), "\n"))
-            // The compositor need not be installed.
-            .replace("=/usr/bin/cage --", "=/usr/bin/env");
+            .replace("=/usr/local/bin/wsecho\n", concat!("=", env!("CARGO_BIN_EXE_wsecho"), "\n"));
         std::fs::write(folder.path().join(name), unit).unwrap();
     }
     folder
+}
+
+/// Returns the inode of a pipe or file as `JOURNAL_STREAM` names it.
+fn stream(file: &File) -> String {
+    let file = file.metadata().unwrap();
+    format!("{}:{}", file.dev(), file.ino())
+}
+
+#[test]
+fn lines_for_the_journal_have_a_priority_and_no_time() {
+    let file = || tempfile::tempfile().unwrap();
+    for is_journal in [true, false] {
+        let (mut stderr, other) = (file(), file());
+        let journal = stream(if is_journal { &stderr } else { &other });
+        let mut service = command(&["--listen", "127.0.0.1:0", "--max-connections", "2000000000"]);
+        service.env("JOURNAL_STREAM", journal).stdout(Stdio::piped());
+        let mut service = service.stderr(stderr.try_clone().unwrap()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(service.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        kill(Pid::from_raw(i32::try_from(service.id()).unwrap()), Signal::SIGTERM).unwrap();
+        assert!(service.wait().unwrap().success());
+        stderr.rewind().unwrap();
+        let log = std::io::read_to_string(&stderr).unwrap();
+        assert_eq!(log.starts_with("<4>--max-connections"), is_journal, "{log}");
+        assert_eq!(log.contains("\n<6>stopping"), is_journal, "{log}");
+        assert_eq!(log.contains("Z INFO  stopping"), !is_journal, "{log}");
+
+        let mut failing = command(&["--listen", "192.0.2.1:1"]);
+        let stderr = file();
+        failing.env("JOURNAL_STREAM", stream(if is_journal { &stderr } else { &other }));
+        assert!(!failing.stderr(stderr.try_clone().unwrap()).status().unwrap().success());
+        (&stderr).rewind().unwrap();
+        let log = std::io::read_to_string(&stderr).unwrap();
+        let expected = if is_journal { "<3>wsecho: " } else { "wsecho: " };
+        assert!(log.starts_with(expected), "{log}");
+    }
 }
 
 #[test]

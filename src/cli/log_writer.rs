@@ -10,7 +10,8 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::logging::{Format, lost_lines};
+use super::log_line::LineFormat;
+use super::logging::lost_lines;
 
 /// Lines that wait for stderr. 1024: a burst of as many lines as the rate limit lets pass; of 200 bytes
 /// each.
@@ -38,7 +39,7 @@ impl LogQueue {
     ///
     /// # Errors
     /// The thread cannot be created.
-    pub(super) fn start(format: Format) -> io::Result<LogQueue> {
+    pub(super) fn start(format: LineFormat) -> io::Result<LogQueue> {
         let (entries, waiting) = sync_channel(QUEUED_LINES);
         let lost = Arc::new(AtomicU64::new(0));
         let queue = LogQueue { entries, lost: Arc::clone(&lost) };
@@ -83,7 +84,7 @@ impl Write for LogQueue {
 fn write_entries(
     entries: &Receiver<Entry>,
     lost: &AtomicU64,
-    format: Format,
+    format: LineFormat,
     out: &mut impl Write,
 ) {
     for entry in entries {
@@ -107,6 +108,7 @@ fn write_entries(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::log_line::Format;
     use std::os::unix::net::UnixStream;
 
     #[test]
@@ -115,7 +117,8 @@ mod tests {
         let (entries, queued) = sync_channel(QUEUED_LINES);
         let lost = Arc::new(AtomicU64::new(0));
         let mut queue = LogQueue { entries, lost: Arc::clone(&lost) };
-        let writer = thread::spawn(move || write_entries(&queued, &lost, Format::Text, &mut out));
+        let format = LineFormat::for_stderr(Format::Text);
+        let writer = thread::spawn(move || write_entries(&queued, &lost, format, &mut out));
         let line = [&[b'x'; 1023][..], b"\n"].concat();
         let mut sent = 0;
         while queue.lost.load(Ordering::Relaxed) < 10 {

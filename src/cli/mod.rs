@@ -3,6 +3,7 @@
 mod addresses;
 mod advice;
 mod environment;
+mod log_line;
 mod log_writer;
 mod logging;
 mod machine_addresses;
@@ -59,8 +60,9 @@ fn serve(options: Options) -> ExitCode {
     match end {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            let priority = if service::logs_to_journal() { "<3>" } else { "" };
             // The exit code tells it, too, if stderr is full.
-            let _ = writeln!(std::io::stderr(), "wsecho: {}", advice(&error));
+            let _ = writeln!(std::io::stderr(), "{priority}wsecho: {}", advice(&error));
             ExitCode::FAILURE
         }
     }

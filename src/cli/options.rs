@@ -15,7 +15,7 @@ use log::LevelFilter;
 
 use super::addresses::{Addresses, listen_addresses};
 use super::environment::{is_unset, unknown, verbosity, with_variable, yes_or_no};
-use super::logging::Format;
+use super::log_line::Format;
 use super::shorthand::{moved, positional};
 use super::time_format::time_format;
 use crate::check;

@@ -1,17 +1,20 @@
 //! Integration with a service manager: readiness, watchdog and socket activation.
 //!
 //! This implements the protocols of systemd: sd_notify(3), sd_listen_fds(3),
-//! sd_watchdog_enabled(3). Without their environment variables, all of it does nothing.
+//! sd_watchdog_enabled(3), and `JOURNAL_STREAM` of systemd.exec(5). Without their environment variables,
+//! all of it does nothing.
 //!
 //! **Invariants:** an unreachable service manager does not keep the server from serving. A notification
 //! needs no free descriptor.
 
 use std::env;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -40,6 +43,14 @@ fn take(passed: &mut ListenFd, index: usize) -> io::Result<Option<OwnedFd>> {
         return Ok(unix.map(Into::into));
     }
     passed.take_tcp_listener(index).map(|tcp| tcp.map(Into::into))
+}
+
+/// Whether stderr goes to systemd's journal, which adds the time to a line, and reads its priority.
+pub(super) fn logs_to_journal() -> bool {
+    let Ok(journal) = env::var("JOURNAL_STREAM") else { return false };
+    let stderr = io::stderr().as_fd().try_clone_to_owned().map(File::from);
+    let stderr = stderr.and_then(|stderr| stderr.metadata());
+    stderr.is_ok_and(|stderr| journal == format!("{}:{}", stderr.dev(), stderr.ino()))
 }
 
 /// The service manager that wants to be notified, if there is one.

@@ -154,7 +154,8 @@ const ON_A_READ_ONLY_ROOT: &str = r#"
 fn unit_chromium(address: SocketAddr) -> Command {
     let unit = include_str!("../../scripts/systemd/wsecho-kiosk.service");
     let value = |name: &str| unit.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    let exec = value("ExecStart=/usr/bin/cage -- /usr/bin/chromium ");
+    let exec = value("ExecStart=/bin/sh -c '/usr/bin/cage -- /usr/bin/chromium ");
+    let exec = exec.strip_suffix("; exit'").unwrap().replace('"', "");
     let mut command = Command::new("unshare");
     command.args(["--mount", "--map-root-user", "sh", "-c", ON_A_READ_ONLY_ROOT]);
     command.arg(value("RuntimeDirectory="));
