@@ -16,8 +16,6 @@ pub(crate) const RESERVED: u8 = 0x3;
 pub(crate) const CLOSE: u8 = 0x8;
 pub(crate) const PONG: u8 = 0xa;
 pub(crate) const MASKED: u8 = 0x80;
-/// The most bytes of a client's control frame: its header, and a payload of 125 bytes.
-pub(crate) const CLIENT_CONTROL_MAX: usize = 6 + 125;
 
 /// Splits an unmasked frame into its first byte and its payload; `(0, [])` if the header is not
 /// complete.

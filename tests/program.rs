@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use tungstenite::Message;
 use wsecho::{Clock, LONG_TIME};
 
-use crate::support::client::{Client, FIN_CLOSE, Raw, frame, handshake};
+use crate::support::client::{Client, FIN_CLOSE, FIN_TEXT, Raw, frame, handshake};
 use crate::support::program::{Program, command};
 
 /// Starts the binary, which fails. Returns exit code and stderr.
@@ -238,7 +238,9 @@ fn an_invalid_close_is_logged_as_it_was_sent_and_answered() {
             let mut client = Raw::connect(program.address());
             assert_eq!(client.send(request).response_to_head().status, 101);
             let payload = [&u16::to_be_bytes(code)[..], b"None"].concat();
-            assert_eq!(client.send(frame(FIN_CLOSE, &payload)).close_code(), answer);
+            let message = frame(FIN_TEXT, b"in the same packet");
+            client.send([message, frame(FIN_CLOSE, &payload)].concat());
+            assert_eq!(client.close_code(), answer);
             assert_eq!(client.rest(), b"");
             let line = program.log_line("\"session\"");
             let line: serde_json::Value = serde_json::from_str(&line).unwrap();

@@ -13,12 +13,10 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::time::{Duration, Instant};
 
-use tungstenite::protocol::CloseFrame;
-
 use super::deflate::{Deflate, DeflateSetup, OnWire};
 use super::faults::malformed::MalformedFrames;
 use super::intake::Intake;
-use crate::frame::{self, CLIENT_CONTROL_MAX, CLOSE, FIN};
+use crate::frame;
 use crate::net::transport::{PauseEnd, ReadTimeout, Transport};
 use crate::net::waker::Waker;
 
@@ -29,8 +27,6 @@ pub(super) struct FilteredTransport<T> {
     pub(super) intake: Intake,
     /// `None` in an ordinary session.
     filter: Option<Box<FrameFilter>>,
-    /// The last bytes from the client, if they may be a Close; else empty.
-    close: Vec<u8>,
 }
 
 /// What is done to frames.
@@ -81,26 +77,7 @@ impl<T> FilteredTransport<T> {
         filter: Option<Box<FrameFilter>>,
         intake: Intake,
     ) -> FilteredTransport<T> {
-        FilteredTransport { inner, intake, filter, close: Vec::new() }
-    }
-
-    /// The client's Close with a code, before tungstenite replaces a code that it does not know. `None` if
-    /// other frames arrived together with it.
-    pub(super) fn received_close(&self) -> Option<CloseFrame> {
-        let payload = frame::masked_payload(&self.close)?;
-        let (code, reason) = payload.split_first_chunk()?;
-        let reason = String::from_utf8(reason.to_vec()).ok()?;
-        Some(CloseFrame { code: u16::from_be_bytes(*code).into(), reason: reason.into() })
-    }
-
-    /// Keeps bytes that may be a part of a Close.
-    #[cold]
-    fn note_close(&mut self, bytes: &[u8]) {
-        if self.close.len() + bytes.len() > CLIENT_CONTROL_MAX {
-            self.close = Vec::new();
-        } else {
-            self.close.extend_from_slice(bytes);
-        }
+        FilteredTransport { inner, intake, filter }
     }
 
     /// Bytes of compressed messages on the wire; `None` without compression.
@@ -173,9 +150,6 @@ impl<T: Read> Read for FilteredTransport<T> {
                 None => self.inner.read(&mut buf[..most])?,
                 Some(filter) => filter.read(&mut self.inner, &mut buf[..most])?,
             };
-            if buf.first() == Some(&(FIN | CLOSE)) || !self.close.is_empty() {
-                self.note_close(&buf[..length]);
-            }
             let handed = self.intake.receive(&buf[..length]);
             if handed > 0 || length == 0 {
                 return Ok(handed);

@@ -14,9 +14,14 @@ use std::mem;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use tungstenite::protocol::CloseFrame;
+
 use crate::config::tuning::{FRAMES_READ, MESSAGE_FREE, MESSAGE_STEP};
-use crate::frame::{CONTINUATION, ClientHeader, FIN, MASKED, OPCODE, TEXT};
+use crate::frame::{CLOSE, CONTINUATION, ClientHeader, FIN, MASKED, OPCODE, TEXT, masked_payload};
 use crate::message_memory::{Charge, MessageMemory};
+
+/// The longest payload of a control frame: RFC 6455, section 5.5.
+const CONTROL_MAX: u64 = 125;
 
 /// How many bytes of memory a message takes for each byte of its length, its reply included.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +54,8 @@ pub(super) struct Intake {
     /// Memory of the message; `None` if it takes no more than is free.
     charge: Option<Charge>,
     announced: Option<Announced>,
+    /// A Close that is being handed over, with its header; else empty.
+    close: Vec<u8>,
     /// Whether all bytes pass, as nobody parses them any more.
     passes_all: bool,
 }
@@ -81,6 +88,7 @@ impl Intake {
             message: MessageSize::default(),
             charge: None,
             announced: None,
+            close: Vec::new(),
             passes_all: false,
         }
     }
@@ -117,6 +125,15 @@ impl Intake {
     /// Gives the memory of the last message back.
     pub(super) fn release(&mut self) {
         self.charge = None;
+    }
+
+    /// The Close with a code that was handed over last, before tungstenite replaces a code that it does
+    /// not know. `None` without a code.
+    pub(super) fn received_close(&self) -> Option<CloseFrame> {
+        let payload = masked_payload(&self.close)?;
+        let (code, reason) = payload.split_first_chunk()?;
+        let reason = String::from_utf8(reason.to_vec()).ok()?;
+        Some(CloseFrame { code: u16::from_be_bytes(*code).into(), reason: reason.into() })
     }
 
     /// Lets all bytes pass from now on.
@@ -186,6 +203,9 @@ impl Intake {
         loop {
             let payload = usize::try_from(self.left).map_or(usize::MAX, |left| left);
             let payload = payload.min(bytes.len() - at);
+            if !self.close.is_empty() {
+                self.close.extend_from_slice(&bytes[at..at + payload]);
+            }
             at += payload;
             self.left -= payload as u64;
             if self.left == 0 && self.charge.is_none() {
@@ -201,6 +221,8 @@ impl Intake {
             if !self.admits(header, at == 0) {
                 return at;
             }
+            let is_close = header.first == FIN | CLOSE && header.length <= CONTROL_MAX;
+            self.close = if is_close { bytes[at..at + header.size].to_vec() } else { Vec::new() };
             at += header.size;
             self.left = header.length;
         }
@@ -249,8 +271,8 @@ impl Intake {
     }
 }
 
-/// The length of the frame at the start of `bytes`, if that is whole, masked, has at most 125 bytes and is no
-/// fragment: it leaves the message as it is, and is free.
+/// The length of the frame at the start of `bytes`, if that is whole, masked, has at most 125 bytes, and is
+/// neither a fragment nor a Close: it leaves the message as it is, and is free.
 #[inline]
 fn small_frame(bytes: &[u8]) -> Option<usize> {
     /// FIN is set, and the opcode is not that of a continuation.
@@ -258,7 +280,8 @@ fn small_frame(bytes: &[u8]) -> Option<usize> {
     let &[first, second, ..] = bytes else { return None };
     let length = 6 + usize::from(second & !MASKED);
     let is_short = (MASKED..MASKED + 126).contains(&second);
-    (WHOLE.contains(&first) && is_short && length <= bytes.len()).then_some(length)
+    let is_whole = WHOLE.contains(&first) && first != FIN | CLOSE;
+    (is_whole && is_short && length <= bytes.len()).then_some(length)
 }
 
 impl MessageSize {
@@ -448,6 +471,7 @@ mod tests {
             (frame(FIN | TEXT, 0), Some(6)),
             (frame(FIN | BINARY, 125), Some(131)),
             (frame(FIN | PING, 1), Some(7)),
+            (frame(FIN | CLOSE, 2), None),
             (frame(FIN | TEXT, 126), None),
             (frame(FIN | TEXT, 5)[..10].to_vec(), None),
             (frame(FIN | TEXT, 5).repeat(2), Some(11)),

@@ -215,7 +215,7 @@ impl<'a, T: Transport> Session<'a, T> {
         if !is_replaced {
             return Cause::ClientClosed(frame);
         }
-        match self.transport.received_close() {
+        match self.transport.intake.received_close() {
             Some(sent) if close_may_have(sent.code.into()) => Cause::ClientClosed(Some(sent)),
             sent => Cause::InvalidClose(sent.map(|sent| sent.code.into())),
         }
