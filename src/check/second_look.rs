@@ -34,8 +34,9 @@ pub(crate) fn second_look(route: &Route, options: &CheckOptions, silence: Silenc
                      correct the port."
                 }
                 Silence::Closed => {
-                    "Look at its log: a proxy without a server behind it closes like this, and so does a \
-                     server that expects the PROXY protocol."
+                    "Look at its log: a proxy without a server behind it closes like this, a server that \
+                     expects the PROXY protocol, and Socket.IO at any path but \
+                     /socket.io/?EIO=4&transport=websocket."
                 }
             },
         ),

@@ -1,10 +1,9 @@
-// Opens and closes the WebSocket to the address in the form, shows its state, and finds out why a
-// handshake failed.
+// Opens and closes the WebSocket to the address in the form, and tells why a handshake fails.
 import { elements, on, onInstead, params, root } from "./page.js";
 import * as words from "./words.js";
 
 const STATES = ["CONNECTING", "OPEN", "CLOSING", "CLOSED"];
-const FETCH_TIMEOUT_MS = 5000;
+const TIMEOUT_MS = 5000;
 export const OFFLINE = "This device is offline.";
 const { connect: form, address, subprotocols, stop, stateWord, stateDetail } = elements;
 
@@ -12,14 +11,14 @@ const { connect: form, address, subprotocols, stop, stateWord, stateDetail } = e
 let current = null;
 let observer;
 
-/** Sets the functions to call: onDrop, to forget the connection; onConnecting; onOpen(socket);
+/** Sets what to call: onDrop, to forget the connection; onConnecting; onOpen(socket);
  * onMessage(event); onClose(code, description, connection); onFailure(text, answer), after onClose
- * if the handshake failed; onError(title, text). */
+ * if the handshake fails; onError(title, text). */
 export function observe(functions) {
   observer = functions;
 }
 
-/** Returns the address in the form; undefined if it is invalid. */
+/** The address in the form; undefined if invalid. */
 export function readAddress() {
   try { return words.parseAddress(address.value, location.href); } catch { return undefined; }
 }
@@ -39,15 +38,16 @@ export function connect() {
   listen("close", onClose);
   showState();
   observer.onConnecting();
+  setTimeout(() => state() === "CONNECTING" && explainFailure(current), params.get("wait") ?? TIMEOUT_MS);
 }
 
-/** Adds a listener to the socket, which is not called once that is dropped. */
+/** Adds a listener, which is not called once the socket is dropped. */
 function listen(type, listener) {
   const connection = current;
   on(connection.socket, type, (event) => connection === current && listener(event));
 }
 
-/** Drops the socket without waiting for its closing handshake. */
+/** Drops the socket without its closing handshake. */
 export function disconnect() {
   const previous = current;
   current = null;
@@ -63,7 +63,7 @@ function close() {
   showState();
 }
 
-/** Sends a message; returns whether that worked. */
+/** Sends; returns whether it could. */
 export function send(data) {
   if (state() !== "OPEN") return false;
   current.socket.send(data);
@@ -90,21 +90,20 @@ function onClose(event) {
   if (isFailure) explainFailure(current);
 }
 
-/** Browsers hide why a handshake failed, so a GET asks for the reason. */
+/** Browsers hide why a handshake fails, so a GET asks for the reason. */
 async function explainFailure(failed) {
   const url = new URL(failed.url.href.replace(/^ws/, "http"));
   if (url.origin !== location.origin) {
     return observer.onFailure(navigator.onLine ? "The browser hides the reason from pages of another origin; its console may show it." : OFFLINE);
   }
   const { failure, status, text } = await fetchText(url);
-  if (failed === current) observer.onFailure(failure ?? words.describeStatus(status), text);
+  if (failed === current && !failed.wasOpen) observer.onFailure(failure ?? words.describeStatus(status), text);
 }
 
-/** Returns the status and plain text of a response, or why there is none. The Referer stands for
- * the Origin of a handshake. */
+/** Returns status and text of a response, or why there is none. The Referer stands for the Origin. */
 export async function fetchText(url) {
   try {
-    const response = await fetch(url, { cache: "no-store", redirect: "manual", referrerPolicy: "origin", signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
+    const response = await fetch(url, { cache: "no-store", redirect: "manual", referrerPolicy: "origin", signal: AbortSignal.timeout(TIMEOUT_MS) });
     const isText = response.headers.get("Content-Type")?.startsWith("text/plain");
     return { status: response.status, text: isText ? await response.text() : "" };
   } catch {

@@ -219,11 +219,13 @@ fn unknown_issuer(presented: Option<&Presented>, target: &Target) -> Verdict {
     let issuer = shortened(issuer);
     let Target { host, port, .. } = target;
     if *is_self_signed {
+        let is_name = host.parse::<std::net::IpAddr>().is_err();
+        let name = if is_name { format!(" -servername {host}") } else { String::new() };
         return Verdict::new(
             "The certificate is self-signed, and this machine does not trust it.",
             format!(
-                "Trust it with --ca FILE (openssl s_client -connect {host}:{port} -servername {host} \
-                 </dev/null | openssl x509 >FILE), or skip verification with --insecure."
+                "Trust it with --ca FILE (openssl s_client -connect {host}:{port}{name} </dev/null \
+                 | openssl x509 >FILE), or skip verification with --insecure."
             ),
         );
     }

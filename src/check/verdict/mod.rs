@@ -5,6 +5,7 @@
 mod messages;
 mod protocols;
 mod responses;
+mod table;
 
 use serde::Serialize;
 
