@@ -127,7 +127,8 @@ fn offline_is_shown() {
     browser.wait("document.querySelector('#notice').hidden");
 }
 
-/// Starts a proxy that forwards upgrades, and replaces the Host `page.localhost` by its own.
+/// Starts a proxy that forwards upgrades, and replaces the Host by its own. It makes `page.localhost`, which a
+/// browser resolves by itself, the name of a site elsewhere.
 fn proxy_with_its_own_host(server: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -151,7 +152,8 @@ fn forward(mut browser: &TcpStream, mut server: &TcpStream) -> io::Result<()> {
             return server.shutdown(Shutdown::Write);
         }
         let head = String::from_utf8_lossy(&buffer[..length]);
-        server.write_all(head.replace("Host: page.localhost", "Host: server").as_bytes())?;
+        let head = head.replace("Host: page.localhost", "Host: server");
+        server.write_all(head.replace("//page.localhost", "//page.example").as_bytes())?;
     }
 }
 
