@@ -239,7 +239,7 @@ fn http_proxy_that_never_answers_is_explained() {
     let proxy = |mode: &[&str]| {
         peer("node", "proxy.mjs", ("NODE_PATH", &modules), &[&[port.as_str()], mode].concat())
     };
-    let (code, report) = check(&proxy(&[]), &["--timeout", "300ms"]);
+    let (code, report) = check(&proxy(&[]), &["--timeout", "1s"]);
     assert_eq!(code, 5, "{report}");
     assert_explained(&report, "HTTP gets through (426 Upgrade Required), the upgrade", "ws: true");
     let (code, report) = check(&proxy(&["ws"]), &[]);
