@@ -36,9 +36,14 @@ impl FromStr for HostName {
 
     fn from_str(text: &str) -> Result<HostName, HostNameError> {
         let name = without_root(text);
-        let is_valid = name == "*" || !name.is_empty() && name.chars().all(is_name_char);
+        let is_valid = name == "*" || is_option_value(name) && name.chars().all(is_name_char);
         is_valid.then(|| HostName(name.to_ascii_lowercase())).ok_or(HostNameError(()))
     }
+}
+
+/// Whether the command line does not take the text for an option, or for nothing.
+fn is_option_value(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('-')
 }
 
 impl fmt::Display for HostName {
@@ -132,7 +137,8 @@ mod tests {
             assert!(allowed.parse::<HostName>().unwrap().admits(name), "{allowed} {name}");
         }
         assert!(!"a.example".parse::<HostName>().unwrap().admits("b.a.example"));
-        for text in ["", ".", "*.example", "a:80", "http://a", "a/b", "[::1]", "a b"] {
+        for text in ["", ".", "-a.example", "*.example", "a:80", "http://a", "a/b", "[::1]", "a b"]
+        {
             assert!(text.parse::<HostName>().is_err(), "{text}");
         }
     }

@@ -43,7 +43,10 @@ pub(crate) const RETRY_AFTER_SECS: u32 = 5;
 /// Characters of a field's value, or of a request target, that an answer repeats: with the field's
 /// name, one line of a terminal.
 pub(crate) const SHOWN_VALUE: usize = 64;
-/// The same in the middle of a sentence.
+/// Characters of an option's value that a fix names: with the option, one line of a terminal. Beyond it: a
+/// placeholder.
+pub(crate) const SHOWN_ARGUMENT: usize = 70;
+/// Characters of a request in the middle of a sentence.
 pub(crate) const SHOWN_BRIEFLY: usize = 32;
 /// Lines of one repeated field that an answer repeats.
 pub(crate) const SHOWN_FIELDS: usize = 4;

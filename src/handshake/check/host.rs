@@ -31,7 +31,8 @@ fn misdirected(head: &Head, host: &str, policy: &AccessPolicy) -> Diagnosis {
     let mut arrived = with_fields(head, &["Host"]);
     arrived.extend(proxy::traces(head));
     let origin = advised_origin(head, policy);
-    let origin = origin.map(|origin| format!(" --allow-origin {origin}")).unwrap_or_default();
+    let origin =
+        origin.map(|origin| format!(" \\\n        --allow-origin {origin}")).unwrap_or_default();
     let allow = format!("wsecho --allow-host {}{origin}", name_as_argument(host));
     let (cause, first, second) = if proxy::names_client(head) {
         (

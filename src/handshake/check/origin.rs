@@ -3,7 +3,7 @@
 
 use super::AccessPolicy;
 use super::proxy;
-use crate::config::tuning::SHOWN_VALUE;
+use crate::config::tuning::SHOWN_ARGUMENT;
 use crate::http::diagnosis::Diagnosis;
 use crate::http::excerpt::with_fields;
 use crate::http::head::Head;
@@ -50,7 +50,7 @@ pub(super) fn advised_origin(head: &Head, policy: &AccessPolicy) -> Option<Strin
 /// `value` as an argument of an option. All characters of origins and host names are harmless in a shell;
 /// a value that is too long for a line of a terminal is replaced by `placeholder`.
 pub(super) fn as_argument(value: String, placeholder: &str) -> String {
-    if value.len() <= SHOWN_VALUE { value } else { placeholder.to_owned() }
+    if value.len() <= SHOWN_ARGUMENT { value } else { placeholder.to_owned() }
 }
 
 /// The origin of the page whose script sends this plain HTTP request, from `Referer`. `None`

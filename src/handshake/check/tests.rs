@@ -352,6 +352,7 @@ fn loopback_and_listed_origins_are_accepted() {
 
 /// The policies of the command lines that a fix prints, each added to `policy`.
 fn advised(fix: &str, policy: AccessPolicy<'static>) -> Vec<AccessPolicy<'static>> {
+    let fix = fix.replace(" \\\n        ", " ");
     let commands = fix.lines().filter_map(|line| line.strip_prefix("    wsecho "));
     let admit = |command: &str| {
         let mut policy = policy;
@@ -393,12 +394,14 @@ fn an_option_that_a_refusal_prints_admits_what_was_refused() {
         "capacitor://localhost",
         "http://0x7f.1",
         "x://",
+        "https://a-name-that-is-as-long-as-those-of-services-in-a-cloud.example",
     ];
     let hosts = [
         "server.example.com",
         "Evil.example:8080",
         "my.service",
         "h.example.",
+        "another-name-that-is-as-long-as-those-of-services-in-a-cloud.example:8080",
         "localhost",
         "192.0.2.1",
     ];
