@@ -46,7 +46,8 @@ pub struct Limits {
     /// WebSocket sessions at one time. Default 1024. Beyond it: 503 with `Retry-After`.
     pub max_connections: usize,
     /// Connections on top of [`max_connections`](Self::max_connections), so that the page and
-    /// `/healthz` answer while every session slot is taken. Default 64. Beyond it: 503.
+    /// `/healthz` answer while every session slot is taken. Default 64. Beyond it: the oldest connection
+    /// without a request is closed to make room; if there is none, 503.
     pub reserve: usize,
     /// Connections of any kind from one IPv4 address, or from one /64 network of IPv6, whose addresses a
     /// client can choose; behind a trusted proxy, requests and sessions of one client. Peers on a Unix socket have no address and are not counted. Default: no limit,

@@ -29,7 +29,7 @@ use crate::net::Stream;
 use crate::net::address::Address;
 use crate::net::admission::{AddressPermit, ConnectionPermit, LimitReached};
 use crate::net::idle::Idle;
-use crate::net::lingering_close::linger;
+use crate::net::lingering_close::linger_while;
 use crate::net::socket::Socket;
 use crate::net::tls::{TlsAcceptor, TlsSession};
 use crate::net::transport::{PauseEnd, ReadTimeout, Transport};
@@ -323,7 +323,7 @@ impl HttpConnection {
     /// Closes the connection once the peer has had time to read the last response.
     fn linger(&mut self) {
         self.permit.set_idle(Idle::Answered, self.socket.handle());
-        linger(&mut self.socket, LINGER_TIME);
+        linger_while(&mut self.socket, LINGER_TIME, || self.permit.has_slot());
     }
 
     /// Answers bytes that are not a request; does nothing if the peer has left.

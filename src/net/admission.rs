@@ -214,6 +214,15 @@ impl ConnectionPermit {
         matches!(self.slot, Slot::Held)
     }
 
+    /// Whether no other connection has got the slot.
+    pub(crate) fn has_slot(&self) -> bool {
+        match self.slot {
+            Slot::Held => true,
+            Slot::Idle(key) => self.admission.lock().idle.contains(key),
+            Slot::Lost => false,
+        }
+    }
+
     /// Takes an address slot for `host`, a client of the trusted proxy that this connection comes
     /// from. `Ok(None)` if there is no limit per address.
     pub(crate) fn client(&self, host: Host) -> Result<Option<AddressPermit>, LimitReached> {

@@ -55,6 +55,10 @@ impl IdleConnections {
         self.entries.remove(&key).is_some()
     }
 
+    pub(super) fn contains(&self, key: IdleKey) -> bool {
+        self.entries.contains_key(&key)
+    }
+
     /// Whether a connection can make room at `now`.
     pub(super) fn has_room(&self, now: Instant) -> bool {
         self.first(now).is_some()

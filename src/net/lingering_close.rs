@@ -14,6 +14,16 @@ use crate::config::tuning::{LINGER_BYTES, LINGER_READ};
 /// Closes the write side, and discards input until the peer closes the connection, for at most
 /// `time` and [`LINGER_BYTES`].
 pub(crate) fn linger<T: Transport>(transport: &mut T, time: Duration) {
+    linger_while(transport, time, || true);
+}
+
+/// Does the same as [`linger`], as long as the connection `keeps` its slot. A peer that goes on sending
+/// does not notice that its connection was shut down.
+pub(crate) fn linger_while<T: Transport>(
+    transport: &mut T,
+    time: Duration,
+    keeps: impl Fn() -> bool,
+) {
     if transport.finish().is_err() {
         return;
     }
@@ -21,10 +31,37 @@ pub(crate) fn linger<T: Transport>(transport: &mut T, time: Duration) {
     let mut discarded = 0;
     // On the heap: a page of stack, once touched, stays resident for the rest of a session.
     let mut buffer = vec![0; LINGER_READ];
-    while discarded < LINGER_BYTES {
+    while discarded < LINGER_BYTES && keeps() {
         match transport.read(&mut buffer) {
             Ok(0) | Err(_) => return,
             Ok(n) => discarded += n,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::address::Address;
+    use crate::net::shutdown::Stop;
+    use crate::net::socket::Socket;
+    use std::cell::Cell;
+    use std::io::Write;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_connection_that_has_lost_its_slot_ends_although_its_peer_goes_on() {
+        const LONG: Duration = Duration::from_secs(3600);
+        let (stream, mut peer) = UnixStream::pair().unwrap();
+        let stop = Arc::new(Stop::new().unwrap());
+        let stream = OwnedFd::from(stream).into();
+        let mut socket = Socket::new(stream, Address::Unix, None, &stop, LONG).unwrap();
+        peer.write_all(&[0; 3 * LINGER_READ]).unwrap();
+        let reads = Cell::new(0);
+        let keeps = || reads.replace(reads.get() + 1) < 2;
+        linger_while(&mut socket, LONG, keeps);
+        assert_eq!(reads.get(), 3);
     }
 }

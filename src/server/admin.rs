@@ -33,7 +33,7 @@ use crate::metrics::{Gauges, Metrics};
 use crate::net::address::Address;
 use crate::net::admission::{Admission, ConnectionPermit};
 use crate::net::idle::Idle;
-use crate::net::lingering_close::linger;
+use crate::net::lingering_close::linger_while;
 use crate::net::listener::Listener;
 use crate::net::shutdown::Stop;
 use crate::net::socket::Socket;
@@ -193,7 +193,7 @@ impl AdminState {
         debug!("{peer}: admin request: {}", response.status);
         response.write(&mut socket, head_only, None)?;
         permit.set_idle(Idle::Answered, socket.handle());
-        linger(&mut socket, LINGER_TIME);
+        linger_while(&mut socket, LINGER_TIME, || permit.has_slot());
         Ok(())
     }
 
