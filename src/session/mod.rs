@@ -273,10 +273,10 @@ impl<'a, T: Transport> Session<'a, T> {
         if self.faults.is_some() { self.send_with_faults(reply) } else { self.send(reply) }
     }
 
-    /// Sends the tutorial's reply to a large text without a copy of it. Returns whether it did.
+    /// Sends the tutorial's reply to a large message without a copy of it. Returns whether it did.
     #[cold]
     fn reply_in_pieces(&mut self, message: &Message) -> Result<bool, Cause> {
-        let (Message::Text(text), None, false) = (message, &self.faults, self.message_log.is_on())
+        let (Ok(text), None, false) = (message.to_text(), &self.faults, self.message_log.is_on())
         else {
             return Ok(false);
         };
