@@ -55,6 +55,7 @@ fn scripts_print_their_usage_on_unknown_options() {
         "tool",
         "try",
         "try-empty-root",
+        "try-systemd",
     ] {
         let output = script(name, &["--nonsense"]);
         assert_eq!(output.status.code(), Some(2), "{name}");
