@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::load;
 use crate::server::{Server, Usage};
-use crate::wire::{self, Dialect, Exchange};
+use crate::wire::{self, Dialect, Exchange, Payload};
 
 /// One column of the table.
 pub struct Scenario {
@@ -17,8 +17,8 @@ pub struct Scenario {
 }
 
 pub enum Kind {
-    /// Connections, messages in flight on each, bytes per message.
-    Echo(usize, usize, usize),
+    /// Connections, messages in flight on each, and what a message is.
+    Echo(usize, usize, Payload),
     /// Connect, echo, close, one after another.
     Visits,
     /// Standing connections that do nothing.
@@ -26,17 +26,28 @@ pub enum Kind {
 }
 
 /// Every scenario, in the order of the table.
-pub const ALL: [Scenario; 9] = [
-    Scenario { name: "1 conn, pinned", kind: Kind::Echo(1, 1, 64), pinned: true },
-    Scenario { name: "64 conns, pinned", kind: Kind::Echo(64, 1, 64), pinned: true },
-    Scenario { name: "64 conns", kind: Kind::Echo(64, 1, 64), pinned: false },
-    Scenario { name: "1000 conns", kind: Kind::Echo(1000, 1, 64), pinned: false },
-    Scenario { name: "10 × 64 in flight", kind: Kind::Echo(10, 64, 64), pinned: false },
-    Scenario { name: "4 × 64 KiB", kind: Kind::Echo(4, 1, 64 * 1024), pinned: false },
-    Scenario { name: "2 × 1 MiB", kind: Kind::Echo(2, 1, 1024 * 1024), pinned: false },
+pub const ALL: [Scenario; 15] = [
+    Scenario { name: "1 conn, pinned", kind: Kind::Echo(1, 1, SHORT), pinned: true },
+    Scenario { name: "64 conns, pinned", kind: Kind::Echo(64, 1, SHORT), pinned: true },
+    Scenario { name: "64 conns", kind: Kind::Echo(64, 1, SHORT), pinned: false },
+    Scenario { name: "1000 conns, pinned", kind: Kind::Echo(1000, 1, SHORT), pinned: true },
+    Scenario { name: "1000 conns", kind: Kind::Echo(1000, 1, SHORT), pinned: false },
+    Scenario { name: "10 × 64, pinned", kind: Kind::Echo(10, 64, SHORT), pinned: true },
+    Scenario { name: "10 × 64 in flight", kind: Kind::Echo(10, 64, SHORT), pinned: false },
+    Scenario { name: "64 KiB, pinned", kind: Kind::Echo(4, 1, BINARY_64K), pinned: true },
+    Scenario { name: "4 × 64 KiB", kind: Kind::Echo(4, 1, BINARY_64K), pinned: false },
+    Scenario { name: "4 × 64 KiB text", kind: Kind::Echo(4, 1, TEXT_64K), pinned: false },
+    Scenario { name: "1 MiB, pinned", kind: Kind::Echo(2, 1, BINARY_1M), pinned: true },
+    Scenario { name: "2 × 1 MiB", kind: Kind::Echo(2, 1, BINARY_1M), pinned: false },
+    Scenario { name: "visits, pinned", kind: Kind::Visits, pinned: true },
     Scenario { name: "connect, echo, close", kind: Kind::Visits, pinned: false },
     Scenario { name: "idle, 10,000", kind: Kind::Idle(10_000), pinned: false },
 ];
+
+const SHORT: Payload = Payload { size: 64, is_text: false };
+const BINARY_64K: Payload = Payload { size: 64 * 1024, is_text: false };
+const TEXT_64K: Payload = Payload { size: 64 * 1024, is_text: true };
+const BINARY_1M: Payload = Payload { size: 1024 * 1024 - 64, is_text: false };
 
 /// The figures of one cell of the table in one round.
 #[derive(Clone, Copy)]
@@ -56,8 +67,8 @@ pub fn measure(
     duration: Duration,
 ) -> std::io::Result<Figures> {
     match scenario.kind {
-        Kind::Echo(connections, in_flight, size) => {
-            echo(server, dialect, connections, in_flight, size, duration)
+        Kind::Echo(connections, in_flight, payload) => {
+            echo(server, dialect, connections, in_flight, payload, duration)
         }
         Kind::Visits => visits(server, dialect, duration),
         Kind::Idle(connections) => idle(server, dialect, connections),
@@ -69,10 +80,10 @@ fn echo(
     dialect: Dialect,
     connections: usize,
     in_flight: usize,
-    size: usize,
+    payload: Payload,
     duration: Duration,
 ) -> std::io::Result<Figures> {
-    let exchange = Exchange::new(size, dialect);
+    let exchange = Exchange::new(payload, dialect);
     let streams = load::connect(server.address, dialect, connections)?;
     let mut usages = Vec::new();
     let times = (duration / 4, duration);
@@ -89,7 +100,7 @@ fn echo(
 }
 
 fn visits(server: &Server, dialect: Dialect, duration: Duration) -> std::io::Result<Figures> {
-    let exchange = Exchange::new(64, dialect);
+    let exchange = Exchange::new(SHORT, dialect);
     let visit_for = |address: SocketAddr, duration| -> std::io::Result<u64> {
         let (start, mut count) = (Instant::now(), 0);
         while start.elapsed() < duration {
@@ -114,7 +125,7 @@ fn visits(server: &Server, dialect: Dialect, duration: Duration) -> std::io::Res
 /// Returns the median time from the start of a program to its first echo, in milliseconds.
 pub fn start(program: &Path, arguments: &[String]) -> std::io::Result<f64> {
     const STARTS: usize = 21;
-    let exchange = Exchange::new(64, Dialect::Echo);
+    let exchange = Exchange::new(SHORT, Dialect::Echo);
     let mut times = Vec::new();
     for _ in 0..STARTS {
         let start = Instant::now();

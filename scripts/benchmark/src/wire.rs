@@ -27,6 +27,13 @@ const BINARY: u8 = 0x82;
 const MASKED: u8 = 0x80;
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
+/// A message of so many ASCII bytes.
+#[derive(Clone, Copy)]
+pub struct Payload {
+    pub size: usize,
+    pub is_text: bool,
+}
+
 /// A message and the expected reply, encoded.
 pub struct Exchange {
     pub request: Vec<u8>,
@@ -34,15 +41,16 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Encodes a binary message of `size` ASCII bytes, and its reply.
-    pub fn new(size: usize, dialect: Dialect) -> Exchange {
+    /// Encodes a message and its reply.
+    pub fn new(Payload { size, is_text }: Payload, dialect: Dialect) -> Exchange {
+        let kind = if is_text { TEXT } else { BINARY };
         let payload: Vec<u8> = (0..size).map(|n| (n % 127) as u8).collect();
         let masked: Vec<u8> =
             payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
-        let request = [header(BINARY, size, MASKED), MASK.to_vec(), masked].concat();
+        let request = [header(kind, size, MASKED), MASK.to_vec(), masked].concat();
         let reply = match dialect {
             Dialect::Raw => request.clone(),
-            Dialect::Echo => [header(BINARY, size, 0), payload].concat(),
+            Dialect::Echo => [header(kind, size, 0), payload].concat(),
             Dialect::Tutorial => {
                 let text = [b"You sent: ", &payload[..], b" at noon"].concat();
                 [header(TEXT, text.len(), 0), text].concat()
