@@ -44,7 +44,7 @@ pub fn main() -> ExitCode {
 }
 
 fn serve(options: Options) -> ExitCode {
-    let signals = signals::block_waited();
+    let signals = signals::block_handled();
     logging::start(options.level(), options.format());
     if options.shows_local_time()
         && let Some(warning) = time_zone::warning()
@@ -82,7 +82,7 @@ fn run(config: Config, signals: SigSet) -> Result<(), Error> {
     #[cfg(feature = "tls")]
     let signals = reload::on_hangup(&server, signals).map_err(Error::Thread)?;
     let manager = ServiceManager::from_environment();
-    signals::stop_on(signals, server.stopper(), manager.clone()).map_err(Error::Thread)?;
+    signals::stop_on(&signals, server.stopper(), manager.clone()).map_err(Error::Thread)?;
     let urls = ServedUrls::of(&server);
     if let Some(probe) = server.probe() {
         manager.clone().keep_watchdog(probe).map_err(Error::Thread)?;

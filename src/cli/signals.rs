@@ -1,16 +1,14 @@
 //! SIGINT, SIGTERM and SIGHUP stop the server. SIGHUP reloads the certificate instead, if there is one.
 //!
-//! The signals are blocked in the main thread before any other thread starts, and so, by inheritance, in
-//! all of them. One thread waits for them with sigwait(3): no handler interrupts what another thread does,
-//! and none has to be safe to run at any moment.
+//! They are blocked before any other thread starts, and unblocked once ctrlc handles them, so that one that
+//! comes during the start is not lost, and leaves nothing behind.
 //!
-//! **Invariants:** a signal that was ignored at the start stays ignored: `nohup` means that the program
-//! outlives its terminal, and a shell ignores SIGINT for its background jobs. A second signal ends the
-//! process whatever the other threads wait for.
+//! **Invariants:** a signal that was ignored at the start stays blocked, and so has no effect: `nohup` means
+//! that the program outlives its terminal, and a shell ignores SIGINT for its background jobs. A second
+//! signal ends the process whatever the other threads wait for.
 
 use std::fs;
 use std::io;
-use std::thread;
 
 use super::service::ServiceManager;
 use crate::server::Stopper;
@@ -25,18 +23,14 @@ pub(super) fn block_file_size_signal() {
     block(&SigSet::from(Signal::SIGXFSZ));
 }
 
-/// Blocks the signals that the server waits for, and returns them. To be called before another thread
-/// starts.
-pub(super) fn block_waited() -> SigSet {
+/// Blocks the signals that the server handles, and returns those that were not ignored. To be called before
+/// another thread starts.
+pub(super) fn block_handled() -> SigSet {
     let ignored = fs::read_to_string("/proc/self/status").map_or(0, |status| ignored(&status));
-    let mut waited = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        if ignored & 1 << (signal as u32 - 1) == 0 {
-            waited.add(signal);
-        }
-    }
-    block(&waited);
-    waited
+    let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+    block(&signals.into_iter().collect());
+    let is_handled = |signal: &Signal| ignored & 1 << (*signal as u32 - 1) == 0;
+    signals.into_iter().filter(is_handled).collect()
 }
 
 fn block(signals: &SigSet) {
@@ -53,25 +47,26 @@ fn ignored(status: &str) -> u64 {
 /// Lets the first of `signals` stop the server, and a second one end the process at once.
 ///
 /// # Errors
-/// The thread that waits for them cannot be created.
+/// The thread that runs the handler cannot be created.
 pub(super) fn stop_on(
-    signals: SigSet,
+    signals: &SigSet,
     stopper: Stopper,
     manager: ServiceManager,
 ) -> io::Result<()> {
-    let thread = thread::Builder::new().name("wsecho-signals".to_owned());
-    let wait = move || {
-        if signals.wait().is_err() {
-            return;
+    let mut is_stopping = false;
+    let handler = move || {
+        if is_stopping {
+            std::process::exit(INTERRUPTED);
         }
+        is_stopping = true;
         info!("stopping; a second signal ends the process at once");
         manager.stopping();
         stopper.stop();
-        if signals.wait().is_ok() {
-            std::process::exit(INTERRUPTED);
-        }
     };
-    thread.spawn(wait).map(drop)
+    ctrlc::set_handler(handler).map_err(io::Error::other)?;
+    // As for `block`.
+    let _ = signals.thread_unblock();
+    Ok(())
 }
 
 #[cfg(test)]
