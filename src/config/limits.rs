@@ -50,8 +50,9 @@ pub struct Limits {
     /// without a request is closed to make room; if there is none, 503.
     pub reserve: usize,
     /// Connections of any kind from one IPv4 address, or from one /64 network of IPv6, whose addresses a
-    /// client can choose; behind a trusted proxy, requests and sessions of one client. Peers on a Unix socket have no address and are not counted. Default: no limit,
-    /// because all clients of an unknown proxy share its address. Beyond it: 503 with `Retry-After`.
+    /// client can choose; behind a trusted proxy, requests and sessions of one client. Peers on a Unix
+    /// socket have no address and are not counted. Default: no limit, because all clients of an unknown
+    /// proxy share its address. Beyond it: 503 with `Retry-After`.
     pub max_connections_per_ip: Option<usize>,
     /// Size of a WebSocket message in bytes, whole or in fragments. Default 1 MiB; see
     /// [`MAX_MESSAGE_SIZE_CEILING`]. Beyond it: Close 1009.

@@ -153,7 +153,8 @@ fn negotiated(
 fn described(certificate: &Certificate) -> String {
     let issuer = shortened(&certificate.issuer);
     let days = certificate.days_left(SystemTime::now());
+    let unit = if days == 1 { "day" } else { "days" };
     let names =
         if certificate.has_names { "" } else { ", without subjectAltName, which browsers refuse" };
-    format!(" from {issuer}, {days} days left{names},")
+    format!(" from {issuer}, {days} {unit} left{names},")
 }

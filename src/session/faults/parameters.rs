@@ -127,7 +127,7 @@ const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "after",
         example: "3",
-        effect: "answer this many messages before `close`, `abort` or `bad`; 0: none",
+        effect: "answer this many messages before `close`, `abort` or `bad`; 0 (the default): none",
         parse: |draft, value, _| {
             draft.after = Some(value.parse::<u64>().ok()?.min(AFTER_MAX));
             Some(())
@@ -163,7 +163,7 @@ const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "fragment",
         example: "16",
-        effect: "send replies in fragments of this size (16, 1KiB), 65536 at most",
+        effect: "send replies in fragments of this size (16, 1KiB), 65536 fragments at most",
         parse: |draft, value, _| {
             draft.frames.fragment = Some(size(value).filter(|size| *size > 0)?);
             Some(())
@@ -452,7 +452,7 @@ mod tests {
         assert!(effect("delay").contains(&seconds(DELAY_MAX)));
         assert!(effect("handshake-delay").contains(&seconds(DELAY_MAX)));
         assert!(effect("read").contains(&seconds(READ_OFF_MAX)));
-        assert!(effect("fragment").contains(&format!("{FRAGMENTS_MAX} at most")));
+        assert!(effect("fragment").contains(&format!("{FRAGMENTS_MAX} fragments at most")));
         let readable = |duration| humantime::format_duration(duration).to_string();
         let range = format!("{} to {}", readable(TIMER_MIN), readable(TIMER_MAX));
         assert!(effect("ping").contains(&range) && effect("push").contains(&range));
