@@ -276,10 +276,12 @@ impl<'a, T: Transport> Session<'a, T> {
     /// Sends the tutorial's reply to a large message without a copy of it. Returns whether it did.
     #[cold]
     fn reply_in_pieces(&mut self, message: &Message) -> Result<bool, Cause> {
-        let (Ok(text), None, false) = (message.to_text(), &self.faults, self.message_log.is_on())
-        else {
+        let copies_anyway = self.faults.is_some() || self.message_log.is_on();
+        if copies_anyway || !matches!(self.reply, Reply::Tutorial(..)) {
             return Ok(false);
-        };
+        }
+        // Of a binary message this looks at every byte.
+        let Ok(text) = message.to_text() else { return Ok(false) };
         let Some(pieces) = self.reply.pieces(text, SystemTime::now) else { return Ok(false) };
         self.transport.write_message(TEXT, &pieces)?;
         self.sent.add(pieces.iter().map(|piece| piece.len()).sum());
