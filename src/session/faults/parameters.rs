@@ -127,7 +127,7 @@ const PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "after",
         example: "3",
-        effect: "answer this many messages before `close`, `abort` or `bad`; 0 (the default): none",
+        effect: "answer this many messages before `close`, `abort` or `bad`; 0 by default",
         parse: |draft, value, _| {
             draft.after = Some(value.parse::<u64>().ok()?.min(AFTER_MAX));
             Some(())
