@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 use tungstenite::Message;
+use wsecho::{Config, Listen, Server};
 
 use crate::support::client::{
     Client, FIN_CLOSE, FIN_PING, FIN_PONG, Raw, Response, frame, handshake,
@@ -279,19 +280,17 @@ fn max_connections_applies_and_the_per_ip_limit_does_not() {
 
 #[test]
 fn connections_beyond_the_reserve_get_503() {
-    /// Connections beside the sessions.
-    const RESERVE: usize = 64;
     let (_folder, path) = socket_path();
-    let _program = start(&path, &["--max-connections", "0", "--handshake-timeout", "1h"]);
-    // Each has begun a request; a silent connection would make room.
-    let mut taken: Vec<_> = (0..RESERVE).map(|_| Raw::connect_unix(&path)).collect();
-    for raw in &mut taken {
-        raw.send("GET");
-    }
+    let config = Config::default().with(|config| {
+        config.listen = vec![Listen::Unix { path: path.clone(), mode: None }];
+        (config.limits.max_connections, config.limits.reserve) = (1, 0);
+    });
+    let _server = Server::bind(config).and_then(Server::spawn).unwrap();
+    // A session makes no room for another connection.
+    let _session = Client::open_unix(&path, "/echo");
     let mut refused = Raw::connect_unix(&path);
-    assert_eq!(refused.send("GET / HTTP/1.1\r\n").response().status, 503);
+    assert_eq!(refused.response().status, 503);
     refused.assert_ended();
-    drop(taken);
 }
 
 #[test]
