@@ -17,27 +17,45 @@ pub(crate) const CLOSE: u8 = 0x8;
 pub(crate) const PONG: u8 = 0xa;
 pub(crate) const MASKED: u8 = 0x80;
 
+/// The longest header of a frame.
+pub(crate) const HEADER_MAX: usize = 14;
+
 /// Splits an unmasked frame into its first byte and its payload; `(0, [])` if the header is not
 /// complete.
 pub(crate) fn split(frame: &[u8]) -> (u8, &[u8]) {
-    let header = match frame.get(1) {
-        None => return (0, &[]),
-        Some(126) => 4,
-        Some(127) => 10,
-        Some(_) => 2,
-    };
-    (frame[0], &frame[header.min(frame.len())..])
+    Header::parse(frame).map_or((0, &[]), |header| (header.first, &frame[header.size..]))
 }
 
-/// Returns the payload of a masked frame of up to 125 bytes; `None` if `bytes` are anything else.
+/// Returns the payload of a masked frame; `None` if `bytes` are anything but one whole such frame.
 pub(crate) fn masked_payload(bytes: &[u8]) -> Option<Vec<u8>> {
-    let (&[_, length, ..], Some((_, masked))) = (bytes, bytes.split_at_checked(6)) else {
-        return None;
-    };
-    let key = &bytes[2..6];
-    let is_whole = length & MASKED != 0 && usize::from(length & !MASKED) == masked.len();
-    let unmask = |(byte, key): (&u8, &u8)| byte ^ key;
-    is_whole.then(|| masked.iter().zip(key.iter().cycle()).map(unmask).collect())
+    let header = Header::parse(bytes)?;
+    let mut payload = bytes[header.size..].to_vec();
+    mask(&mut payload, header.key?);
+    (payload.len() as u64 == header.length).then_some(payload)
+}
+
+/// Masks bytes, or unmasks them (RFC 6455, section 5.3).
+pub(crate) fn mask(bytes: &mut [u8], key: [u8; 4]) {
+    for (byte, key) in bytes.iter_mut().zip(key.iter().cycle()) {
+        *byte ^= key;
+    }
+}
+
+/// A masked frame with this payload.
+pub(crate) fn masked(first: u8, payload: &[u8], key: [u8; 4]) -> Vec<u8> {
+    let mut frame = masked_header(first, payload.len(), key);
+    let start = frame.len();
+    frame.extend_from_slice(payload);
+    mask(&mut frame[start..], key);
+    frame
+}
+
+/// The header of a masked frame, with the length in the fewest bytes.
+pub(crate) fn masked_header(first: u8, length: usize, key: [u8; 4]) -> Vec<u8> {
+    let mut header = header(first, length);
+    header[1] |= MASKED;
+    header.extend(key);
+    header
 }
 
 /// The header of an unmasked frame, with the length in the fewest bytes.
@@ -85,29 +103,35 @@ pub(crate) fn write_all_vectored(
     Ok(())
 }
 
-/// The header of a frame that a client sent.
+/// The header of a frame that was received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ClientHeader {
+pub(crate) struct Header {
     /// FIN, the reserved bits, and the opcode.
     pub(crate) first: u8,
     /// Bytes of the header itself.
     pub(crate) size: usize,
     /// Bytes of payload.
     pub(crate) length: u64,
+    /// `None` if the payload is not masked.
+    pub(crate) key: Option<[u8; 4]>,
 }
 
-impl ClientHeader {
+impl Header {
     /// `None` if the header is not complete.
     #[inline]
-    pub(crate) fn parse(bytes: &[u8]) -> Option<ClientHeader> {
-        let &[first, second, ..] = bytes else { return None };
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Header> {
+        let [first, second, rest @ ..] = bytes else { return None };
         let (extended, length) = match second & !MASKED {
-            126 => (2, u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?).into()),
-            127 => (8, u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?)),
+            126 => (2, u16::from_be_bytes(*rest.first_chunk()?).into()),
+            127 => (8, u64::from_be_bytes(*rest.first_chunk()?)),
             short => (0, short.into()),
         };
-        let size = 2 + extended + if second & MASKED == 0 { 0 } else { 4 };
-        (bytes.len() >= size).then_some(ClientHeader { first, size, length })
+        let header = Header { first: *first, size: 2 + extended, length, key: None };
+        if second & MASKED == 0 {
+            return Some(header);
+        }
+        let key = *rest[extended..].first_chunk()?;
+        Some(Header { size: header.size + key.len(), key: Some(key), ..header })
     }
 
     pub(crate) fn is_final(self) -> bool {

@@ -8,12 +8,11 @@ use std::io::{self, Read, Write};
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 
-use crate::frame::{BINARY, FIN, MASKED, OPCODE, RSV1, TEXT, header};
+use crate::frame::{BINARY, FIN, HEADER_MAX, Header, OPCODE, RSV1, TEXT, header, mask, masked};
+use crate::session::deflate::{TAIL, max_deflated_size};
 
 /// The offer in the handshake.
 pub(crate) const OFFER: &str = "permessage-deflate; client_max_window_bits";
-/// The end of a flushed DEFLATE stream, which is not sent (RFC 7692, section 7.2.1).
-const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// The smallest window that zlib deflates with.
 const MIN_WINDOW_BITS: u8 = 9;
 
@@ -182,13 +181,13 @@ impl Deflate {
     /// Takes one frame from the input. False if it is not complete.
     fn take_frame(&mut self) -> io::Result<bool> {
         // Too large for a message: tungstenite refuses the frame by its header.
-        self.gives_up |= self.input.len() > self.limit + Frame::HEADER_MAX;
+        self.gives_up |= self.input.len() > self.limit + HEADER_MAX;
         if self.gives_up {
             self.output.append(&mut self.input);
             return Ok(!self.output.is_empty());
         }
         let Some(frame) = Frame::parse(&self.input) else { return Ok(false) };
-        let (length, first) = (frame.length(), frame.first);
+        let (length, first) = (frame.length(), frame.header.first);
         let starts = first & RSV1 != 0 && matches!(first & OPCODE, TEXT | BINARY);
         let continues = self.message.is_some() && first & (RSV1 | OPCODE) == 0;
         if !starts && !continues {
@@ -233,10 +232,13 @@ impl Deflate {
 
     /// Compresses a data frame of tungstenite's; `None` for a control frame.
     fn compressed(&mut self, frame: &Frame) -> io::Result<Option<Vec<u8>>> {
-        let (Some(key), TEXT | BINARY) = (frame.key, frame.first & OPCODE) else { return Ok(None) };
-        let payload = masked(frame.payload, key);
-        // The worst case, and the ends of blocks.
-        let mut deflated = Vec::with_capacity(payload.len() + payload.len() / 4 + 64);
+        let Frame { header, payload } = frame;
+        let (Some(key), TEXT | BINARY) = (header.key, header.first & OPCODE) else {
+            return Ok(None);
+        };
+        let mut payload = payload.to_vec();
+        mask(&mut payload, key);
+        let mut deflated = Vec::with_capacity(max_deflated_size(payload.len()));
         self.compress
             .compress_vec(&payload, &mut deflated, FlushCompress::Sync)
             .map_err(io::Error::other)?;
@@ -245,52 +247,28 @@ impl Deflate {
         }
         deflated.truncate(deflated.len().saturating_sub(TAIL.len()));
         self.on_wire.sent += deflated.len();
-        let mut out = header(frame.first | RSV1, deflated.len());
-        out[1] |= MASKED;
-        out.extend(key);
-        out.extend(masked(&deflated, key));
-        Ok(Some(out))
+        Ok(Some(masked(header.first | RSV1, &deflated, key)))
     }
-}
-
-fn masked(payload: &[u8], key: [u8; 4]) -> Vec<u8> {
-    payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect()
 }
 
 /// A whole frame (RFC 6455, section 5.2).
 #[derive(Debug)]
 struct Frame<'a> {
-    first: u8,
-    key: Option<[u8; 4]>,
+    header: Header,
     /// As it is on the wire.
     payload: &'a [u8],
-    header_length: usize,
 }
 
 impl<'a> Frame<'a> {
-    const HEADER_MAX: usize = 14;
-
     /// Parses the frame that the bytes begin with; `None` if it is not complete.
     fn parse(bytes: &'a [u8]) -> Option<Frame<'a>> {
-        let [first, second, rest @ ..] = bytes else { return None };
-        let (length, extended) = match second & !MASKED {
-            126 => (u64::from(u16::from_be_bytes(*rest.first_chunk()?)), 2),
-            127 => (u64::from_be_bytes(*rest.first_chunk()?), 8),
-            length => (u64::from(length), 0),
-        };
-        let rest = &rest[extended..];
-        let (key, rest) = if second & MASKED == 0 {
-            (None, rest)
-        } else {
-            let (key, rest) = rest.split_first_chunk()?;
-            (Some(*key), rest)
-        };
-        let payload = rest.get(..usize::try_from(length).ok()?)?;
-        Some(Frame { first: *first, key, payload, header_length: bytes.len() - rest.len() })
+        let header = Header::parse(bytes)?;
+        let payload = bytes[header.size..].get(..usize::try_from(header.length).ok()?)?;
+        Some(Frame { header, payload })
     }
 
     fn length(&self) -> usize {
-        self.header_length + self.payload.len()
+        self.header.size + self.payload.len()
     }
 }
 
@@ -338,11 +316,7 @@ mod tests {
             let mut sender = stream(agreement, vec![]);
             let text = "compressible ".repeat(20);
             for _ in 0..2 {
-                let mut frame = header(FIN | TEXT, text.len());
-                frame[1] |= MASKED;
-                frame.extend([1, 2, 3, 4]);
-                frame.extend(masked(text.as_bytes(), [1, 2, 3, 4]));
-                sender.write_all(&frame).unwrap();
+                sender.write_all(&masked(FIN | TEXT, text.as_bytes(), [1, 2, 3, 4])).unwrap();
             }
             let sent = sender.on_wire().unwrap().sent;
             assert!(sent < 80, "{sent} bytes of {}", 2 * text.len());
@@ -350,8 +324,9 @@ mod tests {
             let mut bytes = &sender.inner.get_ref()[..];
             let mut incoming = Vec::new();
             while let Some(frame) = Frame::parse(bytes) {
-                assert_eq!(frame.first, FIN | RSV1 | TEXT);
-                let payload = masked(frame.payload, frame.key.unwrap());
+                assert_eq!(frame.header.first, FIN | RSV1 | TEXT);
+                let mut payload = frame.payload.to_vec();
+                mask(&mut payload, frame.header.key.unwrap());
                 // In two frames, with a Ping between them.
                 incoming.extend(header(RSV1 | TEXT, 3));
                 incoming.extend(&payload[..3]);

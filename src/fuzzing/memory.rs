@@ -12,7 +12,7 @@ use flate2::{Compress, Compression, FlushCompress};
 
 use crate::config::tuning::{FRAMES_READ, MESSAGE_FREE};
 use crate::config::{Clock, Config, Limits, Template, Timeouts};
-use crate::frame::{BINARY, CONTINUATION, FIN, MASKED, RSV1, TEXT, header};
+use crate::frame::{BINARY, CONTINUATION, FIN, RSV1, TEXT, masked};
 use crate::message_memory::MessageMemory;
 use crate::net::transport::{PauseEnd, ReadTimeout, Transport};
 use crate::net::waker::Waker;
@@ -67,9 +67,7 @@ impl Instruction {
 
 /// A client's frame, masked with zeros.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = header(first, payload.len());
-    frame[1] |= MASKED;
-    [&frame[..], &[0; 4], payload].concat()
+    masked(first, payload, [0; 4])
 }
 
 fn compressed(payload: &[u8]) -> Vec<u8> {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use tungstenite::protocol::CloseFrame;
 
 use crate::config::tuning::{FRAMES_READ, MESSAGE_FREE, MESSAGE_STEP};
-use crate::frame::{CLOSE, CONTINUATION, ClientHeader, FIN, MASKED, OPCODE, TEXT, masked_payload};
+use crate::frame::{CLOSE, CONTINUATION, FIN, Header, MASKED, OPCODE, TEXT, masked_payload};
 use crate::message_memory::{Charge, MessageMemory};
 
 /// The longest payload of a control frame: RFC 6455, section 5.5.
@@ -217,7 +217,7 @@ impl Intake {
             if at == bytes.len() || is_large_end {
                 return at;
             }
-            let Some(header) = ClientHeader::parse(&bytes[at..]) else { return at };
+            let Some(header) = Header::parse(&bytes[at..]) else { return at };
             if !self.admits(header, at == 0) {
                 return at;
             }
@@ -229,7 +229,7 @@ impl Intake {
     }
 
     /// Whether the frame may be handed over. `is_next`: tungstenite has read all frames before it.
-    fn admits(&mut self, header: ClientHeader, is_next: bool) -> bool {
+    fn admits(&mut self, header: Header, is_next: bool) -> bool {
         let message = self.message.with(header);
         let cost = message.cost(self.cost);
         if cost > MESSAGE_FREE as u64 && header.length <= self.max_frame {
@@ -240,13 +240,7 @@ impl Intake {
     }
 
     /// Whether `cost` is charged for the message, or can be without a wait.
-    fn charges(
-        &mut self,
-        message: MessageSize,
-        header: ClientHeader,
-        cost: u64,
-        is_next: bool,
-    ) -> bool {
+    fn charges(&mut self, message: MessageSize, header: Header, cost: u64, is_next: bool) -> bool {
         let cost = usize::try_from(cost).map_or(usize::MAX, |cost| cost).min(self.memory.limit());
         let charged = self.charge.as_ref().map_or(0, Charge::bytes);
         let has_begun = self.message.is_open || header.is_control();
@@ -286,7 +280,7 @@ fn small_frame(bytes: &[u8]) -> Option<usize> {
 
 impl MessageSize {
     /// The message with another frame.
-    fn with(self, header: ClientHeader) -> MessageSize {
+    fn with(self, header: Header) -> MessageSize {
         let begun = if self.is_open { self } else { MessageSize::default() };
         let (opcode, length) = (header.first & OPCODE, header.length);
         if header.is_control() {
@@ -315,7 +309,7 @@ impl MessageSize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{BINARY, FIN, header};
+    use crate::frame::{BINARY, FIN, header, masked};
     use crate::session::filter::FilteredTransport;
     use std::io::Read;
 
@@ -325,10 +319,7 @@ mod tests {
 
     /// A client's frame, masked with zeros.
     fn frame(first: u8, length: usize) -> Vec<u8> {
-        let mut frame = header(first, length);
-        frame[1] |= 0x80;
-        frame.extend(vec![0; 4 + length]);
-        frame
+        masked(first, &vec![0; length], [0; 4])
     }
 
     /// A transport that reads `input`.

@@ -17,11 +17,9 @@ use super::intake::{Announced, MessageCost};
 use super::reply::Reply;
 use crate::config::Config;
 use crate::config::tuning::{MESSAGE_READ_BUFFER, SESSION_READ_BUFFER};
+use crate::frame::HEADER_MAX;
 use crate::message_memory::Charge;
 use crate::net::transport::{PauseEnd, Transport};
-
-/// The longest header of a frame.
-const HEADER_MAX: usize = 14;
 
 /// A context that reads `read_buffer` bytes at a time, at most.
 pub(super) fn context(config: &Config, read_buffer: usize) -> WebSocketContext {

@@ -9,7 +9,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 /// The end of an empty stored block, which the sender removes from a message and the receiver
 /// appends again.
-pub(super) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+pub(crate) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// The tail, and an empty final block: a truncated message then does not reach the end of the
 /// stream. For messages without context takeover only, as the final block ends the stream.
 const TAIL_AND_FINAL_BLOCK: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];

@@ -15,10 +15,10 @@ use super::inflater::Inflater;
 use super::parameters::DeflateParameters;
 use super::pool::DeflatePool;
 use crate::config::tuning::DEFLATE_CHUNK;
-use crate::frame::{BINARY, CONTINUATION, FIN, MASKED, OPCODE, RSV1, TEXT, header};
+use crate::frame::{
+    BINARY, CONTINUATION, FIN, HEADER_MAX, Header, OPCODE, RSV1, TEXT, mask, masked_header,
+};
 
-/// The longest header of a client's frame (RFC 6455, section 5.2).
-const HEADER_MAX: usize = 14;
 /// The longest header of a masked fragment with up to `DEFLATE_CHUNK` bytes of payload.
 const FRAGMENT_HEADER_MAX: usize = 8;
 /// The masking key that changes nothing.
@@ -35,7 +35,7 @@ pub(super) struct Inflow {
     /// The length of the part of `input` that has been processed.
     consumed: usize,
     output: OutputFrames,
-    header: FrameHeader,
+    header: PartialHeader,
     state: ReadState,
     message: Option<CompressedMessage>,
     received: u64,
@@ -79,7 +79,7 @@ struct OutputFrames {
 
 /// The header of a client's frame, as far as it has been received.
 #[derive(Debug, Default)]
-struct FrameHeader {
+struct PartialHeader {
     bytes: [u8; HEADER_MAX],
     length: usize,
 }
@@ -97,7 +97,7 @@ impl Inflow {
             input: early,
             consumed: 0,
             output: OutputFrames::default(),
-            header: FrameHeader::default(),
+            header: PartialHeader::default(),
             state: ReadState::FrameHeader,
             message: None,
             received: 0,
@@ -161,10 +161,8 @@ impl Inflow {
         match self.state {
             ReadState::FrameHeader => {
                 self.consumed += self.header.extend(&self.input[self.consumed..]);
-                if !self.header.is_complete() {
-                    return Ok(false);
-                }
-                self.start_frame();
+                let Some(header) = self.header.parsed() else { return Ok(false) };
+                self.start_frame(header);
             }
             ReadState::PassThrough { left, is_data } => {
                 let length = self.available(left);
@@ -191,25 +189,23 @@ impl Inflow {
         usize::try_from(left).map_or(usize::MAX, |left| left).min(self.input.len() - self.consumed)
     }
 
-    /// Decides, once its header is complete, whether a frame is inflated or passed unchanged.
-    fn start_frame(&mut self) {
-        let header = mem::take(&mut self.header);
-        let first = header.bytes[0];
+    /// Decides whether a frame, whose header is complete, is inflated or passed unchanged.
+    fn start_frame(&mut self, header: Header) {
+        let received = mem::take(&mut self.header);
+        let (first, left) = (header.first, header.length);
         let starts = first & !FIN == RSV1 | TEXT || first & !FIN == RSV1 | BINARY;
         let continues = first & !FIN == CONTINUATION;
-        let left = header.payload_length();
-        let is_valid = header.is_masked() && i64::try_from(left).is_ok();
-        if is_valid && (starts && self.message.is_none() || continues && self.message.is_some()) {
-            self.start_message(first & OPCODE);
-            self.state = ReadState::Compressed {
-                left,
-                key: header.masking_key(),
-                is_last: first & FIN != 0,
-            };
-            self.unmask();
-        } else {
-            self.output.push_unchanged(&header.bytes[..header.length]);
-            self.state = ReadState::PassThrough { left, is_data: first & OPCODE <= BINARY };
+        let is_expected = starts && self.message.is_none() || continues && self.message.is_some();
+        match header.key {
+            Some(key) if is_expected && i64::try_from(left).is_ok() => {
+                self.start_message(first & OPCODE);
+                self.state = ReadState::Compressed { left, key, is_last: header.is_final() };
+                self.unmask();
+            }
+            _ => {
+                self.output.push_unchanged(&received.bytes[..header.size]);
+                self.state = ReadState::PassThrough { left, is_data: first & OPCODE <= BINARY };
+            }
         }
     }
 
@@ -236,11 +232,9 @@ impl Inflow {
     fn unmask(&mut self) {
         let ReadState::Compressed { left, mut key, is_last } = self.state else { return };
         let length = self.available(left);
-        for (byte, key) in self.input[self.consumed..][..length].iter_mut().zip(key.iter().cycle())
-        {
-            *byte ^= key;
-        }
-        key.rotate_left(length % ZERO_KEY.len());
+        mask(&mut self.input[self.consumed..][..length], key);
+        let turned = length % key.len();
+        key.rotate_left(turned);
         self.state = ReadState::Compressed { left, key, is_last };
     }
 
@@ -307,20 +301,18 @@ impl OutputFrames {
 
     /// Writes the fragment's header, whose first byte is `first`, and makes the fragment readable.
     fn finish_fragment(&mut self, first: u8) {
-        let mut header = header(first, self.bytes.len() - FRAGMENT_HEADER_MAX);
-        header[1] |= MASKED;
-        header.extend(ZERO_KEY);
+        let header = masked_header(first, self.bytes.len() - FRAGMENT_HEADER_MAX, ZERO_KEY);
         self.taken = FRAGMENT_HEADER_MAX - header.len();
         self.bytes[self.taken..FRAGMENT_HEADER_MAX].copy_from_slice(&header);
         self.is_readable = true;
     }
 }
 
-impl FrameHeader {
+impl PartialHeader {
     /// Takes bytes until the header is complete. Returns how many were taken.
     fn extend(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
-        while !self.is_complete() && taken < bytes.len() {
+        while self.parsed().is_none() && taken < bytes.len() {
             self.bytes[self.length] = bytes[taken];
             self.length += 1;
             taken += 1;
@@ -328,36 +320,8 @@ impl FrameHeader {
         taken
     }
 
-    fn is_complete(&self) -> bool {
-        let masking_key = 4 * usize::from(self.is_masked());
-        self.length >= 2 && self.length == 2 + self.extended_length_size() + masking_key
-    }
-
-    /// Returns the size of the extended payload length field.
-    fn extended_length_size(&self) -> usize {
-        match self.bytes[1] & !MASKED {
-            126 => 2,
-            127 => 8,
-            _ => 0,
-        }
-    }
-
-    fn is_masked(&self) -> bool {
-        self.bytes[1] & MASKED != 0
-    }
-
-    fn payload_length(&self) -> u64 {
-        let short = self.bytes[1] & !MASKED;
-        match self.extended_length_size() {
-            0 => short.into(),
-            size => self.bytes[2..2 + size]
-                .iter()
-                .fold(0, |length, byte| length << 8 | u64::from(*byte)),
-        }
-    }
-
-    fn masking_key(&self) -> [u8; 4] {
-        let start = 2 + self.extended_length_size();
-        [0, 1, 2, 3].map(|index| self.bytes[start + index])
+    /// `None` if the header is not complete.
+    fn parsed(&self) -> Option<Header> {
+        Header::parse(&self.bytes[..self.length])
     }
 }

@@ -28,8 +28,12 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 pub(crate) use self::inflater::InvalidDeflate;
+#[cfg(feature = "cli")]
+pub(crate) use self::inflater::TAIL;
 use self::inflow::Inflow;
 use self::outflow::Outflow;
+#[cfg(feature = "cli")]
+pub(crate) use self::outflow::max_deflated_size;
 pub(crate) use self::parameters::{DeflateParameters, NAME};
 pub(crate) use self::pool::{DeflatePool, TakeoverSlot};
 

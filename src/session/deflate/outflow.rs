@@ -99,6 +99,6 @@ impl Deflater {
 
 /// Returns an upper bound of the deflated size: 9 bits per byte in the worst case, plus block
 /// headers.
-fn max_deflated_size(length: usize) -> usize {
+pub(crate) fn max_deflated_size(length: usize) -> usize {
     length + length / 4 + 64
 }

@@ -9,9 +9,7 @@ use std::io::{self, Write};
 
 use super::{FrameFaults, Malformation, SessionFaults};
 use crate::config::faults::FRAGMENTS_MAX;
-use crate::frame::{
-    self, BINARY, CONTINUATION, FIN, MASKED, OPCODE, PONG, RESERVED, RSV1, TEXT, header,
-};
+use crate::frame::{self, BINARY, CONTINUATION, FIN, OPCODE, PONG, RESERVED, RSV1, TEXT, header};
 
 /// Any key masks; this one is easy to recognize.
 const MASK_KEY: [u8; 4] = [0x0f, 0xf0, 0x0f, 0xf0];
@@ -77,12 +75,7 @@ fn malformed(bad: Malformation, first: u8, payload: &[u8]) -> Vec<u8> {
         }
         Malformation::Rsv => [header(first | RSV1, payload.len()), payload.to_vec()].concat(),
         Malformation::Opcode => [header(FIN | RESERVED, payload.len()), payload.to_vec()].concat(),
-        Malformation::Mask => {
-            let mut header = header(first, payload.len());
-            header[1] |= MASKED;
-            let masked = payload.iter().zip(MASK_KEY.iter().cycle()).map(|(byte, key)| byte ^ key);
-            [header, MASK_KEY.to_vec(), masked.collect()].concat()
-        }
+        Malformation::Mask => frame::masked(first, payload, MASK_KEY),
         Malformation::Length => {
             let length = (payload.len() as u64).to_be_bytes();
             [&[first, 127], &length[..], payload].concat()
