@@ -27,7 +27,7 @@ pub(crate) struct MessageMemory {
 #[derive(Debug, Default)]
 struct State {
     used: usize,
-    waiting: VecDeque<Arc<Ticket>>,
+    waiting: VecDeque<Arc<Claim>>,
 }
 
 /// A part of the memory. Dropping it gives the bytes back.
@@ -37,15 +37,15 @@ pub(crate) struct Charge {
     bytes: usize,
 }
 
-/// A place in the queue of those who wait for memory. Dropping it leaves the queue.
+/// A claim to memory that waits in the queue. Dropping it leaves the queue.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     memory: Arc<MessageMemory>,
-    ticket: Arc<Ticket>,
+    claim: Arc<Claim>,
 }
 
 #[derive(Debug)]
-struct Ticket {
+struct Claim {
     bytes: usize,
     /// Set under the lock of the state: `bytes` have been charged.
     is_granted: AtomicBool,
@@ -93,15 +93,15 @@ impl MessageMemory {
     /// # Errors
     /// No descriptor is left for the waker.
     pub(crate) fn wait(self: &Arc<Self>, bytes: usize) -> io::Result<Waiting> {
-        let ticket = Arc::new(Ticket {
+        let claim = Arc::new(Claim {
             bytes: bytes.min(self.limit),
             is_granted: AtomicBool::new(false),
             waker: Arc::new(Waker::new()?),
         });
         let mut state = self.lock();
-        state.waiting.push_back(Arc::clone(&ticket));
+        state.waiting.push_back(Arc::clone(&claim));
         self.grant(&mut state);
-        Ok(Waiting { memory: Arc::clone(self), ticket })
+        Ok(Waiting { memory: Arc::clone(self), claim })
     }
 
     fn give_back(&self, bytes: usize) {
@@ -165,24 +165,24 @@ impl Drop for Charge {
 impl Waiting {
     /// Set once the memory is granted.
     pub(crate) fn waker(&self) -> &Arc<Waker> {
-        &self.ticket.waker
+        &self.claim.waker
     }
 
     /// The memory; `None` if it was not granted yet. Ends the wait.
     pub(crate) fn finish(self) -> Option<Charge> {
         let _state = self.memory.lock();
-        let is_granted = self.ticket.is_granted.swap(false, Ordering::Relaxed);
-        is_granted.then(|| Charge { memory: Arc::clone(&self.memory), bytes: self.ticket.bytes })
+        let is_granted = self.claim.is_granted.swap(false, Ordering::Relaxed);
+        is_granted.then(|| Charge { memory: Arc::clone(&self.memory), bytes: self.claim.bytes })
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
         let mut state = self.memory.lock();
-        if self.ticket.is_granted.load(Ordering::Relaxed) {
-            state.used -= self.ticket.bytes;
+        if self.claim.is_granted.load(Ordering::Relaxed) {
+            state.used -= self.claim.bytes;
         }
-        state.waiting.retain(|ticket| !Arc::ptr_eq(ticket, &self.ticket));
+        state.waiting.retain(|claim| !Arc::ptr_eq(claim, &self.claim));
         self.memory.grant(&mut state);
     }
 }

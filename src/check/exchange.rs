@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tungstenite::Message;
 
-use super::limits::{COMPRESSIBLE_WORDS, PATIENCE};
+use super::limits::{COMPRESSIBLE_WORDS, WAIT_AFTER_OTHER};
 use super::options::{Expected, MessageOptions};
 use super::others::{OtherMessages, lossy};
 use super::report::{Finding, RoundTrips, quoted};
@@ -48,9 +48,9 @@ impl CheckSession<'_> {
                 Some(_) => self.ask_for(&message, &mut others, self.options.timeout(), |reply| {
                     wanted(reply, expect.as_ref()).map(|reply| lossy(&reply).into_owned())
                 }),
-                None => {
-                    self.ask_for(&message, &mut others, PATIENCE, |reply| echo_of(&message, reply))
-                }
+                None => self.ask_for(&message, &mut others, WAIT_AFTER_OTHER, |reply| {
+                    echo_of(&message, reply)
+                }),
             };
             let reply = match answered {
                 Ok(reply) => reply,
@@ -81,7 +81,9 @@ impl CheckSession<'_> {
         let message = "wsecho check ".repeat(COMPRESSIBLE_WORDS);
         let mut others = OtherMessages::default();
         let before = self.on_wire().unwrap_or_default();
-        match self.ask_for(&message, &mut others, PATIENCE, |reply| echo_of(&message, reply)) {
+        match self
+            .ask_for(&message, &mut others, WAIT_AFTER_OTHER, |reply| echo_of(&message, reply))
+        {
             Ok(_) => {
                 let after = self.on_wire().unwrap_or_default();
                 let (sent, received) = (after.sent - before.sent, after.received - before.received);
@@ -103,10 +105,10 @@ impl CheckSession<'_> {
         &mut self,
         message: &str,
         others: &mut OtherMessages,
-        patience: Duration,
+        wait_after_other: Duration,
         answer: impl Fn(&Message) -> Option<String>,
     ) -> Result<String, NoAnswer> {
-        self.ask(Some(Message::text(message)), others, patience, answer)
+        self.ask(Some(Message::text(message)), others, wait_after_other, answer)
     }
 
     fn no_echo_because(&mut self, number: u32, why: &NoAnswer, others: &OtherMessages) -> Finding {

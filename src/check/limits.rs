@@ -27,7 +27,7 @@ pub(crate) const FIX_MAX: usize = 120;
 pub(crate) const REPLY_OVERHEAD: usize = 1024 * 1024;
 /// The time that an echo may take once another message has arrived: a greeting comes before it, and an
 /// answer that is no echo in its place.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
+pub(crate) const WAIT_AFTER_OTHER: Duration = Duration::from_millis(500);
 /// The number of times that the message for compression repeats its words: about 1 KiB.
 pub(crate) const COMPRESSIBLE_WORDS: usize = 80;
 /// The session's read buffer; tungstenite fills it with zeros before each read.

@@ -110,12 +110,12 @@ impl<'a> CheckSession<'a> {
     }
 
     /// Sends `message`, if there is one, and reads until `answer` returns `Some` for a message. Waits
-    /// for `patience` at the most once another message has arrived.
+    /// for `wait_after_other` at the most once another message has arrived.
     pub(super) fn ask<T>(
         &mut self,
         message: Option<Message>,
         others: &mut OtherMessages,
-        patience: Duration,
+        wait_after_other: Duration,
         answer: impl Fn(&Message) -> Option<T>,
     ) -> Result<T, NoAnswer> {
         let deadline = Instant::now() + self.options.timeout();
@@ -130,7 +130,7 @@ impl<'a> CheckSession<'a> {
                 (None, Message::Close(frame)) => return Err(NoAnswer::Closed(frame)),
                 (None, message) => {
                     if others.add(&message) && others.count() == 1 {
-                        let sooner = deadline.min(Instant::now() + patience);
+                        let sooner = deadline.min(Instant::now() + wait_after_other);
                         self.ws.get_mut().get_mut().set_deadline(sooner);
                     }
                 }

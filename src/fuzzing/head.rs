@@ -16,7 +16,6 @@ use crate::http::diagnosis::Diagnosis;
 use crate::http::forwarded;
 use crate::http::forwarded::Client;
 use crate::http::head::{Head, HeadError, parse};
-use crate::net::address::Host;
 use crate::session::faults;
 
 /// Asserts that a request does not depend on how its bytes are split, stays within the limits, and
@@ -131,13 +130,7 @@ fn check_plain(route: &PlainRoute, head: &Head) {
     }
 }
 
-const POLICY: AccessPolicy = AccessPolicy {
-    local: false,
-    peer: Host::Unix,
-    is_forwarded: false,
-    allow_host: &[],
-    allow_origin: &[],
-};
+const POLICY: AccessPolicy = AccessPolicy::OF_NETWORK;
 
 /// Checks handshakes on loopback and other connections.
 fn check_handshake(head: &Head) {

@@ -85,12 +85,6 @@ impl<T> FilteredTransport<T> {
         self.filter.as_ref()?.deflate.as_ref().map(Deflate::on_wire)
     }
 
-    /// How many bytes of memory a reply takes for each byte of its length, once it is compressed, too.
-    pub(super) fn reply_cost(&self) -> usize {
-        let is_compressed = self.filter.as_ref().is_some_and(|filter| filter.deflate.is_some());
-        if is_compressed { 3 } else { 1 }
-    }
-
     #[cfg(test)]
     pub(super) fn into_inner(self) -> T {
         self.inner

@@ -102,6 +102,11 @@ impl Intake {
         intake
     }
 
+    /// The memory that messages take.
+    pub(super) fn memory(&self) -> &Arc<MessageMemory> {
+        &self.memory
+    }
+
     /// The message that waits for memory; `None` if none does.
     pub(super) fn announced(&self) -> Option<Announced> {
         self.announced

@@ -21,6 +21,9 @@ use crate::frame::HEADER_MAX;
 use crate::message_memory::Charge;
 use crate::net::transport::{PauseEnd, Transport};
 
+/// What compression takes for each byte of a reply: a copy, and up to 5/4 of it.
+const COMPRESSED_COST: usize = 3;
+
 /// A context that reads `read_buffer` bytes at a time, at most.
 pub(super) fn context(config: &Config, read_buffer: usize) -> WebSocketContext {
     let max_size = Some(config.limits.max_message_size);
@@ -37,13 +40,13 @@ pub(super) fn context(config: &Config, read_buffer: usize) -> WebSocketContext {
 ///
 /// An echo is the message itself, and a large text of the tutorial is not copied, unless there are faults. Of
 /// a binary message to the tutorial, in which each byte that is not UTF-8 becomes three, two copies
-/// exist at one time. Compression adds a copy of the reply, and up to 5/4 of it.
+/// exist at one time. Compression adds its own.
 pub(super) fn message_cost(reply: &Reply, is_compressed: bool, has_faults: bool) -> MessageCost {
     let (text, binary) = match reply {
         Reply::Echo | Reply::Chat(_) => (1, 1),
         Reply::Tutorial(..) => (if has_faults { 2 } else { 1 }, 7),
     };
-    let compressed = if is_compressed { 3 } else { 0 };
+    let compressed = if is_compressed { COMPRESSED_COST } else { 0 };
     MessageCost { text: text + compressed, binary: binary + compressed }
 }
 
@@ -69,19 +72,20 @@ impl<T: Transport> Session<'_, T> {
 
     /// Takes memory for a reply of `size` bytes that is no answer to a message of this size.
     pub(super) fn take_reply_memory(&mut self, size: usize) -> Result<Charge, Cause> {
-        self.take_memory(size.saturating_mul(self.transport.reply_cost()))
+        let cost = if self.transport.on_wire().is_some() { COMPRESSED_COST } else { 1 };
+        self.take_memory(size.saturating_mul(cost))
     }
 
     /// Waits until `bytes` of the message memory are free, for the write timeout at most.
     fn take_memory(&mut self, bytes: usize) -> Result<Charge, Cause> {
-        match self.memory.take(bytes) {
+        match self.transport.intake.memory().take(bytes) {
             Some(charge) => Ok(charge),
             None => self.wait_for_memory(bytes),
         }
     }
 
     fn wait_for_memory(&mut self, bytes: usize) -> Result<Charge, Cause> {
-        let waiting = self.memory.wait(bytes).map_err(|_| Cause::NoMemory)?;
+        let waiting = self.transport.intake.memory().wait(bytes).map_err(|_| Cause::NoMemory)?;
         let waker = Arc::clone(waiting.waker());
         let end = self.pause(self.config.timeouts.write, Some(&waker))?;
         match (waiting.finish(), end) {

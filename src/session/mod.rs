@@ -100,7 +100,6 @@ pub(crate) struct Session<'a, T> {
     /// Replaced before and after a large message: see `memory`.
     ws: WebSocketContext,
     transport: FilteredTransport<T>,
-    memory: Arc<MessageMemory>,
     reply: Reply,
     /// Why the session ends before it begins.
     refused: Option<JoinError>,
@@ -130,7 +129,7 @@ impl<'a, T: Transport> Session<'a, T> {
         let malformed = faults.as_deref().and_then(MalformedFrames::new);
         let cost = memory::message_cost(&reply, deflate.is_some(), faults.is_some());
         let filter = FrameFilter::new(deflate, malformed, &mut early);
-        let intake = Intake::new(Arc::clone(&memory), cost, config.limits.max_message_size, early);
+        let intake = Intake::new(memory, cost, config.limits.max_message_size, early);
         let mut transport = FilteredTransport::new(transport, filter, intake);
         let keepalive = Keepalive::new(&config.timeouts, now);
         if let Some(end) = keepalive.end() {
@@ -139,7 +138,6 @@ impl<'a, T: Transport> Session<'a, T> {
         Session {
             ws: memory::context(config, SESSION_READ_BUFFER),
             transport,
-            memory,
             reply,
             refused,
             describe: Some(describe),
@@ -428,7 +426,10 @@ impl<'a, T: Transport> Session<'a, T> {
                 // once, hence the sleep.
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                     if let Some(announced) = self.transport.intake.announced() {
-                        let Some(memory) = self.memory.take(announced.bytes) else { break };
+                        let Some(memory) = self.transport.intake.memory().take(announced.bytes)
+                        else {
+                            break;
+                        };
                         self.transport.intake.admit(memory);
                     } else if self.transport.is_stopping() {
                         std::thread::sleep(STOP_POLL);

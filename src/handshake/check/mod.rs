@@ -31,6 +31,18 @@ pub(crate) struct AccessPolicy<'a> {
     pub(crate) allow_origin: &'a [AllowedOrigin],
 }
 
+#[cfg(any(test, feature = "_fuzzing"))]
+impl AccessPolicy<'_> {
+    /// That of a request from the network, without any option.
+    pub(crate) const OF_NETWORK: AccessPolicy<'static> = AccessPolicy {
+        local: false,
+        peer: Host::Unix,
+        is_forwarded: false,
+        allow_host: &[],
+        allow_origin: &[],
+    };
+}
+
 /// Checks a handshake, in the order in which a client's author wants to know what is wrong. Returns the
 /// endpoint that it asks for.
 ///

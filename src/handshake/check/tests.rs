@@ -7,14 +7,7 @@ use crate::handshake::refusals::method_not_allowed;
 use crate::http::forwarded;
 use crate::http::head::{Version, parse};
 
-/// That of a request from the network, without any option.
-const POLICY: AccessPolicy = AccessPolicy {
-    local: false,
-    peer: Host::Unix,
-    is_forwarded: false,
-    allow_host: &[],
-    allow_origin: &[],
-};
+const POLICY: AccessPolicy = AccessPolicy::OF_NETWORK;
 
 /// RFC 6455, section 1.3, but for the path.
 const SAMPLE: &str = "GET /echo HTTP/1.1\nHost: server.example.com\nUpgrade: websocket\n\

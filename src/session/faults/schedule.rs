@@ -64,12 +64,12 @@ impl FaultSchedule {
             return Duration::ZERO;
         }
         let fragments = fragment.map_or(1, |size| length.div_ceil(size).clamp(1, FRAGMENTS_MAX));
-        let bytes =
-            Duration::from_secs(1) * u32::try_from(length).unwrap_or(u32::MAX) / BYTES_PER_SECOND;
-        let frames = Duration::from_secs(1) * u32::try_from(fragments).unwrap_or(u32::MAX)
-            / FRAMES_PER_SECOND;
+        let time = |count: usize, per_second| {
+            Duration::from_secs(1) * u32::try_from(count).unwrap_or(u32::MAX) / per_second
+        };
+        let taken = time(length, BYTES_PER_SECOND).max(time(fragments, FRAMES_PER_SECOND));
         let start = self.paced_until.max(now);
-        self.paced_until = start + bytes.max(frames);
+        self.paced_until = start + taken;
         start - now
     }
 
