@@ -42,10 +42,10 @@ struct RoomState {
     /// The number of the last message.
     seq: u64,
     history: VecDeque<EncodedFrame>,
-    /// Members that have left, and in whose place nobody has joined.
+    /// How many members have left and were not replaced.
     vacancies: usize,
-    /// Limits those who join in their place: who comes and goes is announced to all. A room that only
-    /// grows is limited by the number of its members.
+    /// The rate of joins while there are vacancies, because each join and leave is announced to all members.
+    /// A room that only grows is limited by the number of its members.
     replacements: TokenBucket,
 }
 

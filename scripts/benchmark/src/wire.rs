@@ -27,7 +27,7 @@ const BINARY: u8 = 0x82;
 const MASKED: u8 = 0x80;
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// A message of so many ASCII bytes.
+/// The payload of a message, in ASCII.
 #[derive(Clone, Copy)]
 pub struct Payload {
     pub size: usize,
