@@ -47,6 +47,7 @@ fn scripts_print_their_usage_on_unknown_options() {
         "build-static",
         "check-tree",
         "fuzz",
+        "image",
         "instructions",
         "package",
         "screenshot",
@@ -55,6 +56,7 @@ fn scripts_print_their_usage_on_unknown_options() {
         "tool",
         "try",
         "try-empty-root",
+        "try-image",
         "try-systemd",
     ] {
         let output = script(name, &["--nonsense"]);

@@ -32,6 +32,11 @@ pub(crate) struct CheckOptions {
     #[arg(long, value_name = "TIME", default_value_t = TIMEOUT.into(), value_parser = timeout)]
     timeout: humantime::Duration,
 
+    /// Exit with 0, not 10, if the server is full or shutting down (a 503 with Retry-After): for health checks,
+    /// as a restart would only end its sessions.
+    #[arg(long)]
+    pub(crate) accept_full: bool,
+
     /// Subprotocol to offer; can be repeated.
     #[arg(long = "subprotocol", value_name = "NAME", value_parser = token)]
     pub(crate) subprotocols: Vec<String>,

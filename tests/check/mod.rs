@@ -223,12 +223,17 @@ fn every_step_of_a_healthy_server_is_ok() {
 fn a_full_server_lives_and_has_its_own_exit_code() {
     let server = TestServer::with(|config| config.limits.max_connections = 1);
     let _session = server.open("/echo");
-    let (code, report) = check(&format!("ws://{}/echo", server.address), &LONG);
+    let url = format!("ws://{}/echo", server.address);
+    let (code, report) = check(&url, &LONG);
     assert_eq!(code, 10, "{report}");
     assert!(report.contains("problem: The server lives, but is full"), "{report}");
     assert!(report.contains("| Unavailable: all session slots are in use"), "{report}");
+    let (code, accepted) = check(&url, &["--accept-full", LONG[0], LONG[1]]);
+    assert_eq!(code, 0, "{accepted}");
+    assert!(accepted.contains("FAILED upgrade"), "{accepted}");
     let proxy = Peer::answering("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
-    proxy.assert(&LONG, 5, "ok resolve, ok connect, FAILED upgrade", &["503 Service Unavailable"]);
+    let failed = "ok resolve, ok connect, FAILED upgrade";
+    proxy.assert(&["--accept-full", LONG[0], LONG[1]], 5, failed, &["503 Service Unavailable"]);
 }
 
 #[test]

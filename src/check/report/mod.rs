@@ -148,8 +148,7 @@ pub(crate) struct CheckReport {
 impl CheckReport {
     /// Returns the exit code of the first step that failed; 0 if none did.
     pub(crate) fn exit_code(&self) -> u8 {
-        let failed = self.steps.iter().find(|result| !result.ok);
-        failed.map_or(
+        self.failed().map_or(
             0,
             |result| {
                 if result.finding.is_full { FULL } else { result.step.exit_code() }
@@ -157,9 +156,19 @@ impl CheckReport {
         )
     }
 
+    /// Whether the check ended because the server is full or shutting down.
+    pub(crate) fn is_full(&self) -> bool {
+        self.failed().is_some_and(|result| result.finding.is_full)
+    }
+
     /// Why the first step failed that did.
     fn verdict(&self) -> Option<&Verdict> {
-        self.steps.iter().find(|result| !result.ok)?.finding.verdict.as_deref()
+        self.failed()?.finding.verdict.as_deref()
+    }
+
+    /// The first step that failed.
+    fn failed(&self) -> Option<&StepResult> {
+        self.steps.iter().find(|result| !result.ok)
     }
 
     /// Formats the report as one line of JSON.
