@@ -67,8 +67,8 @@ pub(crate) const MESSAGE_STEP: usize = 64 * 1024;
 /// Replies of at least this many bytes do not pass tungstenite's output buffer, which would keep as
 /// much memory.
 pub(crate) const LARGE_REPLY: usize = 8 * 1024;
-/// The largest read buffer for a large message. tungstenite fills it with zeros before each read, and
-/// each read is a system call: 256 KiB is the size at which 1 MiB costs least.
+/// The largest read buffer for the second and further fragments of a large message. tungstenite fills it with
+/// zeros before each read, and each read is a system call.
 pub(crate) const MESSAGE_READ_BUFFER: usize = 256 * 1024;
 /// The largest read between large messages.
 pub(crate) const FRAMES_READ: usize = 4096;

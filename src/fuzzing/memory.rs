@@ -14,7 +14,7 @@ use crate::config::tuning::{FRAMES_READ, MESSAGE_FREE};
 use crate::config::{Clock, Config, Limits, Template, Timeouts};
 use crate::frame::{BINARY, CONTINUATION, FIN, RSV1, TEXT, masked};
 use crate::message_memory::MessageMemory;
-use crate::net::transport::{PauseEnd, ReadTimeout, Transport};
+use crate::net::transport::{Append, PauseEnd, ReadTimeout, Transport};
 use crate::net::waker::Waker;
 use crate::session::deflate::{DeflateParameters, DeflatePool, DeflateSetup};
 use crate::session::reply::Reply;
@@ -111,6 +111,8 @@ impl Write for WireEnd {
         Ok(())
     }
 }
+
+impl Append for WireEnd {}
 
 impl Transport for WireEnd {
     fn set_read_timeout(&mut self, _: ReadTimeout) {}

@@ -6,7 +6,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::net::transport::{PauseEnd, ReadTimeout, Transport};
+use crate::net::transport::{Append, PauseEnd, ReadTimeout, Transport};
 use crate::net::waker::Waker;
 
 /// Reads after the end that do not mean an endless loop: those of tungstenite and of the lingering
@@ -124,6 +124,8 @@ impl Write for Peer<'_> {
         Ok(())
     }
 }
+
+impl Append for Peer<'_> {}
 
 impl Transport for Peer<'_> {
     fn set_read_timeout(&mut self, _: ReadTimeout) {}

@@ -15,7 +15,7 @@ use super::address::Address;
 use super::shutdown::Stop;
 use super::timed_stream::TimedStream;
 use super::tls::{HANDSHAKE_RECORD, TlsSession};
-use super::transport::{PauseEnd, ReadTimeout, Transport};
+use super::transport::{Append, PauseEnd, ReadTimeout, Transport, append_zeroed};
 use super::waker::Waker;
 use crate::config::tuning::WRITE_BUFFER;
 use crate::metrics::histogram::Histogram;
@@ -260,6 +260,21 @@ impl Drop for Socket {
         // This fails if the peer is gone, or if it does not read: nobody waits for it here.
         let _ =
             self.stream.set_nonblocking().and_then(|()| tls.send_close_notify(&mut self.stream));
+    }
+}
+
+impl Append for Socket {
+    fn append_to(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        if self.tls.is_some() {
+            return append_zeroed(self, buffer);
+        }
+        if !self.stream.has_read_ahead() {
+            self.send_replies()?;
+        }
+        let read = self.stream.append_to(buffer);
+        self.note_received(read.is_ok());
+        self.received += *read.as_ref().unwrap_or(&0) as u64;
+        read
     }
 }
 

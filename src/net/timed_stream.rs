@@ -14,11 +14,14 @@ use std::net::Shutdown;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use rustix::buffer::spare_capacity;
+use rustix::net::{RecvFlags, recv};
+
 use super::Stream;
 use super::address::Address;
 use super::read_ahead::ReadAhead;
 use super::shutdown::{Interruptible, Stop};
-use super::transport::{PauseEnd, ReadTimeout, WritePastDeadline};
+use super::transport::{PauseEnd, ReadTimeout, WritePastDeadline, append_zeroed};
 use super::waker::{HangUp, Readiness, Waker, wait_for_hang_up, wait_readable};
 
 /// See the module.
@@ -189,6 +192,40 @@ impl TimedStream {
         }
     }
 
+    /// Reads into the spare capacity of `buffer`.
+    pub(super) fn append_to(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        if !self.ahead.is_empty() {
+            return append_zeroed(self, buffer);
+        }
+        self.read_in_time(|_, stream| {
+            Ok(recv(stream, spare_capacity(buffer), RecvFlags::empty())?.0)
+        })
+    }
+
+    #[inline]
+    fn read_in_time(
+        &mut self,
+        mut read: impl FnMut(&mut ReadAhead, &Stream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            let read = self.wait().and_then(|()| read(&mut self.ahead, &self.stream));
+            match read {
+                // The end comes from the stop's shutdown of the read side. If the peer has reset
+                // the connection instead, that is pending as an error.
+                Ok(0) if self.is_interrupted() => {
+                    let error = self.stream.take_error()?;
+                    return Err(error.unwrap_or(io::ErrorKind::WouldBlock.into()));
+                }
+                Ok(length) => {
+                    self.last_received = Instant::now();
+                    return Ok(length);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Whether the end of the stream may be our own doing: to end a wait, the stop shuts the read
     /// side down. Bytes that the peer sends are still read.
     fn is_interrupted(&self) -> bool {
@@ -244,23 +281,7 @@ impl Read for TimedStream {
         if !self.ahead.is_empty() {
             return Ok(self.ahead.take(buf));
         }
-        loop {
-            let read = self.wait().and_then(|()| self.ahead.read(&self.stream, buf));
-            match read {
-                // The end comes from the stop's shutdown of the read side. If the peer has reset
-                // the connection instead, that is pending as an error.
-                Ok(0) if self.is_interrupted() => {
-                    let error = self.stream.take_error()?;
-                    return Err(error.unwrap_or(io::ErrorKind::WouldBlock.into()));
-                }
-                Ok(length) => {
-                    self.last_received = Instant::now();
-                    return Ok(length);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        self.read_in_time(|ahead, stream| ahead.read(stream, buf))
     }
 }
 

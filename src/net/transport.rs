@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use super::waker::Waker;
+use crate::config::tuning::READ_AHEAD;
 
 /// How long a read may wait.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -61,7 +62,7 @@ impl std::error::Error for WritePastDeadline {}
 /// **Invariants:** a read fails with `WouldBlock` when its time is over, the session was woken, or
 /// the server stops. `write` takes all of its bytes or fails; `write_vectored` may take only a
 /// part. `TimedOut` from either says that the peer does not read.
-pub(crate) trait Transport: Read + Write {
+pub(crate) trait Transport: Append + Write {
     /// Sets how long reads may wait.
     fn set_read_timeout(&mut self, timeout: ReadTimeout);
     /// Sets until when a write may wait for the peer. Beyond it the write fails with
@@ -85,6 +86,26 @@ pub(crate) trait Transport: Read + Write {
     fn finish(&mut self) -> io::Result<()>;
     /// Sends what was written, and makes the connection end with a reset (TCP RST) when it closes.
     fn reset(&mut self) -> io::Result<()>;
+}
+
+/// Reads to the end of a buffer.
+pub(crate) trait Append: Read {
+    /// Reads into the spare capacity of `buffer`, which must have some. Fails as `read` does.
+    fn append_to(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        append_zeroed(self, buffer)
+    }
+}
+
+/// Reads with `read`, into a piece of the spare capacity that is filled with zeros first.
+pub(crate) fn append_zeroed(
+    reader: &mut (impl Read + ?Sized),
+    buffer: &mut Vec<u8>,
+) -> io::Result<usize> {
+    let filled = buffer.len();
+    buffer.resize(buffer.capacity().min(filled + READ_AHEAD), 0);
+    let read = reader.read(&mut buffer[filled..]);
+    buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
+    read
 }
 
 #[cfg(test)]

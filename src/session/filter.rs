@@ -17,7 +17,7 @@ use super::deflate::{Deflate, DeflateSetup, OnWire};
 use super::faults::malformed::MalformedFrames;
 use super::intake::Intake;
 use crate::frame;
-use crate::net::transport::{PauseEnd, ReadTimeout, Transport};
+use crate::net::transport::{Append, PauseEnd, ReadTimeout, Transport};
 use crate::net::waker::Waker;
 
 /// A transport, and what is on top of it.
@@ -130,10 +130,42 @@ impl<T: Write> Write for FilteredTransport<T> {
     }
 }
 
-impl<T: Read> Read for FilteredTransport<T> {
+impl<T: Append> FilteredTransport<T> {
+    /// Reads the rest of a large frame. Returns whether the stream goes on.
+    #[cold]
+    fn read_large_frame(&mut self) -> io::Result<bool> {
+        while let Some(buffer) = self.intake.large_frame() {
+            let length = match &mut self.filter {
+                None => self.inner.append_to(buffer)?,
+                Some(filter) => Filtered(filter, &mut self.inner).append_to(buffer)?,
+            };
+            if length == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// What a filter reads.
+struct Filtered<'a, T>(&'a mut FrameFilter, &'a mut T);
+
+impl<T: Read> Read for Filtered<'_, T> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(self.1, buf)
+    }
+}
+
+impl<T: Read> Append for Filtered<'_, T> {}
+
+impl<T: Append> Read for FilteredTransport<T> {
     #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
+            if self.intake.is_reading_large_frame() {
+                let goes_on = self.read_large_frame()?;
+                return if goes_on { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(0) };
+            }
             if self.intake.is_holding()
                 && let Some(length) = self.intake.hand_over(buf)?
             {
@@ -151,6 +183,8 @@ impl<T: Read> Read for FilteredTransport<T> {
         }
     }
 }
+
+impl<T: Append> Append for FilteredTransport<T> {}
 
 impl<T: Transport> Transport for FilteredTransport<T> {
     fn set_read_timeout(&mut self, timeout: ReadTimeout) {

@@ -3,11 +3,13 @@
 //! tungstenite reserves the whole length of a frame when it sees its header. So headers are parsed here
 //! first. Messages up to [`MESSAGE_FREE`] pass. Before a larger one the read fails with `WouldBlock`, and
 //! [`Intake::announced`] says what it takes; once the session has [admitted](Intake::admit) it, the read
-//! goes on.
+//! goes on. The first frame of such a message is read into a buffer of its size, past tungstenite, which would
+//! fill its own buffer with zeros before each read. When the frame is whole, the read fails with
+//! `WouldBlock` again, and the session takes it for a new context.
 //!
 //! **Invariants:** tungstenite holds nothing when a large message is announced that has just begun, and
 //! when one has ended, because a read hands over no part of a header, and nothing beyond the end of a
-//! large message. The session can therefore give it a read buffer of another size.
+//! large message. The session can therefore replace its context.
 
 use std::io;
 use std::mem;
@@ -35,8 +37,8 @@ pub(crate) struct MessageCost {
 pub(super) struct Announced {
     /// What it takes beyond the charge that it has.
     pub(super) bytes: usize,
-    /// The length of its first frame; `None` if tungstenite already holds a part of it.
-    pub(super) first_frame: Option<usize>,
+    /// Whether nothing of it was handed over: its first frame is read past tungstenite.
+    pub(super) is_new: bool,
 }
 
 /// See the module.
@@ -46,6 +48,8 @@ pub(super) struct Intake {
     cost: MessageCost,
     /// The longest frame that tungstenite reads. It rejects a longer one by its header.
     max_frame: u64,
+    /// The part that was read of a large frame, whose size is its capacity. Empty if there is none.
+    large_frame: Vec<u8>,
     /// Bytes that were read, and wait to be handed over.
     held: Vec<u8>,
     /// Payload bytes of the frame that is being handed over.
@@ -83,6 +87,7 @@ impl Intake {
             memory,
             cost,
             max_frame: max_frame as u64,
+            large_frame: Vec::new(),
             held: early,
             left: 0,
             message: MessageSize::default(),
@@ -121,6 +126,33 @@ impl Intake {
         }
     }
 
+    /// Reads the frame that was announced, and whose header is held, past tungstenite from now on.
+    pub(super) fn begin_large_frame(&mut self) {
+        let Some(header) = Header::parse(&self.held) else { return };
+        let Ok(length) = usize::try_from(header.length) else { return };
+        self.message = self.message.with(header);
+        self.large_frame.reserve_exact(header.size + length);
+        let held = self.held.len().min(header.size + length);
+        self.large_frame.extend(self.held.drain(..held));
+    }
+
+    /// Whether a large frame is being read.
+    #[inline]
+    pub(super) fn is_reading_large_frame(&self) -> bool {
+        !self.large_frame.is_empty()
+    }
+
+    /// The buffer for the rest of a large frame; `None` if none is being read, or it is whole.
+    pub(super) fn large_frame(&mut self) -> Option<&mut Vec<u8>> {
+        (self.large_frame.len() < self.large_frame.capacity()).then_some(&mut self.large_frame)
+    }
+
+    /// The large frame that has just become whole; `None` if there is none.
+    pub(super) fn take_large_frame(&mut self) -> Option<Vec<u8>> {
+        let is_whole = self.is_reading_large_frame() && self.large_frame().is_none();
+        is_whole.then(|| mem::take(&mut self.large_frame))
+    }
+
     /// Whether the last message took memory. Then tungstenite holds large buffers.
     #[inline]
     pub(super) fn is_charged(&self) -> bool {
@@ -144,6 +176,7 @@ impl Intake {
     /// Lets all bytes pass from now on.
     pub(super) fn give_up(&mut self) {
         self.passes_all = true;
+        self.large_frame = Vec::new();
     }
 
     /// Whether bytes that were read have not been handed over.
@@ -254,8 +287,7 @@ impl Intake {
         if is_charged {
             self.message = message;
         } else if is_next {
-            let first_frame = usize::try_from(header.length).ok().filter(|_| !has_begun);
-            self.announced = Some(Announced { bytes: cost - charged, first_frame });
+            self.announced = Some(Announced { bytes: cost - charged, is_new: !has_begun });
         }
         is_charged
     }
@@ -315,8 +347,12 @@ impl MessageSize {
 mod tests {
     use super::*;
     use crate::frame::{BINARY, FIN, header, masked};
+    use crate::net::transport::Append;
     use crate::session::filter::FilteredTransport;
-    use std::io::Read;
+    use std::io::{Chain, Read};
+
+    impl Append for &[u8] {}
+    impl Append for Chain<&[u8], &[u8]> {}
 
     const ECHO: MessageCost = MessageCost { text: 1, binary: 1 };
     const LARGE: usize = MESSAGE_FREE + 1;
@@ -328,7 +364,7 @@ mod tests {
     }
 
     /// A transport that reads `input`.
-    fn transport<R: Read>(memory: &Arc<MessageMemory>, input: R) -> FilteredTransport<R> {
+    fn transport<R: Append>(memory: &Arc<MessageMemory>, input: R) -> FilteredTransport<R> {
         let intake = Intake::new(Arc::clone(memory), ECHO, 1 << 20, Vec::new());
         FilteredTransport::new(input, None, intake)
     }
@@ -337,7 +373,7 @@ mod tests {
     type Step = Result<usize, Announced>;
 
     /// Reads to the end, `size` bytes at a time. What is announced is admitted.
-    fn read_all(transport: &mut FilteredTransport<impl Read>, size: usize) -> Vec<Step> {
+    fn read_all(transport: &mut FilteredTransport<impl Append>, size: usize) -> Vec<Step> {
         let mut steps = Vec::new();
         let mut buf = vec![0; size];
         loop {
@@ -376,11 +412,41 @@ mod tests {
         let (small, large) = (frame(FIN | TEXT, 1), frame(FIN | TEXT, LARGE));
         let input = [&small[..], &large, &small].concat();
         let steps = read_all(&mut transport(&memory, &input[..]), 1 << 20);
-        let announced = Announced { bytes: LARGE, first_frame: Some(LARGE) };
+        let announced = Announced { bytes: LARGE, is_new: true };
         assert_eq!(steps[..2], [Ok(small.len()), Err(announced)]);
         assert_eq!(steps.last(), Some(&Ok(small.len())), "{steps:?}");
         assert_eq!(handed(&steps), input.len());
         assert_eq!(memory.used(), 0, "the transport was dropped");
+    }
+
+    #[test]
+    fn a_large_frame_is_read_whole_and_nothing_beyond_it() {
+        let memory = MessageMemory::new(usize::MAX);
+        let (small, large) = (frame(FIN | TEXT, 1), frame(FIN | TEXT, LARGE));
+        let input = [&small[..], &large, &large, &small].concat();
+        for cut in [1, 13, 14, 500, LARGE, input.len() - 1] {
+            let mut transport = transport(&memory, input[..cut].chain(&input[cut..]));
+            let mut handed = Vec::new();
+            let mut buf = [0; 500];
+            loop {
+                match transport.read(&mut buf) {
+                    Ok(0) => break,
+                    Ok(length) => handed.extend_from_slice(&buf[..length]),
+                    Err(_) if transport.intake.announced().is_some() => {
+                        let charge = memory.take(LARGE).unwrap();
+                        transport.intake.admit(charge);
+                        transport.intake.begin_large_frame();
+                    }
+                    Err(_) => {
+                        let frame = transport.intake.take_large_frame().unwrap();
+                        assert!(frame == large, "{} bytes", frame.len());
+                        handed.extend_from_slice(&frame);
+                        transport.intake.release();
+                    }
+                }
+            }
+            assert!(handed == input, "{} bytes of {}", handed.len(), input.len());
+        }
     }
 
     #[test]
@@ -397,6 +463,7 @@ mod tests {
                 }
             }
         }
+        impl Append for Slow<'_> {}
         let memory = MessageMemory::new(usize::MAX);
         let large = frame(FIN | BINARY, LARGE);
         let mut transport = transport(&memory, Slow(&large, false));
@@ -442,7 +509,7 @@ mod tests {
         assert_eq!(transport.read(&mut [0; 500]).unwrap(), 7);
         let error = transport.read(&mut [0; 500]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-        assert_eq!(transport.intake.announced().unwrap().first_frame, None);
+        assert!(!transport.intake.announced().unwrap().is_new);
     }
 
     #[test]

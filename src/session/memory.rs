@@ -1,8 +1,7 @@
 //! Memory for large messages: taken before a message is read, given back after its reply.
 //!
-//! tungstenite keeps the capacity of the largest message in its buffers, and reads in steps of the size
-//! that its read buffer had at first. So a large message is read by a context of its own, whose read buffer
-//! is as large as the message, and which is dropped after the reply.
+//! tungstenite keeps the capacity of the largest message in its buffers. So a large message gets a context of
+//! its own, which starts with the first frame in its read buffer, and is dropped after the reply.
 //!
 //! **Invariant:** a context is replaced only when it holds nothing: no part of a message, and no reply.
 
@@ -17,7 +16,6 @@ use super::intake::{Announced, MessageCost};
 use super::reply::Reply;
 use crate::config::Config;
 use crate::config::tuning::{MESSAGE_READ_BUFFER, SESSION_READ_BUFFER};
-use crate::frame::HEADER_MAX;
 use crate::message_memory::Charge;
 use crate::net::transport::{PauseEnd, Transport};
 
@@ -26,14 +24,17 @@ const COMPRESSED_COST: usize = 3;
 
 /// A context that reads `read_buffer` bytes at a time, at most.
 pub(super) fn context(config: &Config, read_buffer: usize) -> WebSocketContext {
+    WebSocketContext::new(Role::Server, Some(context_config(config, read_buffer)))
+}
+
+fn context_config(config: &Config, read_buffer: usize) -> WebSocketConfig {
     let max_size = Some(config.limits.max_message_size);
-    let config = WebSocketConfig::default()
+    WebSocketConfig::default()
         .read_buffer_size(read_buffer)
         // The transport collects output, and sends it before the next read waits.
         .write_buffer_size(0)
         .max_message_size(max_size)
-        .max_frame_size(max_size);
-    WebSocketContext::new(Role::Server, Some(config))
+        .max_frame_size(max_size)
 }
 
 /// What a message and its reply take, as multiples of the message's length.
@@ -55,12 +56,20 @@ impl<T: Transport> Session<'_, T> {
     #[cold]
     pub(super) fn admit(&mut self, announced: Announced) -> Result<(), Cause> {
         let charge = self.take_memory(announced.bytes)?;
-        if let Some(length) = announced.first_frame {
-            let size = (length + HEADER_MAX).clamp(SESSION_READ_BUFFER, MESSAGE_READ_BUFFER);
-            self.ws = context(self.config, size);
-        }
         self.transport.intake.admit(charge);
+        if announced.is_new {
+            self.transport.intake.begin_large_frame();
+        }
         Ok(())
+    }
+
+    /// Hands the first frame of a large message to tungstenite, which takes the buffer without a copy.
+    #[cold]
+    pub(super) fn on_large_frame(&mut self, frame: Vec<u8>) {
+        // For the fragments that may follow.
+        let read_buffer = frame.len().min(MESSAGE_READ_BUFFER);
+        let config = context_config(self.config, read_buffer);
+        self.ws = WebSocketContext::from_partially_read(frame, Role::Server, Some(config));
     }
 
     /// Gives the memory of an answered message back.

@@ -326,11 +326,15 @@ impl<'a, T: Transport> Session<'a, T> {
         Ok(())
     }
 
-    /// Nothing was received: a message waits for memory, the read timed out, another thread woke the
-    /// session, or the server stops.
+    /// The read did not reach tungstenite, or nothing was received: a message waits for memory, a large frame is
+    /// whole, the read timed out, another thread woke the session, or the server stops.
     fn on_wait_over(&mut self) -> Result<(), Cause> {
         if let Some(announced) = self.transport.intake.announced() {
             return self.admit(announced);
+        }
+        if let Some(frame) = self.transport.intake.take_large_frame() {
+            self.on_large_frame(frame);
+            return Ok(());
         }
         if self.transport.is_stopping() {
             return Err(Cause::Stop);
@@ -431,6 +435,9 @@ impl<'a, T: Transport> Session<'a, T> {
                             break;
                         };
                         self.transport.intake.admit(memory);
+                    } else if self.transport.intake.take_large_frame().is_some() {
+                        // It has come after our Close.
+                        self.transport.intake.release();
                     } else if self.transport.is_stopping() {
                         std::thread::sleep(STOP_POLL);
                     }

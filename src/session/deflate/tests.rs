@@ -12,6 +12,7 @@ use tungstenite::{Error, Message, WebSocket};
 
 use super::*;
 use crate::config::tuning::{DEFLATE_CHUNK, DEFLATE_KEPT, DEFLATE_MIN, DEFLATE_TAKEOVERS};
+use crate::net::transport::Append;
 use crate::session::filter::{FilteredTransport, FrameFilter};
 use crate::session::intake::Intake;
 
@@ -29,6 +30,8 @@ impl TestWire {
         TestWire { input: input.to_vec(), read_size, blocks: false }
     }
 }
+
+impl Append for TestWire {}
 
 impl Read for TestWire {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
