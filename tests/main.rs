@@ -9,6 +9,7 @@ mod check;
 mod compression;
 mod dependencies;
 mod echo;
+mod fault_proxy;
 mod faults;
 mod http;
 mod interop;

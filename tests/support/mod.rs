@@ -5,6 +5,8 @@ pub mod browser;
 pub mod cgroup;
 pub mod client;
 pub mod deflate;
+#[allow(dead_code, unused_imports, reason = "the benches need none of it")]
+pub mod fault_proxy;
 pub mod program;
 pub mod proxy;
 pub mod server;
