@@ -9,6 +9,8 @@ pub mod deflate;
 pub mod fault_proxy;
 pub mod program;
 pub mod proxy;
+#[allow(dead_code, reason = "the benches need none of it")]
+pub mod real_proxy;
 pub mod server;
 pub mod stream;
 #[cfg(feature = "tls")]
