@@ -12,6 +12,7 @@
 //! http        request heads, responses, the page, diagnoses
 //! products    proxies, and the settings that let WebSockets through
 //! net         listeners, sockets, TLS, wakers, the stop
+//! report      what the server saw of a session, for its client
 //! frame       frame headers as bytes
 //! metrics     counters, histograms, the registry of sessions
 //! config      every choice and every limit
@@ -71,6 +72,7 @@ mod message_memory;
 mod metrics;
 mod net;
 mod products;
+mod report;
 mod server;
 mod session;
 mod token_bucket;

@@ -23,6 +23,7 @@ mod program;
 mod protocol;
 mod proxies;
 mod readme;
+mod report;
 mod scripts;
 mod service;
 mod signals;
@@ -52,5 +53,6 @@ mod over_tls {
     mod echo;
     mod limits;
     mod protocol;
+    mod report;
     mod stop;
 }

@@ -149,6 +149,8 @@ pub(crate) mod faults {
     pub(crate) const DELAY_MAX: Duration = Duration::from_secs(60);
     /// Time without reading: long enough to fill every buffer on the way.
     pub(crate) const READ_OFF_MAX: Duration = Duration::from_secs(60);
+    /// Time in which a session neither reads, writes nor pings: longer than the idle timeouts of proxies.
+    pub(crate) const BLACKHOLE_MAX: Duration = Duration::from_secs(3600);
     /// Shortest interval of Pings or pushes: a hundred a second cost little.
     pub(crate) const TIMER_MIN: Duration = Duration::from_millis(10);
     /// Longest interval of the same: beyond an hour a client cannot tell it from never.
@@ -177,4 +179,22 @@ pub(crate) mod chat {
     pub(crate) const OUTBOX_BYTES: usize = 256 * 1024;
     /// Frames in one vectored write; the kernel takes 1024 at most.
     pub(crate) const FRAMES_PER_WRITE: usize = 64;
+}
+
+/// Limits of the reports on sessions (`/echo?report=TOKEN`).
+pub(crate) mod reports {
+    use std::ops::RangeInclusive;
+    use std::time::Duration;
+
+    /// Reports at one time: 4 MiB of message memory at most. Beyond it the oldest report of a session that has
+    /// ended is removed; if all go on, the next handshake with a token gets a 503.
+    pub(crate) const REPORTS_MAX: usize = 64;
+    /// Bytes of one report: some 1,500 frames. Later frames are counted, and not recorded.
+    pub(crate) const REPORT_BYTES: usize = 64 * 1024;
+    /// The part of a report that its 101 takes, at most.
+    pub(crate) const RESPONSE_BYTES: usize = 1024;
+    /// How long a report is kept after its session: time to look at a failure, and to ask once more.
+    pub(crate) const REPORT_KEPT: Duration = Duration::from_secs(5 * 60);
+    /// Characters of a token: 22 of base64url carry 128 random bits, so that nobody finds a token by trying.
+    pub(crate) const TOKEN_LENGTHS: RangeInclusive<usize> = 22..=64;
 }

@@ -24,7 +24,7 @@ pub use clock::{Clock, ClockError, LONG_TIME};
 pub use host_name::{HostName, HostNameError};
 pub(crate) use host_name::{host_and_port, without_root, without_zone};
 pub use limits::{ChatLimits, Limits, MAX_MESSAGE_SIZE_CEILING, TIMEOUT_CEILING, Timeouts};
-pub(crate) use limits::{chat, faults};
+pub(crate) use limits::{chat, faults, reports};
 pub use listen::{Listen, ListenError};
 pub use network::{Network, NetworkError};
 pub(crate) use origin::PageOrigin;

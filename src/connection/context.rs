@@ -16,6 +16,7 @@ use crate::net::address::Address;
 use crate::net::admission::Admission;
 use crate::net::shutdown::Stop;
 use crate::net::tls::TlsAcceptor;
+use crate::report::Reports;
 use crate::session::deflate::DeflatePool;
 
 /// See the module.
@@ -30,6 +31,7 @@ pub(crate) struct Context {
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) deflate: Arc<DeflatePool>,
     pub(crate) memory: Arc<MessageMemory>,
+    pub(crate) reports: Reports,
     /// Sessions so far, which numbers them in the log.
     pub(crate) sessions: AtomicU64,
     /// Where ended sessions are reported; not set unless the server was [spawned](crate::Server::spawn).

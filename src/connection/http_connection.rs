@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
+use form_urlencoded::parse as pairs;
 use log::{Level, debug, log};
 
 use super::context::Context;
@@ -33,6 +34,7 @@ use crate::net::lingering_close::linger_while;
 use crate::net::socket::Socket;
 use crate::net::tls::{TlsAcceptor, TlsSession};
 use crate::net::transport::{PauseEnd, ReadTimeout, Transport};
+use crate::report::SessionReport;
 use crate::session::faults;
 
 /// An accepted connection with its slot.
@@ -139,6 +141,15 @@ impl HttpConnection {
         let bad_accept = request.faults.handshake.bad_accept;
         let response = switching_protocols(head, negotiated, bad_accept);
         self.socket.write_all(response.as_bytes())?;
+        if let Some(report) = &request.report {
+            report.set_response(&response);
+        }
+        let greets =
+            request.faults.session.as_ref().is_some_and(|faults| faults.greeting.is_some());
+        if greets {
+            // The greeting leaves in the same write.
+            return Ok(());
+        }
         if let Some(metrics) = self.server.metrics_of(head) {
             // So that the time until it is sent can be measured.
             self.socket.flush()?;
@@ -248,6 +259,7 @@ impl HttpConnection {
                 let tls = self.socket.tls().and_then(TlsSession::details);
                 info::answer(head, &self.client, self.local, tls.as_ref())
             }
+            PlainRoute::Report => self.report(head),
             PlainRoute::Page(path) => {
                 let page = self.server.site.get(path, head);
                 page.unwrap_or_else(|| refusals::not_found(head).answer(head))
@@ -255,6 +267,16 @@ impl HttpConnection {
             PlainRoute::UpgradeRequired => self.upgrade_required(head).answer(head),
             PlainRoute::Options => state(Response::options(), self.server.health(), head),
             PlainRoute::MethodNotAllowed => refusals::method_not_allowed(head).answer(head),
+        }
+    }
+
+    /// What the server saw of a session. As `/info`, it repeats the client's credentials.
+    fn report(&self, head: &Head) -> Response {
+        let token = pairs(head.query.as_bytes()).find(|(name, _)| name == "token");
+        match token.and_then(|(_, token)| self.server.reports.find(&token)) {
+            Some(report) => Response::json(200, &SessionReport::new(&report), false)
+                .with("Cross-Origin-Resource-Policy", "same-origin"),
+            None => refusals::unknown_report(head).answer(head),
         }
     }
 

@@ -30,6 +30,8 @@ pub(crate) enum PlainRoute {
     Help,
     /// `/info`.
     Info,
+    /// `/report`.
+    Report,
     /// The file of this path, if there is one.
     Page(String),
     /// Plain HTTP on a WebSocket path; `check::no_upgrade` diagnoses the likely cause.
@@ -62,6 +64,7 @@ fn plain_route(head: &Head) -> PlainRoute {
         "/readyz" => PlainRoute::Ready,
         "/help" => PlainRoute::Help,
         "/info" => PlainRoute::Info,
+        "/report" => PlainRoute::Report,
         path if path != "/" && endpoint::at(path).is_some() => PlainRoute::UpgradeRequired,
         path => PlainRoute::Page(path.to_owned()),
     }
@@ -105,6 +108,7 @@ mod tests {
             assert!(matches!(plain("/readyz"), PlainRoute::Ready));
             assert!(matches!(plain("/help"), PlainRoute::Help));
             assert!(matches!(plain("/info?x"), PlainRoute::Info));
+            assert!(matches!(plain("/report?token=x"), PlainRoute::Report));
             assert!(matches!(plain("/"), PlainRoute::Page(path) if path == "/"));
             assert!(
                 matches!(plain("/js/main.js?v=1"), PlainRoute::Page(path) if path == "/js/main.js")

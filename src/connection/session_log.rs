@@ -14,6 +14,7 @@ use super::ended_session::EndedSession;
 use crate::http::forwarded::Client;
 use crate::metrics::registry::{Registration, SessionStats};
 use crate::net::admission::{AddressPermit, ConnectionPermit, SessionPermit};
+use crate::report::{EndOfSession, OpenReport};
 use crate::session::SessionOutcome;
 use crate::session::end::SessionEnd;
 
@@ -27,6 +28,8 @@ pub(super) struct SessionLog {
     pub(super) started: Instant,
     /// `None` without an admin listener.
     pub(super) registration: Option<Registration>,
+    /// `None` unless the client asked for one.
+    pub(super) report: Option<OpenReport>,
     pub(super) permits: (ConnectionPermit, Option<AddressPermit>, SessionPermit),
 }
 
@@ -39,7 +42,11 @@ impl SessionLog {
     /// Frees the slots before it logs, because writing the line may take time. The connection's slot
     /// stands for this thread, so it is freed last.
     pub(super) fn finish(self, outcome: &SessionOutcome, server: &Context) {
-        let SessionLog { number, path, client, is_own, started, registration, permits } = self;
+        let SessionLog { number, path, client, is_own, started, registration, report, permits } =
+            self;
+        if let Some(report) = report {
+            report.end(end_in_report(&outcome.end));
+        }
         if let Some(mut registration) = registration {
             registration.set_end(outcome.end.labels());
         }
@@ -51,6 +58,12 @@ impl SessionLog {
             server.report(|| EndedSession::new(path, outcome));
         }
     }
+}
+
+fn end_in_report(end: &SessionEnd) -> EndOfSession {
+    let text = end.to_string();
+    let SessionEnd { by, how, code, reason, limit } = end;
+    EndOfSession { by, how, code: *code, reason: reason.clone(), limit, text }
 }
 
 /// The one log line of a session, with its parts for programs.

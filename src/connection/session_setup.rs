@@ -22,6 +22,7 @@ use crate::http::head::Head;
 use crate::metrics::registry::{Registration, SessionIdentity};
 use crate::net::socket::Socket;
 use crate::net::tls::TlsSession;
+use crate::report::OpenReport;
 use crate::session::SessionSetup;
 use crate::session::deflate::{DeflateSetup, TakeoverSlot};
 use crate::session::faults::Faults;
@@ -39,7 +40,7 @@ pub(super) fn set_up(
     let HttpConnection {
         mut socket, buffer: mut early, client, local, permit, client_permit, ..
     } = http;
-    let UpgradeRequest { endpoint, faults, join, permit: session_permit } = request;
+    let UpgradeRequest { endpoint, faults, join, report, permit: session_permit } = request;
     let number = server.sessions.fetch_add(1, Ordering::Relaxed) + 1;
     debug!("session {number} {client} {}: open", head.path);
     socket.set_waiting(true);
@@ -60,6 +61,7 @@ pub(super) fn set_up(
         is_own: server.is_own(&head),
         started: Instant::now(),
         registration,
+        report,
         permits: (permit, client_permit, session_permit),
     };
 
@@ -72,6 +74,7 @@ pub(super) fn set_up(
         reply,
         deflate: deflate(&negotiated, &faults, takeover, server),
         faults: faults.session,
+        recorder: log.report.as_ref().map(OpenReport::recorder),
         memory: Arc::clone(&server.memory),
         stats: log.stats(),
         describe: Box::new(move |reached| {

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::context::Context;
 use super::http_connection::HttpConnection;
 use crate::chat::join_request::{self, JoinRequest};
 use crate::config::Config;
@@ -14,6 +15,7 @@ use crate::http::head::Head;
 use crate::http::unavailable::{self, Unavailable};
 use crate::net::admission::SessionPermit;
 use crate::net::transport::{PauseEnd, Transport};
+use crate::report::OpenReport;
 use crate::session::faults::{self, Faults};
 
 /// What a valid handshake asks for, and the slot for its session.
@@ -22,6 +24,8 @@ pub(super) struct UpgradeRequest {
     pub(super) faults: Faults,
     /// The chat room to join; `None` on other endpoints.
     pub(super) join: Option<JoinRequest>,
+    /// The report that the client asks for.
+    pub(super) report: Option<OpenReport>,
     pub(super) permit: SessionPermit,
 }
 
@@ -37,7 +41,15 @@ impl HttpConnection {
             }
         })?;
         let permit = self.session_slot().map_err(|why| self.unavailable(why, head))?;
-        Ok(UpgradeRequest { endpoint, faults, join, permit })
+        let report = self.begin_report(&faults, head)?;
+        Ok(UpgradeRequest { endpoint, faults, join, report, permit })
+    }
+
+    fn begin_report(&self, faults: &Faults, head: &Head) -> Result<Option<OpenReport>, Diagnosis> {
+        let Some(token) = &faults.report else { return Ok(None) };
+        let Context { reports, memory, .. } = &*self.server;
+        let report = reports.begin(token, head, self.client.peer, memory);
+        report.map(Some).map_err(|why| refusals::no_report(head, why))
     }
 
     /// Waits before the handshake is answered, if a fault asks for that. The session's slot is taken by

@@ -93,6 +93,7 @@ impl<'a> DeflateScene<'a> {
             early: Vec::new(),
             reply: Ok(Reply::Echo),
             faults: None,
+            recorder: None,
             deflate: Some(self.setup()),
             memory: MessageMemory::new(usize::MAX),
             describe: Box::new(|_| "?info".to_owned()),

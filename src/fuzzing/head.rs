@@ -116,6 +116,10 @@ fn check_plain(route: &PlainRoute, head: &Head) {
         PlainRoute::Ready => assert_eq!(head.path, "/readyz"),
         PlainRoute::Help => assert_eq!(head.path, "/help"),
         PlainRoute::Info => assert_eq!(head.path, "/info"),
+        PlainRoute::Report => {
+            assert_eq!(head.path, "/report");
+            check_refusal(&refusals::unknown_report(head), head, keep);
+        }
         PlainRoute::Page(path) => {
             assert_eq!(path, &head.path);
             check_refusal(&refusals::not_found(head), head, keep);

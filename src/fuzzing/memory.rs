@@ -168,6 +168,7 @@ impl<'a> Peer<'a> {
             early: Vec::new(),
             reply: Ok(reply),
             faults: None,
+            recorder: None,
             deflate: is_compressed.then(|| DeflateSetup {
                 parameters: DeflateParameters::negotiate(&[], false).expect("a valid offer"),
                 always: false,

@@ -81,6 +81,7 @@ impl<'a> SessionScene<'a> {
             early: self.input[..self.early].to_vec(),
             reply: Ok(reply),
             faults: None,
+            recorder: None,
             deflate: None,
             memory: MessageMemory::new(usize::MAX),
             // As the reply to any other message, so that the checks hold for it, too.

@@ -4,6 +4,7 @@ use crate::http::diagnosis::Diagnosis;
 use crate::http::endpoint::ENDPOINT_LIST;
 use crate::http::excerpt::{brief, request_line};
 use crate::http::head::Head;
+use crate::report::ReportError;
 use crate::session::faults;
 
 /// Nothing is served at this path, or no WebSocket.
@@ -38,6 +39,44 @@ pub(crate) fn bad_parameters(head: &Head, why: String) -> Diagnosis {
             .into(),
         fix: format!("Remove the query, or use these parameters (/help explains them):\n{}", faults::help())
             .into(),
+    }
+}
+
+/// The session cannot be recorded.
+#[cold]
+pub(crate) fn no_report(head: &Head, why: ReportError) -> Diagnosis {
+    let (status, cause, fix) = match why {
+        ReportError::TokenInUse => (
+            409,
+            "A client that connects again with the token of its last session.",
+            "Choose a new random token for each session.",
+        ),
+        ReportError::TooMany | ReportError::NoMemory => (
+            503,
+            "Many clients ask for reports, or send large messages.",
+            "Try again later, or connect without report=.",
+        ),
+    };
+    Diagnosis {
+        status,
+        problem: format!("This session gets no report: {why}.").into(),
+        arrived: vec![request_line(head)],
+        cause: cause.into(),
+        fix: fix.into(),
+    }
+}
+
+/// `/report` names no report.
+#[cold]
+pub(crate) fn unknown_report(head: &Head) -> Diagnosis {
+    Diagnosis {
+        status: 404,
+        problem: "There is no report with this token.".into(),
+        arrived: vec![format!("{} {}", head.method, head.path)],
+        cause: "The session ended more than five minutes ago, many others came after it, or it went to\n\
+            another server process behind the same address. Or fault injection is off (--no-faults)."
+            .into(),
+        fix: "Connect to /echo?report=TOKEN with a new token, and request /report?token=TOKEN.".into(),
     }
 }
 

@@ -39,6 +39,7 @@ use crate::net::admission::Admission;
 use crate::net::listener::Listener;
 use crate::net::shutdown::Stop;
 use crate::net::tls::{CertificateError, TlsAcceptor};
+use crate::report::Reports;
 
 /// A server that listens, and serves once [`run`](Server::run) is called.
 #[derive(Debug)]
@@ -117,6 +118,7 @@ impl Server {
             rooms,
             deflate: Arc::default(),
             memory,
+            reports: Reports::default(),
             sessions: AtomicU64::new(0),
             ended: OnceLock::new(),
             probe_key: generate_key(),

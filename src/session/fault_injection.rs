@@ -13,8 +13,14 @@ use crate::config::timestamp;
 use crate::net::transport::{PauseEnd, ReadTimeout, Transport};
 
 impl<T: Transport> Session<'_, T> {
-    /// Does what is due before the first read: an end at once, or no reading at all.
+    /// Does what is due before the first read: a greeting, a blackhole, an end at once, or no reading at all.
     pub(super) fn start_faults(&mut self) -> Result<(), Cause> {
+        let Some(faults) = &self.faults else { return Ok(()) };
+        let blackhole = faults.blackhole();
+        if let Some(greeting) = faults.greeting().map(Message::text) {
+            self.send(greeting)?;
+        }
+        self.wait(blackhole)?;
         let Some(faults) = &self.faults else { return Ok(()) };
         match faults.end_after(0) {
             Some(end) => Err(Cause::Forced(end)),
@@ -28,6 +34,9 @@ impl<T: Transport> Session<'_, T> {
     #[cold]
     pub(super) fn send_with_faults(&mut self, reply: Message) -> Result<(), Cause> {
         let Some(faults) = &self.faults else { return self.send(reply) };
+        if !faults.replies() {
+            return Ok(());
+        }
         let (delay, size) = (faults.delay(), faults.reply_size());
         self.wait(delay)?;
         let Some(size) = size else { return self.send_paced(reply) };
@@ -53,7 +62,7 @@ impl<T: Transport> Session<'_, T> {
         self.send(message)
     }
 
-    /// Waits before a message is sent.
+    /// Waits before a message is sent, or before the first read.
     fn wait(&mut self, time: Duration) -> Result<(), Cause> {
         if !time.is_zero() {
             self.pause(time, None)?;

@@ -19,6 +19,7 @@ use super::intake::Intake;
 use crate::frame;
 use crate::net::transport::{Append, PauseEnd, ReadTimeout, Transport};
 use crate::net::waker::Waker;
+use crate::report::{Recorded, Recorder};
 
 /// A transport, and what is on top of it.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub(super) struct FilteredTransport<T> {
 pub(super) struct FrameFilter {
     deflate: Option<Deflate>,
     malformed: Option<MalformedFrames>,
+    recorder: Option<Recorder>,
 }
 
 impl FrameFilter {
@@ -42,13 +44,17 @@ impl FrameFilter {
     pub(super) fn new(
         deflate: Option<DeflateSetup>,
         malformed: Option<MalformedFrames>,
+        mut recorder: Option<Recorder>,
         early: &mut Vec<u8>,
     ) -> Option<Box<FrameFilter>> {
-        if deflate.is_none() && malformed.is_none() {
+        if deflate.is_none() && malformed.is_none() && recorder.is_none() {
             return None;
         }
+        if let Some(recorder) = &mut recorder {
+            recorder.on_received(early);
+        }
         let deflate = deflate.map(|setup| Deflate::new(setup, std::mem::take(early)));
-        Some(Box::new(FrameFilter { deflate, malformed }))
+        Some(Box::new(FrameFilter { deflate, malformed, recorder }))
     }
 
     /// Writes what leaves in place of a frame.
@@ -57,15 +63,17 @@ impl FrameFilter {
             Some(deflate) => deflate.rewrite(first, payload),
             None => (first, payload.into()),
         };
+        let mut out = Recorded { inner: out, recorder: self.recorder.as_mut() };
         match &mut self.malformed {
-            Some(malformed) => malformed.write(first, &payload, out),
-            None => frame::write(out, first, &[&payload]),
+            Some(malformed) => malformed.write(first, &payload, &mut out),
+            None => frame::write(&mut out, first, &[&payload]),
         }
     }
 
     fn read(&mut self, inner: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
+        let mut inner = Recorded { inner, recorder: self.recorder.as_mut() };
         match &mut self.deflate {
-            Some(deflate) => deflate.read(inner, buf),
+            Some(deflate) => deflate.read(&mut inner, buf),
             None => inner.read(buf),
         }
     }

@@ -54,6 +54,7 @@ use crate::metrics::tally::{CompressedBytes, CompressionStats, Tally};
 use crate::net::lingering_close::linger;
 use crate::net::transport::{PauseEnd, ReadTimeout, Transport};
 use crate::net::waker::Waker;
+use crate::report::Recorder;
 
 /// As the first message of a session, it is answered with a description of the handshake. With
 /// compression, every `?info` is.
@@ -72,6 +73,8 @@ pub(crate) struct SessionSetup {
     pub(crate) reply: Result<Reply, JoinError>,
     /// `None` in an ordinary session.
     pub(crate) faults: Option<Box<SessionFaults>>,
+    /// `None` unless the client asked for a report.
+    pub(crate) recorder: Option<Recorder>,
     /// `None` if compression was not negotiated.
     pub(crate) deflate: Option<DeflateSetup>,
     /// The memory for large messages.
@@ -118,8 +121,17 @@ pub(crate) struct Session<'a, T> {
 
 impl<'a, T: Transport> Session<'a, T> {
     pub(crate) fn new(transport: T, setup: SessionSetup, config: &'a Config) -> Session<'a, T> {
-        let SessionSetup { number, mut early, reply, faults, deflate, memory, describe, stats } =
-            setup;
+        let SessionSetup {
+            number,
+            mut early,
+            reply,
+            faults,
+            recorder,
+            deflate,
+            memory,
+            describe,
+            stats,
+        } = setup;
         let (reply, refused) = match reply {
             Ok(reply) => (reply, None),
             // Never used: `start` ends the session before its first read.
@@ -128,7 +140,7 @@ impl<'a, T: Transport> Session<'a, T> {
         let now = Instant::now();
         let malformed = faults.as_deref().and_then(MalformedFrames::new);
         let cost = memory::message_cost(&reply, deflate.is_some(), faults.is_some());
-        let filter = FrameFilter::new(deflate, malformed, &mut early);
+        let filter = FrameFilter::new(deflate, malformed, recorder, &mut early);
         let intake = Intake::new(memory, cost, config.limits.max_message_size, early);
         let mut transport = FilteredTransport::new(transport, filter, intake);
         let keepalive = Keepalive::new(&config.timeouts, now);

@@ -115,7 +115,7 @@ fn receive_in_reads(
 ) -> Result<Vec<Message>, Error> {
     let transport = FilteredTransport::new(
         TestWire::new(input, read_size),
-        FrameFilter::new(Some(terms), None, &mut Vec::new()),
+        FrameFilter::new(Some(terms), None, None, &mut Vec::new()),
         Intake::pass_all(),
     );
     let config = WebSocketConfig::default()

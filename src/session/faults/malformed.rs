@@ -93,7 +93,7 @@ mod tests {
     /// The bytes that leave after these frames were written.
     fn written(faults: FrameFaults, after: u64, frames: &[&[u8]]) -> Vec<u8> {
         let faults = SessionFaults { frames: Some(faults), after, ..SessionFaults::default() };
-        let filter = FrameFilter::new(None, MalformedFrames::new(&faults), &mut Vec::new());
+        let filter = FrameFilter::new(None, MalformedFrames::new(&faults), None, &mut Vec::new());
         let mut transport = FilteredTransport::new(Vec::new(), filter, Intake::pass_all());
         for frame in frames {
             assert_eq!(transport.write(frame).unwrap(), frame.len());

@@ -38,6 +38,8 @@ pub(crate) struct Faults {
     pub(crate) handshake: HandshakeFaults,
     /// `None` for an ordinary session.
     pub(crate) session: Option<Box<SessionFaults>>,
+    /// The token of the report that the client asks for.
+    pub(crate) report: Option<String>,
 }
 
 /// Faults of the handshake.
@@ -73,8 +75,14 @@ pub(crate) struct SessionFaults {
     pub(crate) delay: Duration,
     /// Interval of Pings, beside those of the keepalive.
     pub(crate) ping: Option<Duration>,
+    /// Text message to send first.
+    pub(crate) greeting: Option<String>,
+    /// Time without reads, writes and Pings, from the 101 on.
+    pub(crate) blackhole: Duration,
     /// Do not read.
     pub(crate) read_off: bool,
+    /// Do not reply to messages.
+    pub(crate) reply_off: bool,
     /// Size of each reply in bytes, instead of the message.
     pub(crate) size: Option<usize>,
     /// Messages to send without being asked.

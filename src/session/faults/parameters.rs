@@ -11,8 +11,11 @@ use form_urlencoded::parse as pairs;
 
 use super::{CompressionChoice, Faults, ForcedEnd, FrameFaults, Malformation, Push, SessionFaults};
 use crate::config::Limits;
-use crate::config::faults::{AFTER_MAX, DELAY_MAX, FRAGMENTS_MAX, TIMER_MAX, TIMER_MIN};
+use crate::config::faults::{
+    AFTER_MAX, BLACKHOLE_MAX, DELAY_MAX, FRAGMENTS_MAX, TIMER_MAX, TIMER_MIN,
+};
 use crate::http::excerpt::brief;
+use crate::report::is_token;
 use crate::session::close_codes::close_may_have;
 
 /// One query parameter.
@@ -40,7 +43,7 @@ struct ParameterDraft {
     count: Option<u64>,
 }
 
-const PARAMETERS: [Parameter; 17] = [
+const PARAMETERS: [Parameter; 21] = [
     Parameter {
         name: "delay",
         example: "250ms",
@@ -158,6 +161,42 @@ const PARAMETERS: [Parameter; 17] = [
         parse: |draft, value, _| {
             draft.session.read_off = true;
             (value == "off").then_some(())
+        },
+    },
+    Parameter {
+        name: "reply",
+        example: "off",
+        effect: "do not reply to messages",
+        parse: |draft, value, _| {
+            draft.session.reply_off = true;
+            (value == "off").then_some(())
+        },
+    },
+    Parameter {
+        name: "blackhole",
+        example: "30s",
+        effect: "neither read, write nor ping for this time after the 101, 1h at most",
+        parse: |draft, value, _| {
+            draft.session.blackhole = duration(value)?.min(BLACKHOLE_MAX);
+            Some(())
+        },
+    },
+    Parameter {
+        name: "greet",
+        example: "hello",
+        effect: "send this text first, together with the 101",
+        parse: |draft, value, _| {
+            draft.session.greeting = Some(value.to_owned());
+            Some(())
+        },
+    },
+    Parameter {
+        name: "report",
+        example: "0123456789abcdefABCDEF",
+        effect: "record it for /report?token=…; 22 to 64 of A-Z a-z 0-9 _ -",
+        parse: |draft, value, _| {
+            draft.faults.report = Some(value.to_owned()).filter(|token| is_token(token));
+            draft.faults.report.as_ref().map(drop)
         },
     },
     Parameter {
@@ -308,6 +347,9 @@ impl ParameterDraft {
             return Err("after requires close, abort or bad, as in close=4001&after=3.".to_owned());
         }
         session.after = after.unwrap_or_default();
+        if session.reply_off && session.after > 0 {
+            return Err("after counts replies, and reply=off sends none; give only one.".to_owned());
+        }
         session.frames = Some(frames).filter(|frames| *frames != FrameFaults::default());
         faults.session =
             Some(session).filter(|session| *session != SessionFaults::default()).map(Box::new);
@@ -362,7 +404,11 @@ mod tests {
         assert_eq!(session("delay=1s").delay, Duration::from_secs(1));
         assert_eq!(session("ping=250ms").ping, Some(Duration::from_millis(250)));
         assert_eq!(session("size=2KiB").size, Some(2048));
-        assert!(session("read=off").read_off);
+        assert!(session("read=off").read_off && session("reply=off").reply_off);
+        assert_eq!(session("blackhole=30s").blackhole, Duration::from_secs(30));
+        assert_eq!(session("greet=a%20b").greeting.as_deref(), Some("a b"));
+        let token = "0123456789-_abcdefABCDEF";
+        assert_eq!(parsed(&format!("report={token}")).unwrap().report.as_deref(), Some(token));
         let pushed = |query| session(query).push.unwrap();
         let (every, size) = (Duration::from_secs(1), Some(64));
         assert_eq!(pushed("push=1s&count=10&size=64"), Push { every, count: 10, size });
@@ -402,6 +448,7 @@ mod tests {
     fn values_are_clamped() {
         assert_eq!(session("delay=100years").delay, DELAY_MAX);
         assert_eq!(parsed("handshake-delay=2min").unwrap().handshake.delay, DELAY_MAX);
+        assert_eq!(session("blackhole=2h").blackhole, BLACKHOLE_MAX);
         assert_eq!(session("ping=1ns").ping, Some(TIMER_MIN));
         assert_eq!(session("ping=2h").ping, Some(TIMER_MAX));
         assert_eq!(session("push=1ms").push.unwrap().every, TIMER_MIN);
@@ -437,6 +484,11 @@ mod tests {
             ("count=3", "push=1s&count=10"),
             ("push=1s&count=-1", "count=10"),
             ("after=3&bad=accept", "close=4001&after=3"),
+            ("reply=on", "reply=off"),
+            ("close=1000&after=3&reply=off", "give only one"),
+            ("blackhole=30", "blackhole=30s"),
+            ("report=0123456789abcdefABCDE", "report=0123456789abcdefABCDEF"),
+            ("report=0123456789abcdefABCDE+", "report=0123456789abcdefABCDEF"),
             ("size=65537&fragment=1", "more than 65536 fragments"),
             ("fragment=15&size=1MiB&push=1s", "more than 65536 fragments"),
         ] {

@@ -35,14 +35,29 @@ impl FaultSchedule {
         FaultSchedule { faults, next_ping, next_push, pushed: 0, paced_until: now }
     }
 
-    /// The end that is due after `sent` data messages, of which pushes do not count.
+    /// The end that is due after `sent` data messages, of which the greeting and pushes do not count.
     pub(in crate::session) fn end_after(&self, sent: u64) -> Option<ForcedEnd> {
-        let replies = sent.saturating_sub(self.pushed);
+        let unasked = self.pushed + u64::from(self.faults.greeting.is_some());
+        let replies = sent.saturating_sub(unasked);
         self.faults.end.clone().filter(|_| replies >= self.faults.after)
     }
 
     pub(in crate::session) fn reads(&self) -> bool {
         !self.faults.read_off
+    }
+
+    /// The text to send first; `None` for none.
+    pub(in crate::session) fn greeting(&self) -> Option<&str> {
+        self.faults.greeting.as_deref()
+    }
+
+    /// The time without reads, writes and Pings before all else.
+    pub(in crate::session) fn blackhole(&self) -> Duration {
+        self.faults.blackhole
+    }
+
+    pub(in crate::session) fn replies(&self) -> bool {
+        !self.faults.reply_off
     }
 
     /// The wait before a reply.
