@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::client::handshake;
+use crate::support::client::{Raw, handshake};
 use crate::support::server::TestServer;
 
 #[test]
@@ -17,6 +17,7 @@ fn every_plain_endpoint_answers_get_and_head_on_one_connection() {
         ("/healthz", 200, "text/plain", "ok"),
         ("/readyz", 200, "text/plain", "ready"),
         ("/info", 200, "application/json", "\"request_line\": \"GET /info HTTP/1.1\""),
+        ("/refusals", 200, "application/json", "[]"),
         ("/ws", 426, "text/plain", "ws://"),
         ("/echo", 426, "text/plain", "ws://"),
         ("/nothing", 404, "text/plain", "/echo"),
@@ -83,6 +84,7 @@ fn a_404_lists_the_endpoints() {
         "/echo ",
         "/healthz ",
         "/info ",
+        "/refusals ",
         "/WebSocketGenericHandler.ashx",
         "/WebSocketHandler.ashx",
     ] {
@@ -101,6 +103,36 @@ fn an_upgrade_on_a_plain_path_gets_404() {
         raw.finish();
         assert_eq!(raw.rest(), b"");
     }
+}
+
+#[test]
+fn refused_handshakes_are_told_to_the_same_client_alone() {
+    let server = TestServer::start();
+    let asked = |raw: &mut Raw, agent: &str| {
+        let fields = format!("Host: h\r\nUser-Agent: {agent}\r\nOrigin: http://page.example");
+        let response = raw.send(format!("GET /refusals HTTP/1.1\r\n{fields}\r\n\r\n")).response();
+        assert_eq!(response.get("Cross-Origin-Resource-Policy"), Some("same-origin"));
+        assert_eq!(response.get("Access-Control-Allow-Origin"), None);
+        serde_json::from_str::<Value>(&response.body).unwrap()
+    };
+    for path in ["/nothing", "/ws?delay=soon"] {
+        let request = handshake(path).replace("Host:", "User-Agent: browser\r\nHost:");
+        server.raw().send(request).response();
+    }
+    let own = asked(&mut server.raw(), "browser");
+    let field = |n: usize, name: &str| own[n][name].clone();
+    assert_eq!((field(0, "path"), field(0, "status")), (json!("/ws"), json!(400)));
+    assert_eq!((field(1, "path"), field(1, "status")), (json!("/nothing"), json!(404)));
+    assert_eq!(field(1, "problem"), "No WebSocket is served at /nothing.");
+    assert!(field(1, "age_ms").is_u64() && field(1, "fix").is_string(), "{own}");
+    assert_eq!(own.as_array().unwrap().len(), 2);
+
+    assert_eq!(asked(&mut server.raw(), "curl"), json!([]));
+    let mut other = Raw::connect_from([127, 0, 0, 2].into(), server.address);
+    assert_eq!(asked(&mut other, "browser"), json!([]));
+    // A plain request is no handshake.
+    server.raw().send("GET /nothing HTTP/1.1\r\nHost: h\r\nUser-Agent: plain\r\n\r\n").response();
+    assert_eq!(asked(&mut server.raw(), "plain"), json!([]));
 }
 
 /// A handshake as nginx forwards it without WebSocket configuration.

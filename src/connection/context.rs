@@ -5,6 +5,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, OnceLock};
 
 use super::ended_session::EndedSession;
+use super::refusals::Refusals;
 use crate::chat::room::Rooms;
 use crate::config::Config;
 use crate::http::head::Head;
@@ -34,6 +35,8 @@ pub(crate) struct Context {
     pub(crate) reports: Reports,
     /// Sessions so far, which numbers them in the log.
     pub(crate) sessions: AtomicU64,
+    /// Why the last handshakes were refused, for `/refusals`.
+    pub(crate) refusals: Refusals,
     /// Where ended sessions are reported; not set unless the server was [spawned](crate::Server::spawn).
     pub(crate) ended: OnceLock<SyncSender<EndedSession>>,
     /// The `Sec-WebSocket-Key` of the server's own [`Probe`](crate::Probe). It is random and secret.

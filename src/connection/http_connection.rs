@@ -118,7 +118,11 @@ impl HttpConnection {
                 }
                 Answer::Refuse(diagnosis) => {
                     self.log_refusal(&diagnosis, &head);
-                    (diagnosis.answer(&head), false)
+                    let response = diagnosis.answer(&head);
+                    if is_others_handshake(&head, &self.server) {
+                        self.server.refusals.add(&self.client, &head, diagnosis);
+                    }
+                    (response, false)
                 }
             };
             if !self.respond(response, &head, keep && !self.server.stop.requested()) {
@@ -260,6 +264,7 @@ impl HttpConnection {
                 info::answer(head, &self.client, self.local, tls.as_ref())
             }
             PlainRoute::Report => self.report(head),
+            PlainRoute::Refusals => self.server.refusals.answer(&self.client, head),
             PlainRoute::Page(path) => {
                 let page = self.server.site.get(path, head);
                 page.unwrap_or_else(|| refusals::not_found(head).answer(head))
@@ -307,8 +312,8 @@ impl HttpConnection {
 
     /// Writes the log line of a refused handshake; other requests have one with `-v` only.
     fn log_refusal(&self, diagnosis: &Diagnosis, head: &Head) {
-        let is_seen = head.attempts_websocket() && !self.server.is_own(head);
-        let level = if is_seen { Level::Info } else { Level::Debug };
+        let level =
+            if is_others_handshake(head, &self.server) { Level::Info } else { Level::Debug };
         // Shortened, as a head may have 16 KiB.
         let path = escaped(&head.path, SHOWN_VALUE);
         let origin = head.fields.get("Origin").map(|origin| escaped(origin, SHOWN_VALUE));
@@ -360,6 +365,11 @@ impl HttpConnection {
             self.linger();
         }
     }
+}
+
+/// Whether this is a handshake, and not that of the server's own probe.
+fn is_others_handshake(head: &Head, server: &Context) -> bool {
+    head.attempts_websocket() && !server.is_own(head)
 }
 
 /// Reads the rest of a request head. While it waits, the connection may lose its slot.

@@ -6,6 +6,7 @@ pub(crate) mod context;
 pub(crate) mod ended_session;
 mod http_connection;
 pub(crate) mod info;
+pub(crate) mod refusals;
 pub(crate) mod route;
 mod session_log;
 mod session_setup;

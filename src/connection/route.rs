@@ -32,6 +32,8 @@ pub(crate) enum PlainRoute {
     Info,
     /// `/report`.
     Report,
+    /// `/refusals`.
+    Refusals,
     /// The file of this path, if there is one.
     Page(String),
     /// Plain HTTP on a WebSocket path; `check::no_upgrade` diagnoses the likely cause.
@@ -65,6 +67,7 @@ fn plain_route(head: &Head) -> PlainRoute {
         "/help" => PlainRoute::Help,
         "/info" => PlainRoute::Info,
         "/report" => PlainRoute::Report,
+        "/refusals" => PlainRoute::Refusals,
         path if path != "/" && endpoint::at(path).is_some() => PlainRoute::UpgradeRequired,
         path => PlainRoute::Page(path.to_owned()),
     }
@@ -109,6 +112,7 @@ mod tests {
             assert!(matches!(plain("/help"), PlainRoute::Help));
             assert!(matches!(plain("/info?x"), PlainRoute::Info));
             assert!(matches!(plain("/report?token=x"), PlainRoute::Report));
+            assert!(matches!(plain("/refusals"), PlainRoute::Refusals));
             assert!(matches!(plain("/"), PlainRoute::Page(path) if path == "/"));
             assert!(
                 matches!(plain("/js/main.js?v=1"), PlainRoute::Page(path) if path == "/js/main.js")

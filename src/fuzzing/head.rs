@@ -120,6 +120,7 @@ fn check_plain(route: &PlainRoute, head: &Head) {
             assert_eq!(head.path, "/report");
             check_refusal(&refusals::unknown_report(head), head, keep);
         }
+        PlainRoute::Refusals => assert_eq!(head.path, "/refusals"),
         PlainRoute::Page(path) => {
             assert_eq!(path, &head.path);
             check_refusal(&refusals::not_found(head), head, keep);

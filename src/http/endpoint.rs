@@ -30,6 +30,7 @@ pub(crate) const ENDPOINT_LIST: &str = "\
 /help     the query parameters of /ws and /echo: delays, faults, close codes (GET)
 /report   what the server saw of a session of /echo?report=TOKEN, as JSON (GET /report?token=TOKEN)
 /info     the request as the server received it, as JSON (GET); WebSocket: send `?info` first
+/refusals why your last handshakes were refused, as JSON (GET)
 /healthz  200 while serving (GET)
 /readyz   200 while another session can be accepted (GET)
 /WebSocketGenericHandler.ashx and /WebSocketHandler.ashx answer as /ws.";

@@ -31,6 +31,7 @@ use crate::config::tuning::STACK;
 use crate::config::{Config, Listen};
 use crate::connection;
 use crate::connection::context::Context;
+use crate::connection::refusals::Refusals;
 use crate::http::page::Site;
 use crate::http::unavailable::{REASONS, Unavailable};
 use crate::message_memory::MessageMemory;
@@ -120,6 +121,7 @@ impl Server {
             memory,
             reports: Reports::default(),
             sessions: AtomicU64::new(0),
+            refusals: Refusals::default(),
             ended: OnceLock::new(),
             probe_key: generate_key(),
             metrics: admin
