@@ -76,7 +76,7 @@ fn the_page_echoes_through(kind: Kind) {
     let (_program, proxy) = behind(kind, &[]);
     let mut browser = Browser::launch();
     browser.open(&format!("http://{}/", proxy.address));
-    browser.wait_for_text("Connection Opened with the Echo server.");
+    browser.wait_for_text("Connection Opened with ws");
     browser.fill("Message", "through the proxy");
     browser.click("button", "Send");
     browser.wait_for_text("You sent: through the proxy at ");

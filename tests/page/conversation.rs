@@ -10,8 +10,9 @@ use crate::support::server::TestServer;
 fn the_page_connects_sends_and_stops() {
     let server = TestServer::start();
     let mut browser = open(&server, "");
-    browser.wait_for_text("Connection Opened with the Echo server.");
+    browser.wait_for_text(&format!("Connection Opened with ws://{}/ws.", server.address));
     wait_for_state(&mut browser, "OPEN");
+    browser.wait_for_text(&format!("OPEN ws://{}/ws", server.address));
 
     browser.fill("Message", "hello <b>you</b>");
     browser.click("button", "Send");
@@ -118,7 +119,25 @@ fn a_message_repeats_n_times_or_until_stopped() {
     assert_eq!(browser.text("#sent"), "7");
     assert_eq!(browser.text("#received-bytes"), "35 B");
 
+    for (count, interval, said) in [
+        ("abc", "1s", "“abc” is not a number of times."),
+        ("-1", "1s", "“-1” is not a number of times."),
+        ("3", "every 1s", "“every 1s” is not an interval"),
+    ] {
+        browser.replace("textbox", "Repeat", count);
+        browser.replace("textbox", "times, every ms", interval);
+        browser.click("button", "Repeat");
+        browser.wait_for_text(said);
+        assert_eq!(browser.text("#repeat"), "Repeat");
+    }
+    browser.replace("textbox", "Repeat", "2");
+    browser.replace("textbox", "times, every ms", "0.1s");
+    browser.click("button", "Repeat");
+    browser.wait("document.querySelector('#received').innerText === '9'");
+    assert_eq!(browser.text("#status"), "");
+
     browser.replace("textbox", "Repeat", "");
+    browser.replace("textbox", "times, every ms", "1");
     browser.click("button", "Repeat");
     browser.wait("+document.querySelector('#received').innerText > 20");
     browser.click("button", "Stop repeating");

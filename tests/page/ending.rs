@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 
-use super::{open_at, wait_for_row, wait_for_state};
+use super::{open_at, visit, wait_for_row, wait_for_state};
 use crate::support::browser::Browser;
 use crate::support::program::Program;
 
@@ -54,11 +54,11 @@ fn the_page_and_the_log_describe_a_close_in_the_same_words() {
         "close=1012",
         "close=1000%26after=1&send=x",
     ] {
-        browser.open(&format!("http://{}/?url=/echo?{query}", program.address()));
+        visit(&mut browser, program.address(), &format!("?url=/echo?{query}"));
         expected.push(close_row(&mut browser));
     }
 
-    browser.open(&format!("http://{}/?url=/echo&send=x", program.address()));
+    visit(&mut browser, program.address(), "?url=/echo&send=x");
     wait_for_row(&mut browser, "received", "x");
     program.signal(Signal::SIGTERM);
     expected.push(close_row(&mut browser));
@@ -77,7 +77,7 @@ fn an_end_without_a_close_frame_is_described_as_1006() {
     let mut browser = Browser::launch();
     for fault in ["abort=rst", "abort=fin", "bad=rsv"] {
         let query = format!("?url=/echo?{fault}%26after=1&send=x&send=y");
-        browser.open(&format!("http://{}/{query}", program.address()));
+        visit(&mut browser, program.address(), &query);
         let row = close_row(&mut browser);
         assert!(
             row.starts_with(

@@ -67,7 +67,7 @@ fn selecting_a_fault_adds_it_to_the_address() {
         assert_eq!(status, format!("Press Connect to open {expected}"));
     }
     browser.click("button", "Connect");
-    browser.wait("[...document.querySelectorAll('#history [data-from=event]')].length === 2");
+    browser.wait("[...document.querySelectorAll('#history [data-from=event]')].length === 3");
     browser.fill("Message", "answered");
     browser.press("Enter", 13);
     wait_for_row(&mut browser, "event", "Connection Closed by the server: 4001");

@@ -40,7 +40,7 @@ fn axe_finds_no_violation() {
         assert_eq!(violations(&mut browser), Vec::<String>::new(), "open, {scheme}");
     }
     browser.open(&format!("http://{}/?url=/nothing", server.address));
-    browser.wait("!document.querySelector('#notice-answer').hidden");
+    browser.wait("document.querySelector('#notice-fix').checkVisibility()");
     browser.click("button", "Send");
     for scheme in ["light", "dark"] {
         browser.prefer(scheme);
@@ -71,7 +71,7 @@ fn nothing_is_wider_than_the_window() {
     let replied = "document.querySelector('#received').innerText === '1'";
     for (query, shown) in [
         (format!("?url=/echo&send={long}"), replied),
-        (format!("?url=/{long}"), "!document.querySelector('#notice-answer').hidden"),
+        (format!("?url=/{long}"), "document.querySelector('#notice-fix').checkVisibility()"),
         (
             format!("?chat&room={0}&name={0}", &long[..32]),
             "!document.querySelector('#members').hidden",
@@ -102,9 +102,12 @@ fn nothing_is_wider_than_the_window() {
 #[ignore = "needs Chromium; scripts/test runs it"]
 fn no_request_leaves_the_origin_and_no_policy_is_violated() {
     let server = TestServer::start();
-    let mut browser = open(&server, "?url=/nothing&send=x");
-    browser.wait_for_text("has nothing at this path");
+    let mut browser = open(&server, "?url=/nothing");
+    browser.wait_for_text("No WebSocket is served at /nothing.");
     browser.replace("combobox", "Address", "/echo");
+    browser.press("Enter", 13);
+    wait_for_state(&mut browser, "OPEN");
+    browser.fill("Message", "x");
     browser.press("Enter", 13);
     wait_for_row(&mut browser, "received", "x");
     let origins = [format!("http://{}/", server.address), format!("ws://{}/", server.address)];
@@ -129,7 +132,7 @@ fn every_control_is_reached_by_the_tab_key() {
     let mut browser = open(&server, "?url=/echo&send=x");
     wait_for_row(&mut browser, "received", "x");
     let mut reached = Vec::new();
-    for _ in 0..22 {
+    for _ in 0..23 {
         browser.press("Tab", 9);
         reached.push(focused(&mut browser));
     }
@@ -150,6 +153,7 @@ fn every_control_is_reached_by_the_tab_key() {
         "pick",
         "times",
         "every",
+        "copy-link",
         "repeat",
     ] {
         assert!(reached.iter().any(|found| found == id), "{id} is not among {reached:?}");
@@ -158,6 +162,7 @@ fn every_control_is_reached_by_the_tab_key() {
     browser.eval("document.querySelector('#history').focus()");
     browser.press("ArrowUp", 38);
     assert_eq!(browser.eval("document.activeElement.dataset.from"), "received");
+    browser.wait("!document.querySelector('#tools').hidden");
     browser.press("Tab", 9);
     assert_eq!(browser.eval("document.activeElement.id"), "as-hex");
     browser.click("button", "Chat");

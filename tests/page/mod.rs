@@ -19,16 +19,29 @@ use std::net::SocketAddr;
 use crate::support::browser::Browser;
 use crate::support::server::TestServer;
 
-/// Opens the page of `server` with this query in a browser.
+/// Opens the page of `server` with this query in a browser, and sends the messages that the query brings.
 fn open(server: &TestServer, query: &str) -> Browser {
     open_at(server.address, query)
 }
 
-/// Opens the page of the server at this address.
+/// The same at the server with this address.
 fn open_at(address: SocketAddr, query: &str) -> Browser {
     let mut browser = Browser::launch();
-    browser.open(&format!("http://{address}/{query}"));
+    visit(&mut browser, address, query);
     browser
+}
+
+/// Goes to the page with this query, and sends the messages that the query brings.
+fn visit(browser: &mut Browser, address: SocketAddr, query: &str) {
+    browser.open(&format!("http://{address}/{query}"));
+    let texts = query.split(['?', '&']).filter(|pair| pair.starts_with("send=")).count();
+    if texts > 0 {
+        wait_for_state(browser, "OPEN");
+    }
+    for _ in 0..texts {
+        assert_ne!(message_text(browser), "");
+        browser.press("Enter", 13);
+    }
 }
 
 /// Waits until the page shows this connection state.

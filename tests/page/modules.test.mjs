@@ -1,5 +1,5 @@
 // How the page's modules fit together: elements that exist, imports in one direction, and a preload
-// for each.
+// for each that the first view needs.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -29,25 +29,45 @@ test("each element that a module looks up exists once", () => {
   assert.ok(count > 50, `${count} elements`);
 });
 
-test("imports have no circle, and begin at main.js", () => {
+/** Returns these modules, and all that they import. Throws if imports run in a circle. */
+function withImports(names) {
   const reached = new Set();
   const visit = (name, path) => {
     assert.ok(!path.includes(name), `a circle: ${[...path, name].join(" → ")}`);
     reached.add(name);
     imports(scripts[name]).forEach((next) => visit(next, [...path, name]));
   };
-  visit("main.js", []);
-  assert.deepEqual([...reached].sort(), Object.keys(scripts).sort());
+  names.forEach((name) => visit(name, []));
+  return [...reached].sort();
+}
+
+/** The modules that are loaded by name, once the page is shown or when they are needed. */
+const later = [
+  ...scripts["main.js"].match(/^const LATER = \[(.*)\];$/m)[1].matchAll(/"([^"]+)"/g),
+  ...Object.values(scripts).flatMap((script) => [...script.matchAll(/\b(?:load|call)\("([^"]+)"/g)]),
+].map(([, name]) => `${name}.js`);
+
+test("imports have no circle, and each module is reached", () => {
+  assert.deepEqual(withImports(["main.js", ...later]), Object.keys(scripts).sort());
 });
 
-test("each module is preloaded, so that loading takes one round trip", () => {
+test("what the first view needs is preloaded, so that it takes one round trip, and nothing else is", () => {
   const preloaded = [...html.matchAll(/<link rel="modulepreload" href="\/js\/([^"]+)">/g)].map(([, name]) => name);
   const started = html.match(/<script type="module" src="\/js\/([^"]+)">/)[1];
   assert.equal(started, "main.js");
-  assert.deepEqual([...preloaded, started].sort(), Object.keys(scripts).sort());
+  assert.deepEqual([...preloaded, started].sort(), withImports(["main.js"]));
 });
 
-test("words.js is pure", () => {
-  assert.deepEqual(imports(scripts["words.js"]), ["close-codes.js"]);
-  assert.doesNotMatch(scripts["words.js"], /^(export )?let |\b(document|window|location|navigator)\./m);
+test("each module that is loaded when it is needed is loaded before, too: the server may be gone then", () => {
+  const named = scripts["main.js"].match(/^const LATER = \[(.*)\];$/m)[1];
+  for (const name of later) assert.ok(name === "kiosk.js" || named.includes(`"${name.replace(".js", "")}"`), name);
 });
+
+for (const [name, expected] of Object.entries({
+  "address.js": [], "duration.js": [], "failure-words.js": [], "message-forms.js": ["words.js"], "words.js": ["close-codes.js"],
+})) {
+  test(`${name} is pure`, () => {
+    assert.deepEqual(imports(scripts[name]), expected);
+    assert.doesNotMatch(scripts[name], /^(export )?let |\b(document|window|location|navigator)\./m);
+  });
+}

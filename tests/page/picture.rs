@@ -14,12 +14,11 @@ fn a_link_is_all_that_a_picture_takes() {
     let query = std::env::var("WSECHO_PICTURE_QUERY").unwrap_or_else(|_| SAMPLE.to_owned());
     let mut browser = open(&server, &query);
     browser.resize(1000, 640);
-    // Counted in the query, as the page replaces the texts in the address bar by the last one.
     let texts = query.matches("send=").count();
     browser.wait(&format!(
         "document.documentElement.dataset.state === 'OPEN' \
             ? +document.querySelector('#received').innerText === {texts} \
-            : /^The /.test(document.querySelector('#notice-text').textContent)",
+            : /^(?!Unexpected)./.test(document.querySelector('#notice-title').textContent)",
     ));
     let picture = browser.picture();
     assert!(picture.starts_with(b"\x89PNG"));

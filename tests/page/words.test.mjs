@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import * as forms from "../../www/js/message-forms.js";
 import * as words from "../../www/js/words.js";
 
 /** Asserts `[arguments, expected result]` of each row. */
@@ -80,7 +81,7 @@ test("a row shows its message as text, hex or JSON", () => {
 
 test("copying takes the whole message", () => {
   const long = "x".repeat(3000);
-  table(words.copyText,
+  table(forms.copyText,
     [[entry(long)], long],
     [[entry("{}", { displayText: "ann: hi" })], "ann: hi"],
     [[entry("{}", { displayText: "ann: hi", view: "json" })], "{}"],
@@ -89,16 +90,16 @@ test("copying takes the whole message", () => {
 });
 
 test("a saved line is JSON, with bytes in Base64", () => {
-  const line = (data) => JSON.parse(words.jsonLine(entry(data)));
+  const line = (data) => JSON.parse(forms.jsonLine(entry(data)));
   assert.deepEqual(line("a\nb"), { time: "1970-01-01T00:00:00.000Z", from: "received", size: 3, text: "a\nb" });
   assert.equal(line(bytes(0, 255)).base64, "AP8=");
   const large = Uint8Array.from({ length: 20_000 }, (_, n) => n);
   assert.deepEqual(Buffer.from(line(large).base64, "base64"), Buffer.from(large));
-  assert.match(words.jsonLine(entry("a")), /^[^\n]+\n$/);
+  assert.match(forms.jsonLine(entry("a")), /^[^\n]+\n$/);
 });
 
 test("only arrays and objects are shown as JSON", () => {
-  table((data, more) => words.isJson(entry(data, more)),
+  table((data, more) => forms.isJson(entry(data, more)),
     [["{}"], true], [[" \n[1]"], true], [[bytes(0x5b, 0x5d)], true], [["1"], false], [["{"], false], [["text"], false],
     [["{}", { from: "event" }], false]);
 });
@@ -135,49 +136,6 @@ test("totals are formatted like the server's", () => {
   assert.equal(words.formatTotals(totals, 1236), "sent 1 (7 bytes), received 2 (1000 bytes), 1.236 s");
 });
 
-test("each status of a failed handshake is explained", () => {
-  table((status) => words.describeStatus(status).split(", ")[1],
-    [[404], "but has nothing at this path."],
-    [[426], "but got no WebSocket handshake; a proxy may drop it."],
-    [[503], "but accepts no WebSocket now."],
-    [[0], "but answers with a redirect."], [[500], "but answers with 500."]);
-});
-
-test("an address is a path, or a URL of either scheme", () => {
-  table((text, base = "http://h:1/?chat") => words.parseAddress(text, base).href,
-    [[""], "ws://h:1/WebSocketGenericHandler.ashx"], [[" "], "ws://h:1/WebSocketGenericHandler.ashx"],
-    [[" /ws?x=1#y "], "ws://h:1/ws?x=1"],
-    [["/ws", "https://h/"], "wss://h/ws"],
-    [["https://other/x"], "wss://other/x"], [["ws://other"], "ws://other/"]);
-  assert.throws(() => words.parseAddress("http://", "http://h/"), TypeError);
-});
-
-test("a room is addressed on the server of the address, or on this one", () => {
-  const room = (address, fields) => words.roomAddress(address && new URL(address), "https://h/?chat", fields);
-  table(room,
-    [[undefined, { room: "", name: " " }], "wss://h/chat"],
-    [["ws://other/ws", { room: "a & b", name: " ann " }], "wss://h/chat?room=a+%26+b&name=ann"],
-    [["ws://other/x/chat?room=old&room=er&z=1", { room: "r", name: "" }], "ws://other/x/chat?z=1&room=r"]);
-  const url = new URL("ws://other/chat?room=old");
-  words.roomAddress(url, "http://h/", { room: "new" });
-  assert.equal(url.search, "?room=old", "the argument stays");
-  table((url) => Boolean(words.isRoom(url)), [[undefined], false], [[url], true], [[new URL("ws://h/chats")], false]);
-});
-
-test("a link reproduces the form, but repeats no message in a room", () => {
-  const link = (url, isChat, subprotocols, text) => words.linkQuery(new URL(url), "h", isChat, subprotocols, text);
-  table(link,
-    [["ws://h/WebSocketGenericHandler.ashx", false, "", ""], ""],
-    [["ws://h/ws?x=1", false, " a, b ", "1 & 2"], "?url=%2Fws%3Fx%3D1&subprotocols=a%2C+b&send=1+%26+2"],
-    [["ws://other/ws", false, "", ""], "?url=ws%3A%2F%2Fother%2Fws"],
-    [["ws://h/ws", false, "", "x".repeat(500)], `?url=%2Fws&send=${"x".repeat(500)}`],
-    [["ws://h/ws", false, "", "x".repeat(501)], "?url=%2Fws"],
-    [["ws://h/chat", true, "", "x"], "?chat"],
-    [["ws://h/chat?room=a&name=b", true, "", "x"], "?chat&room=a&name=b"],
-    [["ws://h/chats?room=a", true, "", ""], "?chat&url=%2Fchats%3Froom%3Da"],
-    [["ws://other/chat?room=a", true, "", ""], "?chat&url=ws%3A%2F%2Fother%2Fchat%3Froom%3Da"]);
-});
-
 test("only valid events are parsed", () => {
   for (const event of [
     { type: "welcome", room: "r", name: "n", seq: 1 },
@@ -193,9 +151,4 @@ test("only valid events are parsed", () => {
   for (const text of ["", "no JSON", "null", "1", "[]", "{}", '{"type":"constructor"}', '{"type":"__proto__"}', '{"type":["join"],"name":"n","at":"now"}']) {
     assert.equal(words.parseEvent(text), undefined, text);
   }
-});
-
-test("the query parameters are read from /help", () => {
-  const help = "Faults:\n  delay=250ms    answers later\n  close=4001  closes,  then ends\n\n   a=b no\nx=y no\n  none here\n";
-  assert.deepEqual(words.parseHelp(help), [["delay=250ms", "answers later"], ["close=4001", "closes,  then ends"]]);
 });

@@ -1,4 +1,5 @@
 // Switches between echo and chat, and shows the room of a chat by the events of any server's /chat.
+import { DEFAULT_PATH, isRoom, roomAddress } from "./address.js";
 import { connect, readAddress } from "./connection.js";
 import { addEntry, addEvent } from "./history.js";
 import { addRenderer, announce, createElement, elements, isKiosk, on, params, root, scheduleRender } from "./page.js";
@@ -91,7 +92,7 @@ function showMode() {
 
 function readRoom() {
   const url = readAddress();
-  if (isChat && words.isRoom(url)) fields.forEach((field) => (field.value = url.searchParams.get(field.id) ?? ""));
+  if (isChat && isRoom(url)) fields.forEach((field) => (field.value = url.searchParams.get(field.id) ?? ""));
 }
 
 function writeRoom() {
@@ -99,12 +100,12 @@ function writeRoom() {
   fields.forEach(({ id, value }) => (storage[id] = value));
 }
 
-const addressOfRoom = (url) => words.roomAddress(url, location.href, { room: roomField.value, name: nameField.value });
+const addressOfRoom = (url) => roomAddress(url, location.href, { room: roomField.value, name: nameField.value });
 
 showMode();
 fields.forEach((field) => (field.value = params.get(field.id) ?? storage[field.id] ?? ""));
-otherAddress = isChat ? words.DEFAULT_PATH : addressOfRoom();
-address.value = params.get("url") ?? (isChat ? addressOfRoom() : words.DEFAULT_PATH);
+otherAddress = isChat ? DEFAULT_PATH : addressOfRoom();
+address.value = params.get("url") ?? (isChat ? addressOfRoom() : DEFAULT_PATH);
 // An invalid address stays as it is; `connect` shows the error.
 address.value = readAddress()?.href ?? address.value;
 readRoom();

@@ -1,34 +1,27 @@
-// Sends messages: from the box, from files, from the page's link, and repeatedly. Keeps a link to
-// this form in the address bar.
+// Sends messages: from the box, from files, and those of the page's link, which are put into the box
+// one after another. Keeps a link to this form in the address bar.
+import { linkQuery } from "./address.js";
 import { isChat, room } from "./chat.js";
-import { bufferedBytes, readAddress, send as sendData, state } from "./connection.js";
-import { addEntry, scrollToNewest } from "./history.js";
-import { kiosk } from "./kiosk.js";
-import { elements, isKiosk, on, onInstead, params, scheduleRender, setStatus } from "./page.js";
+import { readAddress, send as sendData, sessionUrl } from "./connection.js";
+import { addEntry } from "./history.js";
+import { call, copyText, elements, isKiosk, kiosk, on, onInstead, params, scheduleRender, setStatus } from "./page.js";
 import { countSent, expectInfo } from "./statistics.js";
 import * as words from "./words.js";
 
 const MAX_FILE_BYTES = 16 * 1024 * 1024;
-/** Repeat yields to the next frame once this much is buffered, or after this time. */
-const MAX_BUFFERED_BYTES = 256 * 1024;
-const MAX_BURST_MS = 6;
 const MAX_RECALL = 50;
-/** A link's next message is sent after an answer, or after this time. */
-const LINK_DELAY_MS = 500;
 
-const { compose, message, hex, pick, file, times, every, repeat, requestInfo, subprotocols } = elements;
+const { compose, message, hex, pick, file, repeat, requestInfo, subprotocols, copyLink } = elements;
 
 /** Messages for the Up key, the current position, and the unsent text. */
 const recall = { texts: [], at: 0, draft: "" };
-let repetition = null;
+/** Messages of the link that were not sent; the first one is in the box. */
 const linkTexts = params.getAll("send");
-let linkTimer = 0;
-/** The message that the link in the address bar sends. */
-let lastText = "";
+const linkCount = linkTexts.length;
 let linkUpdateTimer = 0;
 
 /** Sends a message; returns whether that worked. `typed` is the text to recall. */
-function transmit(data, typed) {
+export function transmit(data, typed) {
   if (!sendData(data)) {
     setStatus("The underlying connection is closed.");
     return false;
@@ -46,8 +39,6 @@ function addToRecall(typed) {
   if (recall.texts.at(-1) !== typed) recall.texts.push(typed);
   if (recall.texts.length > MAX_RECALL) recall.texts.shift();
   recall.at = recall.texts.length;
-  lastText = hex.checked ? "" : typed;
-  scheduleLinkUpdate();
 }
 
 /** Delays the update, as browsers reject an address that changes too often. */
@@ -55,16 +46,35 @@ export function scheduleLinkUpdate() {
   if (!isKiosk) linkUpdateTimer ||= setTimeout(updateLink, 500);
 }
 
+/** Keeps the unsent messages of a link, and adds no other: a reload must not repeat anything. */
 function updateLink() {
   linkUpdateTimer = 0;
-  const url = readAddress();
-  if (!url) return;
-  const query = words.linkQuery(url, location.host, isChat, subprotocols.value, lastText);
-  history.replaceState(null, "", query || location.pathname);
+  const query = linkTo(linkTexts);
+  if (query !== undefined) history.replaceState(null, "", query || location.pathname);
+}
+
+function linkTo(texts) {
+  const url = sessionUrl() ?? readAddress();
+  return url && linkQuery(url, location.href, isChat, subprotocols.value, texts);
+}
+
+/** Copies a link to this form, with the text in the box, or else the last one sent. */
+function copyFormLink() {
+  const text = hex.checked ? "" : message.value || recall.texts.at(-1);
+  const query = linkTo([text]) ?? "";
+  copyText(location.origin + location.pathname + query, copyLink);
+}
+
+/** Puts the link's next message into the box: it is seen before it is sent. */
+export function showLinkText() {
+  if (!linkTexts.length || (message.value && message.value !== linkTexts[0])) return;
+  message.value = linkTexts[0];
+  const number = linkCount - linkTexts.length + 1;
+  setStatus(`Message ${number} of ${linkCount} from the link. Press Send to send it.`, false);
 }
 
 /** Returns the message in the box; undefined after an error, which is shown. */
-function readMessage() {
+export function readMessage() {
   try {
     return hex.checked ? words.parseHex(message.value) : message.value;
   } catch (error) {
@@ -80,7 +90,9 @@ function send() {
   kiosk.onSent(message.value);
   message.value = "";
   message.focus();
-  scrollToNewest();
+  if (linkTexts.shift() === undefined) return;
+  scheduleLinkUpdate();
+  showLinkText();
 }
 
 function onKeyDown(event) {
@@ -116,52 +128,12 @@ export async function sendFiles(files) {
   file.value = "";
 }
 
-/** Sends the link's next message; called again after its answer. */
-export function sendLinkTexts() {
-  if (!linkTexts.length) return;
-  clearTimeout(linkTimer);
-  if (state() !== "OPEN") return;
-  const text = linkTexts.shift();
-  transmit(text, text);
-  linkTimer = setTimeout(sendLinkTexts, LINK_DELAY_MS);
-}
-
-function toggleRepeat() {
-  if (repetition) return stopRepeat();
-  const data = readMessage();
-  if (data === undefined) return;
-  setStatus("");
-  repetition = {
-    data, number: times.value === "" ? Infinity : Number(times.value), interval: Number(every.value),
-    done: 0, since: performance.now(), timer: 0,
-  };
-  repeat.textContent = "Stop repeating";
-  sendDue();
-}
-
-function sendDue() {
-  const now = performance.now();
-  const { data, number, interval, since } = repetition;
-  const due = interval > 0 ? Math.min(number, Math.floor((now - since) / interval) + 1) : number;
-  while (repetition.done < due && performance.now() - now < MAX_BURST_MS && bufferedBytes() <= MAX_BUFFERED_BYTES) {
-    if (!transmit(data)) return stopRepeat();
-    repetition.done += 1;
-  }
-  // Not `>=`, as `number` may be NaN.
-  if (!(repetition.done < number)) return stopRepeat();
-  repetition.timer = setTimeout(sendDue, interval > 0 ? since + repetition.done * interval - performance.now() : 0);
-}
-
-function stopRepeat() {
-  clearTimeout(repetition.timer);
-  repetition = null;
-  repeat.textContent = "Repeat";
-}
-
 onInstead(compose, "submit", send);
 on(message, "keydown", onKeyDown);
+on(compose, "input", () => setStatus(""));
 on(pick, "click", () => file.click());
 on(file, "change", () => sendFiles([...file.files]));
-on(repeat, "click", toggleRepeat);
+on(repeat, "click", () => call("repeat", "toggle"));
+on(copyLink, "click", copyFormLink);
 // An ordinary message, which the history shows.
 on(requestInfo, "click", () => expectInfo(transmit("?info")));

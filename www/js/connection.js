@@ -1,5 +1,6 @@
-// Opens and closes the WebSocket to the address in the form, and tells why a handshake fails.
-import { elements, on, onInstead, params, root } from "./page.js";
+// Opens and closes the WebSocket to the address in the form.
+import { parseAddress } from "./address.js";
+import { elements, load, on, onInstead, params, root } from "./page.js";
 import * as words from "./words.js";
 
 const STATES = ["CONNECTING", "OPEN", "CLOSING", "CLOSED"];
@@ -7,37 +8,43 @@ const TIMEOUT_MS = 5000;
 export const OFFLINE = "This device is offline.";
 const { connect: form, address, subprotocols, stop, stateWord, stateDetail } = elements;
 
-/** @type {{url: URL, socket: WebSocket, wasOpen: boolean, isStopped: boolean}|null} */
+/** @type {{url: URL, socket: WebSocket, since: number, wasOpen: boolean, isStopped: boolean}|null} */
 let current = null;
 let observer;
 
-/** Sets what to call: onDrop, to forget the connection; onConnecting; onOpen(socket);
- * onMessage(event); onClose(code, description, connection); onFailure(text, answer), after onClose
- * if the handshake fails; onError(title, text). */
+/** Sets what to call: onDrop, to forget the connection; onConnecting(url); onOpen(socket, url);
+ * onMessage(event); onReplace(description, connection), if another one is opened; onClose(code,
+ * description, connection); onFailure(explanation), after onClose if the handshake fails;
+ * onError(explanation). */
 export function observe(functions) {
   observer = functions;
 }
 
 /** The address in the form; undefined if invalid. */
 export function readAddress() {
-  try { return words.parseAddress(address.value, location.href); } catch { return undefined; }
+  try { return parseAddress(address.value, location.href); } catch { return undefined; }
 }
+
+/** The address of the connection, open or not; undefined before the first one. */
+export const sessionUrl = () => current?.url;
 
 export function connect() {
   disconnect();
+  let url;
   try {
-    const url = words.parseAddress(address.value, location.href);
+    url = parseAddress(address.value, location.href);
     const socket = new WebSocket(url, subprotocols.value.split(/[\s,]+/).filter(Boolean));
-    current = { url, socket, wasOpen: false, isStopped: false };
+    current = { url, socket, since: performance.now(), wasOpen: false, isStopped: false };
   } catch (error) {
-    return observer.onError("Cannot connect.", error.message);
+    return observer.onError({ title: `Cannot connect${url ? ` to ${url}` : ""}.`, text: error.message });
   }
+  address.value = url.href;
   current.socket.binaryType = "arraybuffer";
   listen("open", onOpen);
   listen("message", observer.onMessage);
   listen("close", onClose);
   showState();
-  observer.onConnecting();
+  observer.onConnecting(url);
   setTimeout(() => state() === "CONNECTING" && explainFailure(current), params.get("wait") ?? TIMEOUT_MS);
 }
 
@@ -47,13 +54,16 @@ function listen(type, listener) {
   on(connection.socket, type, (event) => connection === current && listener(event));
 }
 
-/** Drops the socket without its closing handshake. */
-export function disconnect() {
+/** Drops the socket without waiting for its closing handshake. `end` as in `showState`. */
+export function disconnect(end = "ordinary") {
   const previous = current;
   current = null;
+  if (!previous || previous.socket.readyState === WebSocket.CLOSED) return observer.onDrop();
+  previous.isStopped = true;
+  observer.onReplace(words.describeClose({ code: 1000, reason: "" }, previous), previous);
   observer.onDrop();
-  previous?.socket.close(1000);
-  showState();
+  previous.socket.close(1000);
+  showState(end);
 }
 
 function close() {
@@ -75,48 +85,45 @@ export const bufferedBytes = () => (state() === "OPEN" ? current.socket.buffered
 export const state = () => STATES[current?.socket.readyState ?? WebSocket.CLOSED];
 
 function onOpen() {
-  const { socket } = current;
   current.wasOpen = true;
-  showState(socket.protocol && `subprotocol ${socket.protocol}`);
-  observer.onOpen(socket);
+  showState();
+  observer.onOpen(current.socket, current.url);
 }
 
 function onClose(event) {
   observer.onDrop();
   const isFailure = !current.wasOpen && !current.isStopped;
-  const description = words.describeClose(event, current);
-  showState(isFailure ? "" : description);
-  observer.onClose(event.code, description, current);
+  showState(current.isStopped || event.code === 1000 ? "ordinary" : "lost");
+  observer.onClose(event.code, words.describeClose(event, current), current);
   if (isFailure) explainFailure(current);
 }
 
-/** Browsers hide why a handshake fails, so a GET asks for the reason. */
+/** Browsers hide why a handshake fails. */
 async function explainFailure(failed) {
-  const url = new URL(failed.url.href.replace(/^ws/, "http"));
-  if (url.origin !== location.origin) {
-    return observer.onFailure(navigator.onLine ? "The browser hides the reason from pages of another origin; its console may show it." : OFFLINE);
-  }
-  const { failure, status, text } = await fetchText(url);
-  if (failed === current && !failed.wasOpen) observer.onFailure(failure ?? words.describeStatus(status), text);
+  const failure = await load("failure");
+  const explanation = await failure?.explain(failed.url, failed.since);
+  if (failed !== current || failed.wasOpen) return;
+  observer.onFailure(explanation ?? { title: navigator.onLine ? "The server cannot be reached." : OFFLINE });
 }
 
-/** Returns status and text of a response, or why there is none. The Referer stands for the Origin. */
-export async function fetchText(url) {
-  try {
-    const response = await fetch(url, { cache: "no-store", redirect: "manual", referrerPolicy: "origin", signal: AbortSignal.timeout(TIMEOUT_MS) });
-    const isText = response.headers.get("Content-Type")?.startsWith("text/plain");
-    return { status: response.status, text: isText ? await response.text() : "" };
-  } catch {
-    return { failure: navigator.onLine ? "The server cannot be reached." : OFFLINE, text: "" };
-  }
-}
-
-function showState(detail = "") {
+/** Shows the state, and which server it is about. `end` says how the last connection ended: `ordinary`, or
+ * `lost`; it is empty without one. */
+function showState(end = "") {
   root.dataset.state = stateWord.textContent = state();
+  root.dataset.end = end;
   stop.ariaDisabled = /^CLOS/.test(state());
-  stateDetail.textContent = detail;
+  const { url, socket } = current ?? {};
+  stateDetail.textContent = `${url ?? ""}${socket?.protocol ? `, subprotocol ${socket.protocol}` : ""}`;
+  showEdited();
+}
+
+/** Marks an address that is not the connection's, so that it does not look connected. */
+function showEdited() {
+  root.dataset.edited = Boolean(current) && readAddress()?.href !== current.url.href;
 }
 
 subprotocols.value = params.get("subprotocols") ?? "";
 onInstead(form, "submit", connect);
+on(form, "input", showEdited);
 on(stop, "click", close);
+showState();

@@ -1,19 +1,20 @@
 // Lists the query parameters of this server that inject faults and delays, as /help has them.
-import { fetchText, readAddress } from "./connection.js";
+import { readAddress } from "./connection.js";
+import { fetchText } from "./http.js";
 import { createElement, elements, on } from "./page.js";
-import * as words from "./words.js";
 
 const { faults, faultList, faultsStatus, address } = elements;
 
-async function load() {
+/** Fills the list, unless it is filled. */
+export async function list() {
   if (!faults.open || faultList.firstChild) return;
   const { failure, text } = await fetchText("/help");
-  const lines = words.parseHelp(text);
+  const lines = [...text.matchAll(/^ {2}(\S+=\S+) +(.+)$/gm)];
   faultList.replaceChildren(...lines.map(createButton));
   faultsStatus.textContent = failure ?? (lines.length ? "" : text || "The server lists no parameters.");
 }
 
-function createButton([parameter, effect]) {
+function createButton([, parameter, effect]) {
   const button = createElement("button", "", "small");
   button.type = "button";
   button.append(createElement("code", parameter), ` ${effect}`);
@@ -27,7 +28,6 @@ function add(parameter) {
   const url = readAddress();
   url.searchParams.set(...parameter.split("="));
   address.value = url.href;
+  address.dispatchEvent(new Event("input", { bubbles: true }));
   faultsStatus.textContent = `Press Connect to open ${url.pathname}${url.search}`;
 }
-
-on(faults, "toggle", load);

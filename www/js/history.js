@@ -1,12 +1,12 @@
-// Adds entries to the history at once, renders their rows once a frame, and offers a row's tools.
-import { addRenderer, createElement, elements, isKiosk, on, scheduleRender, setStatus } from "./page.js";
+// Adds entries to the history at once, and renders their rows once a frame.
+import { addRenderer, call, createElement, elements, isKiosk, on, scheduleRender } from "./page.js";
 import * as words from "./words.js";
 
 /** Limits, so that a page can stay open for months. */
 const MAX_ENTRIES = 1000;
 const MAX_HISTORY_BYTES = 2 ** 24;
 
-const { history, dropped: droppedText, log, newest, save, clear, tools, asJson, asHex, copy } = elements;
+const { history, dropped: droppedText, log, newest, save, clear, tools } = elements;
 const timeFormat = new Intl.DateTimeFormat(undefined, {
   hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23",
 });
@@ -14,7 +14,7 @@ const timeFormat = new Intl.DateTimeFormat(undefined, {
 /** @type {words.Entry[]} */
 const entries = [];
 /** @type {WeakMap<Element, words.Entry>} */
-const entryOf = new WeakMap();
+export const entryOf = new WeakMap();
 let historyBytes = 0;
 let dropped = 0;
 let isFollowing = true;
@@ -70,7 +70,14 @@ function createRow(entry) {
   return row;
 }
 
-const contentOf = (entry) => createElement("span", words.rowText(entry), `content ${entry.view}`);
+export const contentOf = (entry) => createElement("span", words.rowText(entry), `content ${entry.view}`);
+
+/** Takes the tools out of a row that goes. */
+export function hideTools() {
+  tools.closest("li")?.classList.remove("selected");
+  tools.hidden = true;
+  log.append(tools);
+}
 
 function clearHistory() {
   entries.length = 0;
@@ -78,70 +85,6 @@ function clearHistory() {
   hideTools();
   history.replaceChildren();
   scheduleRender();
-}
-
-function saveHistory() {
-  const link = createElement("a");
-  link.href = URL.createObjectURL(new Blob(entries.map(words.jsonLine), { type: "application/jsonl" }));
-  link.download = `wsecho-${new Date().toISOString().replace(/[:.]/g, "-")}.jsonl`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-}
-
-// All rows share one set of tools: three buttons a row would be thousands of Tab stops.
-
-function selectRow({ target }) {
-  const row = target.closest("li");
-  const entry = entryOf.get(row);
-  if (!entry || row.contains(tools)) return;
-  hideTools();
-  row.classList.add("selected");
-  row.append(tools);
-  tools.hidden = false;
-  asJson.hidden = !words.isJson(entry);
-  asHex.hidden = entry.from === "event";
-  updateViewButtons(entry);
-}
-
-function hideTools() {
-  tools.closest("li")?.classList.remove("selected");
-  tools.hidden = true;
-  log.append(tools);
-}
-
-function updateViewButtons({ view }) {
-  asHex.ariaPressed = view === "hex";
-  asJson.ariaPressed = view === "json";
-}
-
-const selectedEntry = () => entryOf.get(tools.closest("li"));
-
-/** Shows the selected message in this view, or again as text. */
-function toggleView(view) {
-  const entry = selectedEntry();
-  entry.view = entry.view === view ? "text" : view;
-  entry.row.querySelector(".content").replaceWith(contentOf(entry));
-  updateViewButtons(entry);
-}
-
-async function copyEntry() {
-  const text = words.copyText(selectedEntry());
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    // Without HTTPS, only loopback has a clipboard.
-    copyBySelection(text);
-  }
-  setStatus("Copied.", false);
-}
-
-function copyBySelection(text) {
-  const box = createElement("textarea", text);
-  document.body.append(box);
-  box.select();
-  document.execCommand("copy");
-  box.remove();
-  copy.focus();
 }
 
 function onKeyDown(event) {
@@ -165,14 +108,11 @@ function onScroll() {
 }
 
 addRenderer(render);
-on(save, "click", saveHistory);
 on(clear, "click", clearHistory);
 on(newest, "click", scrollToNewest);
-on(asHex, "click", () => toggleView("hex"));
-on(asJson, "click", () => toggleView("json"));
-on(copy, "click", copyEntry);
+on(save, "click", () => call("row-tools", "save", entries));
 on(history, "scroll", onScroll);
 on(history, "keydown", onKeyDown);
-for (const type of ["click", "focusin", "pointermove"]) on(history, type, selectRow);
+for (const type of ["click", "focusin", "pointermove"]) on(history, type, ({ target }) => call("row-tools", "select", target.closest("li")));
 // Keeps the newest row in view.
 new ResizeObserver(scheduleRender).observe(history);

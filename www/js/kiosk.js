@@ -1,6 +1,6 @@
 // The kiosk reconnects and resends by itself, as a visitor cannot press Connect.
 import { connect, disconnect, state } from "./connection.js";
-import { elements, isKiosk, on, root, setStatus } from "./page.js";
+import { elements, on, root, setStatus } from "./page.js";
 
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 30_000;
@@ -24,7 +24,8 @@ let retry = "";
 let isQueued = false;
 let unanswered = "";
 
-const active = {
+/** What main.js and compose.js tell the kiosk. */
+export const kiosk = {
   start() {
     let lastTick = Date.now();
     setInterval(() => {
@@ -32,8 +33,8 @@ const active = {
       lastTick = Date.now();
       if (hasSlept) connect();
     }, TICK_MS);
-    // There is no state before the first attempt: a link must not connect to another server.
-    const retryNow = () => !document.hidden && root.dataset.state === "CLOSED" && connect();
+    // Not before the first attempt: a link must not connect to another server.
+    const retryNow = () => !document.hidden && root.dataset.end && connect();
     on(window, "visibilitychange", retryNow);
     on(window, "pageshow", retryNow);
     on(window, "contextmenu", (event) => event.target === message || event.preventDefault());
@@ -108,14 +109,11 @@ function wait(delay, callback) {
 }
 
 function abandon() {
-  disconnect();
+  disconnect("lost");
   error = "The server does not answer.";
-  active.onClose(1006);
+  kiosk.onClose(1006);
 }
 
 function show() {
   if (state() !== "OPEN") stateDetail.textContent = `${error} ${retry}`.trim();
 }
-
-/** Without `?kiosk`, every function does nothing. @type {typeof active} */
-export const kiosk = isKiosk ? active : Object.fromEntries(Object.keys(active).map((name) => [name, () => {}]));

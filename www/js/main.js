@@ -3,17 +3,20 @@
 //
 // **Invariant:** data from the network is written to text nodes only; the page's policy
 // (require-trusted-types-for) forbids anything else.
+import { parseAddress } from "./address.js";
 import { isChat, isOwn, leaveRoom, showEvent } from "./chat.js";
 import * as compose from "./compose.js";
 import * as connection from "./connection.js";
-import "./faults.js";
 import { addEntry, addEvent } from "./history.js";
-import { kiosk } from "./kiosk.js";
-import { announce, elements, hideNotice, isKiosk, on, onInstead, root, scheduleRender, setStatus, showNotice } from "./page.js";
+import { announce, call, elements, hideNotice, isKiosk, kiosk, load, on, onInstead, root, scheduleRender, setKiosk, setStatus, showNotice } from "./page.js";
 import * as statistics from "./statistics.js";
 import * as words from "./words.js";
 
-const { addresses, message } = elements;
+/** Modules that the first view does not need. */
+const LATER = ["failure", "faults", "repeat", "row-tools"];
+
+const { addresses, faults, message } = elements;
+let lastUrl = "";
 
 connection.observe({
   onDrop() {
@@ -21,18 +24,21 @@ connection.observe({
     statistics.forgetUnanswered();
   },
 
-  onConnecting() {
+  onConnecting({ href }) {
+    if (href !== lastUrl) statistics.reset();
+    lastUrl = href;
+    statistics.showExtensions("");
     kiosk.onConnecting();
     compose.scheduleLinkUpdate();
   },
 
-  onOpen({ extensions }) {
+  onOpen({ extensions }, url) {
     statistics.startSession();
     hideNotice();
     setStatus("");
-    addEvent(isChat ? "Connection Opened." : "Connection Opened with the Echo server.");
+    addEvent(`Connection Opened with ${url}.`);
     statistics.showExtensions(extensions);
-    compose.sendLinkTexts();
+    compose.showLinkText();
     kiosk.onOpen();
   },
 
@@ -49,33 +55,38 @@ connection.observe({
       announce(content);
       if (isText) statistics.showRatios(data);
     }
-    compose.sendLinkTexts();
     kiosk.onMessage();
     scheduleRender();
   },
 
-  onClose(code, description, { wasOpen, isStopped }) {
+  onReplace: addCloseEvent,
+
+  onClose(code, description, { url, wasOpen, isStopped }) {
     kiosk.onClose(code);
     if (wasOpen || isStopped) {
-      addEvent(`Connection Closed ${description}${wasOpen ? `; ${statistics.describeSession()}` : ""}.`);
-      if (!isStopped && code !== 1000) showError("Connection Closed.", `Closed ${description}.${words.explainCode(code)}`);
+      addCloseEvent(description, { wasOpen });
+      if (!isStopped && code !== 1000) showError({ title: `Closed ${description}.`, text: words.explainCode(code) });
     } else {
-      addEvent("Unexpected Error.");
-      showError("Unexpected Error.", "Asking the server for the reason …");
+      addEvent(`Unexpected Error. ${url} does not open.`);
+      showError({ title: "Unexpected Error.", text: "Asking for the reason …" });
     }
   },
 
-  onFailure(text, answer) {
-    addEvent(text);
-    showError("Unexpected Error.", text, answer);
+  onFailure(explanation) {
+    addEvent(explanation.title);
+    showError(explanation);
   },
 
   onError: showError,
 });
 
-function showError(title, text, answer = "") {
-  showNotice(title, text, answer);
-  kiosk.onError(`${text} ${answer.trim().split("\n")[0]}`);
+function addCloseEvent(description, { wasOpen }) {
+  addEvent(`Connection Closed ${description}${wasOpen ? `; ${statistics.describeSession()}` : ""}.`);
+}
+
+function showError(explanation) {
+  showNotice(explanation);
+  kiosk.onError(explanation.title);
 }
 
 function addDropListeners() {
@@ -88,19 +99,25 @@ function addDropListeners() {
   });
 }
 
+if (isKiosk) setKiosk((await load("kiosk")).kiosk);
 root.dataset.mode = isKiosk ? "kiosk" : "tester";
-for (const path of [words.DEFAULT_PATH, "/ws", "/echo"]) {
-  addresses.append(new Option("", words.parseAddress(path, location.href).href));
+for (const path of ["/ws", "/echo", "/WebSocketGenericHandler.ashx", "/WebSocketHandler.ashx"]) {
+  addresses.append(new Option("", parseAddress(path, location.href).href));
 }
-on(window, "offline", () => showError("Offline.", connection.OFFLINE));
+on(window, "offline", () => showError({ title: connection.OFFLINE }));
 on(window, "online", () => {
   hideNotice();
   kiosk.onOnline();
 });
+on(faults, "toggle", () => call("faults", "list"));
+// The modules that are used later are loaded once the page is shown: the one that explains failures is needed
+// when the server is gone.
+on(window, "load", () => setTimeout(() => LATER.forEach(load)));
 if (!isKiosk) addDropListeners();
 kiosk.start();
 // Opening a link must not connect to another server without a click.
 if ((connection.readAddress()?.host ?? location.host) === location.host) connection.connect();
 else addEvent("This link points to another server. Press Connect to open it.");
+compose.showLinkText();
 message.focus();
 scheduleRender();

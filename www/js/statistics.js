@@ -71,7 +71,7 @@ export function forgetUnanswered() {
   isTiming = true;
 }
 
-function reset() {
+export function reset() {
   totals = newTotals();
   roundTrips = [];
 }

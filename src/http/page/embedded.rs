@@ -16,10 +16,10 @@ use crate::http::head::Head;
 use crate::http::response::Response;
 
 /// The page may load its own files, and open a WebSocket to any server, as users test other servers
-/// too. It runs no scripts but its own, creates none from markup (`require-trusted-types-for`), and
+/// too. Where that fails, it requests the same URL over HTTP to find out whether anything answers. It runs no scripts but its own, creates none from markup (`require-trusted-types-for`), and
 /// cannot be framed: another site could frame it to make a visitor press Send (clickjacking).
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self' data:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; \
+    img-src 'self' data:; connect-src 'self' ws: wss: http: https:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// A hijacked page must not be able to ask a visitor for these powerful features. The page itself
@@ -49,10 +49,12 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str); 14] = files! {
-    "index.html" "style.css" "favicon.svg" "js/main.js" "js/chat.js" "js/close-codes.js"
-    "js/compose.js" "js/connection.js" "js/faults.js" "js/history.js" "js/kiosk.js" "js/page.js"
-    "js/statistics.js" "js/words.js"
+const FILES: [(&str, &str); 22] = files! {
+    "index.html" "style.css" "favicon.svg" "js/main.js" "js/address.js" "js/chat.js"
+    "js/close-codes.js" "js/compose.js" "js/connection.js" "js/duration.js" "js/failure.js"
+    "js/failure-words.js" "js/faults.js" "js/history.js" "js/http.js" "js/kiosk.js"
+    "js/message-forms.js" "js/page.js" "js/repeat.js" "js/row-tools.js" "js/statistics.js"
+    "js/words.js"
 };
 
 static ASSETS: LazyLock<Vec<Asset>> =
