@@ -90,6 +90,7 @@ fn peers(options: &Options) -> Vec<Peer> {
         peer("fastwebsockets", "fastwebsockets", Dialect::Echo),
         peer("gorilla (Go)", "gorilla", Dialect::Echo),
         ws,
+        peer("uWebSockets (C++)", "uwebsockets", Dialect::Echo),
     ];
     let is_selected =
         |peer: &Peer| peer.dialect == Dialect::Raw || peer.name.contains(&options.server);
