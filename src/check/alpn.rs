@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 
 use super::connect::Route;
-use super::options::CheckOptions;
+use super::connection_options::ConnectionOptions;
 use super::stream::CheckStream;
 use super::verdict::Verdict;
 
@@ -21,7 +21,7 @@ const ENABLE_CONNECT_PROTOCOL: [u8; 2] = [0, 8];
 ///
 /// # Errors
 /// There is no TLS connection with this offer.
-pub(crate) fn alpn(route: &Route, options: &CheckOptions) -> Result<String, Verdict> {
+pub(crate) fn alpn(route: &Route, options: &ConnectionOptions) -> Result<String, Verdict> {
     let mut stream = route.reopen(options).ok_or_else(|| {
         Verdict::new(
             "A second connection is not accepted.",

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::alpn::alpn;
 use super::connect::{Route, RouteEnd, connect, connect_unix};
+use super::connection_options::ConnectionOptions;
 use super::options::CheckOptions;
 use super::proxy::Proxy;
 use super::report::{CheckReport, CheckStep, Finding, StepResult};
@@ -13,16 +14,15 @@ use super::session::CheckSession;
 use super::stream::CheckStream;
 use super::upgrade::{UpgradeFailure, upgrade};
 use super::url::Target;
-use super::verdict::Verdict;
 
 /// Runs all steps, as far as the server lets them succeed.
 pub(crate) fn check(options: &CheckOptions) -> CheckReport {
     let started = SystemTime::now();
-    let mut run = CheckRun { timeout: options.timeout(), steps: Vec::new() };
+    let mut run = CheckRun { timeout: options.connection.timeout(), steps: Vec::new() };
     if let Some(session) = run.open_session(options) {
         run.check_session(session);
     }
-    let Target { url, is_guessed, .. } = &options.target;
+    let Target { url, is_guessed, .. } = &options.connection.target;
     CheckReport { url: url.clone(), started, is_guessed: *is_guessed, steps: run.steps }
 }
 
@@ -54,32 +54,33 @@ impl CheckRun {
 
     /// Runs the steps up to the upgrade. `None` if one of them failed.
     fn open_session<'a>(&mut self, options: &'a CheckOptions) -> Option<CheckSession<'a>> {
-        let proxy = match proxy(options) {
+        let connection = &options.connection;
+        let proxy = match Proxy::of(connection) {
             Ok(proxy) => proxy,
             Err(verdict) => return self.run_step(CheckStep::Proxy, |_| Err(verdict.into())),
         };
-        let (end, mut stream) = self.connect(options, proxy.as_ref())?;
-        let route = Route { end, proxy: proxy.as_ref() };
-        if let Some(proxy) = route.proxy {
+        let (end, mut stream) = self.connect(connection, proxy.as_ref())?;
+        let route = Route { end, proxy };
+        if let Some(proxy) = &route.proxy {
             self.run_step(CheckStep::Proxy, |deadline| {
                 stream.set_deadline(deadline);
-                Ok((proxy.open_tunnel(&mut stream, options)?.into(), ()))
+                Ok((proxy.open_tunnel(&mut stream, connection)?.into(), ()))
             })?;
         }
-        if options.target.is_tls {
+        if connection.target.is_tls {
             self.run_step(CheckStep::Tls, |deadline| {
                 stream.set_deadline(deadline);
-                Ok((stream.start_tls(options, &options.http1_alpn())?, ()))
+                Ok((stream.start_tls(connection, &connection.http1_alpn())?, ()))
             })?;
         }
-        if options.offers_http2() {
-            self.run_step(CheckStep::Alpn, |_| Ok((alpn(&route, options)?.into(), ())))?;
+        if connection.offers_http2() {
+            self.run_step(CheckStep::Alpn, |_| Ok((alpn(&route, connection)?.into(), ())))?;
         }
         let upgraded = self.run_step(CheckStep::Upgrade, |deadline| {
             stream.set_deadline(deadline);
             upgrade(&mut stream, options).map_err(|failure| match failure {
                 UpgradeFailure::Answered(finding) => finding,
-                UpgradeFailure::Silent(silence) => second_look(&route, options, silence).into(),
+                UpgradeFailure::Silent(silence) => second_look(&route, connection, silence).into(),
             })
         })?;
         Some(CheckSession::new(stream, upgraded, options))
@@ -88,10 +89,10 @@ impl CheckRun {
     /// Resolves and connects: to the target, or to the proxy.
     fn connect(
         &mut self,
-        options: &CheckOptions,
+        connection: &ConnectionOptions,
         proxy: Option<&Proxy>,
     ) -> Option<(RouteEnd, CheckStream)> {
-        let Target { host, port, socket, .. } = &options.target;
+        let Target { host, port, socket, .. } = &connection.target;
         if let Some(path) = socket {
             return self.run_step(CheckStep::Connect, |deadline| {
                 let stream = connect_unix(path, deadline)?;
@@ -127,13 +128,5 @@ impl CheckRun {
                 self.run_step(step, |_| action(&mut session).map(|finding| (finding, ())));
             }
         }
-    }
-}
-
-/// The proxy of `--proxy` or of the environment.
-fn proxy(options: &CheckOptions) -> Result<Option<Proxy>, Verdict> {
-    match &options.proxy {
-        Some(proxy) => Ok(Some(proxy.clone())),
-        None => Proxy::of_environment(&options.target, |name| std::env::var(name).ok()),
     }
 }

@@ -8,17 +8,17 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::connection_options::ConnectionOptions;
 use super::limits::OTHERS_TIMEOUT;
-use super::options::CheckOptions;
 use super::proxy::Proxy;
 use super::stream::{CheckStream, remaining};
 use super::verdict::Verdict;
 
 /// The way that a check takes.
 #[derive(Debug)]
-pub(crate) struct Route<'a> {
+pub(crate) struct Route {
     pub(crate) end: RouteEnd,
-    pub(crate) proxy: Option<&'a Proxy>,
+    pub(crate) proxy: Option<Proxy>,
 }
 
 /// What is connected to: an address of the server or of the proxy, or a Unix socket.
@@ -28,9 +28,9 @@ pub(crate) enum RouteEnd {
     Unix(PathBuf),
 }
 
-impl Route<'_> {
+impl Route {
     /// Takes the same way once more, up to TLS.
-    pub(crate) fn reopen(&self, options: &CheckOptions) -> Option<CheckStream> {
+    pub(crate) fn reopen(&self, options: &ConnectionOptions) -> Option<CheckStream> {
         let deadline = Instant::now() + options.timeout();
         let mut stream = match &self.end {
             RouteEnd::Tcp(address) => {
@@ -38,7 +38,7 @@ impl Route<'_> {
             }
             RouteEnd::Unix(path) => CheckStream::new(UnixStream::connect(path).ok()?, deadline),
         };
-        if let Some(proxy) = self.proxy {
+        if let Some(proxy) = &self.proxy {
             proxy.open_tunnel(&mut stream, options).ok()?;
         }
         Some(stream)

@@ -21,7 +21,7 @@ impl CheckSession<'_> {
         let MessageOptions { expect, message, .. } = &self.options.messages;
         let expected = expect.as_ref().filter(|_| message.is_none());
         let mut others = OtherMessages::default();
-        let timeout = self.options.timeout();
+        let timeout = self.options.connection.timeout();
         match self.ask(None, &mut others, timeout, |message| wanted(message, expected)) {
             Ok(message) => {
                 let mut spoken = OtherMessages::default();
@@ -45,9 +45,12 @@ impl CheckSession<'_> {
             let message = self.message(number);
             let started = Instant::now();
             let answered = match expect {
-                Some(_) => self.ask_for(&message, &mut others, self.options.timeout(), |reply| {
-                    wanted(reply, expect.as_ref()).map(|reply| lossy(&reply).into_owned())
-                }),
+                Some(_) => self.ask_for(
+                    &message,
+                    &mut others,
+                    self.options.connection.timeout(),
+                    |reply| wanted(reply, expect.as_ref()).map(|reply| lossy(&reply).into_owned()),
+                ),
                 None => self.ask_for(&message, &mut others, WAIT_AFTER_OTHER, |reply| {
                     echo_of(&message, reply)
                 }),

@@ -6,6 +6,7 @@
 
 use tungstenite::handshake::derive_accept_key;
 
+use super::connection_options::ConnectionOptions;
 use super::deflate::{Agreement, OFFER};
 use super::limits::{BODY_MAX, FIELDS_MAX};
 use super::options::CheckOptions;
@@ -23,15 +24,15 @@ pub(crate) fn request(options: &CheckOptions, key: &str) -> String {
     if !subprotocols.is_empty() {
         handshake.push(("Sec-WebSocket-Protocol", &subprotocols));
     }
-    get(options, &handshake)
+    get(&options.connection, &handshake)
 }
 
 /// Builds a request for the same resource without the handshake.
-pub(crate) fn plain_request(options: &CheckOptions) -> String {
+pub(crate) fn plain_request(options: &ConnectionOptions) -> String {
     get(options, &[("Connection", "close")])
 }
 
-fn get(options: &CheckOptions, own: &[(&str, &str)]) -> String {
+fn get(options: &ConnectionOptions, own: &[(&str, &str)]) -> String {
     let mut fields = vec![
         ("Host", options.target.authority.as_str()),
         ("User-Agent", concat!("wsecho/", env!("CARGO_PKG_VERSION"))),

@@ -22,6 +22,7 @@ use std::time::Instant;
 mod alpn;
 mod client;
 mod connect;
+mod connection_options;
 mod deflate;
 mod exchange;
 mod handshake;

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use super::options::CheckOptions;
+use super::connection_options::ConnectionOptions;
 use super::report::shortened;
 use super::stream::CheckStream;
 use super::upgrade::{UpgradeFailure, read_response};
@@ -37,6 +37,17 @@ impl FromStr for Proxy {
 }
 
 impl Proxy {
+    /// The proxy of `--proxy` or of the environment.
+    ///
+    /// # Errors
+    /// As [`of_environment`](Proxy::of_environment).
+    pub(crate) fn of(options: &ConnectionOptions) -> Result<Option<Proxy>, Verdict> {
+        match &options.proxy {
+            Some(proxy) => Ok(Some(proxy.clone())),
+            None => Proxy::of_environment(&options.target, |name| std::env::var(name).ok()),
+        }
+    }
+
     /// The proxy of `HTTPS_PROXY` for `wss://`, unless `NO_PROXY` lists the host; `variable` reads an
     /// environment variable.
     ///
@@ -73,7 +84,7 @@ impl Proxy {
     pub(crate) fn open_tunnel(
         &self,
         stream: &mut CheckStream,
-        options: &CheckOptions,
+        options: &ConnectionOptions,
     ) -> Result<String, Verdict> {
         let place = place(&options.target);
         let authorization = self

@@ -1,13 +1,13 @@
 //! Why a server sends nothing: asks it again, in another way, over a connection of its own.
 
 use super::connect::Route;
-use super::options::CheckOptions;
+use super::connection_options::ConnectionOptions;
 use super::stream::CheckStream;
 use super::upgrade::{Silence, plain_answer};
 use super::verdict::{self, Verdict};
 
 /// Finds out why the server at the end of `route` was silent.
-pub(crate) fn second_look(route: &Route, options: &CheckOptions, silence: Silence) -> Verdict {
+pub(crate) fn second_look(route: &Route, options: &ConnectionOptions, silence: Silence) -> Verdict {
     let again = || route.reopen(options);
     let within = humantime::format_duration(options.timeout());
     if silence == Silence::Closed && !options.target.is_tls && speaks_tls(again(), options) {
@@ -43,13 +43,13 @@ pub(crate) fn second_look(route: &Route, options: &CheckOptions, silence: Silenc
     }
 }
 
-fn speaks_tls(stream: Option<CheckStream>, options: &CheckOptions) -> bool {
+fn speaks_tls(stream: Option<CheckStream>, options: &ConnectionOptions) -> bool {
     stream.is_some_and(|mut stream| stream.speaks_tls(options))
 }
 
 fn plain(
     stream: Option<CheckStream>,
-    options: &CheckOptions,
+    options: &ConnectionOptions,
 ) -> Option<(super::handshake::ServerResponse, String)> {
     let mut stream = stream?;
     if options.target.is_tls {

@@ -76,7 +76,12 @@ impl<'a> CheckSession<'a> {
     pub(crate) fn ping(&mut self) -> Result<Finding, Finding> {
         let mut others = OtherMessages::default();
         let pong = |message: &Message| (*message == Message::Pong(PING)).then_some(());
-        match self.ask(Some(Message::Ping(PING)), &mut others, self.options.timeout(), pong) {
+        match self.ask(
+            Some(Message::Ping(PING)),
+            &mut others,
+            self.options.connection.timeout(),
+            pong,
+        ) {
             Ok(()) => Ok(format!("Pong{}", others.before()).into()),
             Err(why) => Err(self.failure("Pong", &why, &others)),
         }
@@ -95,7 +100,7 @@ impl<'a> CheckSession<'a> {
             _ => None,
         };
         let frame = self
-            .ask(Some(close), &mut others, self.options.timeout(), close_frame)
+            .ask(Some(close), &mut others, self.options.connection.timeout(), close_frame)
             .map_err(|why| self.failure("Close", &why, &others))?;
         let answer = format!("{}{}", describe_close(frame.as_ref()), others.before());
         // RFC 6455, section 7.1.1: the server closes the TCP connection first.
@@ -118,7 +123,7 @@ impl<'a> CheckSession<'a> {
         wait_after_other: Duration,
         answer: impl Fn(&Message) -> Option<T>,
     ) -> Result<T, NoAnswer> {
-        let deadline = Instant::now() + self.options.timeout();
+        let deadline = Instant::now() + self.options.connection.timeout();
         self.ws.get_mut().get_mut().set_deadline(deadline);
         if let Some(message) = message {
             self.ws.send(message)?;
@@ -150,7 +155,7 @@ impl<'a> CheckSession<'a> {
         let why = match why {
             NoAnswer::Timeout => {
                 fix = "Look whether the server answers this at all, and whether a proxy holds it back.";
-                format!(" within {}", humantime::format_duration(self.options.timeout()))
+                format!(" within {}", humantime::format_duration(self.options.connection.timeout()))
             }
             NoAnswer::Closed(frame) => {
                 // tungstenite has queued our Close. The server may have closed the connection

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
-use super::options::CheckOptions;
+use super::connection_options::ConnectionOptions;
 use super::report::Finding;
 use super::tls::Tls;
 use super::verdict::Verdict;
@@ -50,7 +50,7 @@ impl CheckStream {
     /// Why the handshake failed.
     pub(crate) fn start_tls(
         &mut self,
-        options: &CheckOptions,
+        options: &ConnectionOptions,
         alpn: &[String],
     ) -> Result<Finding, Verdict> {
         let (negotiated, tls) = Tls::start(&mut self.tcp, options, alpn)?;
@@ -64,7 +64,7 @@ impl CheckStream {
     }
 
     /// Whether TLS is spoken at the other end.
-    pub(crate) fn speaks_tls(&mut self, options: &CheckOptions) -> bool {
+    pub(crate) fn speaks_tls(&mut self, options: &ConnectionOptions) -> bool {
         Tls::is_spoken(&mut self.tcp, options)
     }
 }

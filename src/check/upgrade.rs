@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, Write};
 
 use tungstenite::handshake::client::generate_key;
 
+use super::connection_options::ConnectionOptions;
 use super::deflate::Agreement;
 use super::handshake::{Chosen, ResponseError, ServerResponse, plain_request, request, validate};
 use super::limits::PART_MAX;
@@ -53,14 +54,14 @@ pub(crate) fn upgrade(
     // than the failed write.
     let _ = stream.write_all(request(options, &key).as_bytes());
     let mut bytes = Vec::new();
-    let response = read_response(stream, &mut bytes, options)?;
+    let response = read_response(stream, &mut bytes, &options.connection)?;
     let title = response.title();
     let status = Some(response.status);
     if response.status != 101 {
         read_body(stream, &response, &mut bytes);
         let text = response.text(&bytes);
         let body = response.explanation(&text);
-        let verdict = Some(verdict::refused(&response, &text, options).into());
+        let verdict = Some(verdict::refused(&response, &text, &options.connection).into());
         let is_full = response.is_full();
         let finding =
             Finding { detail: title, status, body, is_full, verdict, ..Finding::default() };
@@ -87,7 +88,7 @@ pub(crate) fn upgrade(
 /// there is none.
 pub(crate) fn plain_answer(
     stream: &mut CheckStream,
-    options: &CheckOptions,
+    options: &ConnectionOptions,
 ) -> Option<(ServerResponse, String)> {
     let _ = stream.write_all(plain_request(options).as_bytes());
     let mut bytes = Vec::new();
@@ -101,7 +102,7 @@ pub(crate) fn plain_answer(
 pub(super) fn read_response(
     stream: &mut CheckStream,
     bytes: &mut Vec<u8>,
-    options: &CheckOptions,
+    options: &ConnectionOptions,
 ) -> Result<ServerResponse, UpgradeFailure> {
     let failed = |verdict: Verdict| UpgradeFailure::Answered(verdict.into());
     loop {
@@ -128,7 +129,7 @@ pub(super) fn read_response(
     }
 }
 
-fn describe(error: &ResponseError, bytes: &[u8], options: &CheckOptions) -> Verdict {
+fn describe(error: &ResponseError, bytes: &[u8], options: &ConnectionOptions) -> Verdict {
     match error {
         ResponseError::Malformed(why) => Verdict::new(
             format!("The response's header section is malformed: {why}."),

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::check::options::CheckOptions;
+use crate::check::connection_options::ConnectionOptions;
 use crate::check::report::Finding;
 use crate::check::stream::DeadlineStream;
 use crate::check::verdict::Verdict;
@@ -13,13 +13,13 @@ pub(crate) enum Tls {}
 impl Tls {
     pub(crate) fn start(
         _: &mut DeadlineStream,
-        _: &CheckOptions,
+        _: &ConnectionOptions,
         _: &[String],
     ) -> Result<(Finding, Tls), Verdict> {
         Err(Verdict::new("This build has no TLS.", "Build one with: cargo build --release."))
     }
 
-    pub(crate) fn is_spoken(_: &mut DeadlineStream, _: &CheckOptions) -> bool {
+    pub(crate) fn is_spoken(_: &mut DeadlineStream, _: &ConnectionOptions) -> bool {
         false
     }
 

@@ -6,7 +6,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::check::options::CheckOptions;
+use crate::check::connection_options::ConnectionOptions;
 use crate::check::verdict::Verdict;
 
 /// Loads the certificates of a file. `option` names it in an error.
@@ -30,7 +30,7 @@ pub(super) fn certificates(
 /// Loads the client's certificate and its key, which may be in the same file; `None` without
 /// `--cert`.
 pub(super) fn client_certificate(
-    options: &CheckOptions,
+    options: &ConnectionOptions,
 ) -> Result<Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>, Verdict> {
     let Some(file) = &options.tls.cert else { return Ok(None) };
     let chain = certificates(file, "--cert")?;

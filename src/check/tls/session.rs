@@ -11,7 +11,7 @@ use super::certificate::Certificate;
 use super::faults;
 use super::files;
 use super::verifier::Verifier;
-use crate::check::options::CheckOptions;
+use crate::check::connection_options::ConnectionOptions;
 use crate::check::report::{Finding, shortened};
 use crate::check::stream::DeadlineStream;
 use crate::check::verdict::Verdict;
@@ -28,7 +28,7 @@ impl Tls {
     /// Why the handshake failed.
     pub(crate) fn start(
         tcp: &mut DeadlineStream,
-        options: &CheckOptions,
+        options: &ConnectionOptions,
         alpn: &[String],
     ) -> Result<(Finding, Tls), Verdict> {
         let host = &options.target.host;
@@ -56,7 +56,7 @@ impl Tls {
     }
 
     /// Whether TLS is spoken at the other end, with whatever certificate.
-    pub(crate) fn is_spoken(tcp: &mut DeadlineStream, options: &CheckOptions) -> bool {
+    pub(crate) fn is_spoken(tcp: &mut DeadlineStream, options: &ConnectionOptions) -> bool {
         let Ok(name) = ServerName::try_from(options.target.host.clone()) else { return false };
         let config = config(options, &[], Arc::new(Verifier::insecure()));
         let Ok(mut connection) = config
@@ -95,7 +95,7 @@ impl Tls {
     }
 }
 
-fn verifier(options: &CheckOptions) -> Result<Verifier, Verdict> {
+fn verifier(options: &ConnectionOptions) -> Result<Verifier, Verdict> {
     if options.tls.insecure {
         return Ok(Verifier::insecure());
     }
@@ -107,7 +107,7 @@ fn verifier(options: &CheckOptions) -> Result<Verifier, Verdict> {
 }
 
 fn config(
-    options: &CheckOptions,
+    options: &ConnectionOptions,
     alpn: &[String],
     verifier: Arc<Verifier>,
 ) -> Result<ClientConfig, Verdict> {
@@ -138,7 +138,7 @@ fn bug(error: &impl ToString) -> Verdict {
 fn negotiated(
     connection: &ClientConnection,
     certificate: Option<&Certificate>,
-    options: &CheckOptions,
+    options: &ConnectionOptions,
 ) -> String {
     let (version, cipher_suite) = version_and_cipher_suite(connection).unwrap_or_default();
     let alpn = match connection.alpn_protocol() {

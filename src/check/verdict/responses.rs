@@ -3,14 +3,18 @@
 
 use super::Verdict;
 use super::table::{Fix, Row, TABLE};
+use crate::check::connection_options::ConnectionOptions;
 use crate::check::handshake::ServerResponse;
 use crate::check::limits::FIX_MAX;
-use crate::check::options::CheckOptions;
 use crate::check::report::{quoted, shortened};
 use crate::products::{self, BODY, HTTP_PROXY, IIS, Product};
 
 /// Explains a response that refuses the upgrade.
-pub(crate) fn refused(response: &ServerResponse, body: &str, options: &CheckOptions) -> Verdict {
+pub(crate) fn refused(
+    response: &ServerResponse,
+    body: &str,
+    options: &ConnectionOptions,
+) -> Verdict {
     let product = product(response, body);
     let title = response.title();
     if response.is_full() {
@@ -87,7 +91,7 @@ fn beginning(fix: &str) -> String {
     line
 }
 
-fn redirected(title: &str, location: &str, options: &CheckOptions) -> Verdict {
+fn redirected(title: &str, location: &str, options: &ConnectionOptions) -> Verdict {
     let target = &options.target;
     let absolute = if location.starts_with('/') && !location.starts_with("//") {
         target.with_path(location)
@@ -157,9 +161,10 @@ mod tests {
 
     use super::*;
 
-    fn options(arguments: &[&str]) -> CheckOptions {
-        let command = CheckOptions::augment_args(clap::Command::new("check").no_binary_name(true));
-        CheckOptions::from_arg_matches(&command.get_matches_from(arguments)).unwrap()
+    fn options(arguments: &[&str]) -> ConnectionOptions {
+        let command =
+            ConnectionOptions::augment_args(clap::Command::new("check").no_binary_name(true));
+        ConnectionOptions::from_arg_matches(&command.get_matches_from(arguments)).unwrap()
     }
 
     fn response(text: &str) -> (ServerResponse, &str) {
