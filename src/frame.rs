@@ -14,6 +14,8 @@ pub(crate) const BINARY: u8 = 0x2;
 /// The first opcode that is reserved for further non-control frames.
 pub(crate) const RESERVED: u8 = 0x3;
 pub(crate) const CLOSE: u8 = 0x8;
+#[cfg(feature = "cli")]
+pub(crate) const PING: u8 = 0x9;
 pub(crate) const PONG: u8 = 0xa;
 pub(crate) const MASKED: u8 = 0x80;
 

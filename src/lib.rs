@@ -61,6 +61,8 @@ mod check;
 pub mod cli;
 mod config;
 mod connection;
+#[cfg(feature = "cli")]
+mod doctor;
 mod frame;
 #[cfg(any(test, feature = "_fuzzing"))]
 #[doc(hidden)]

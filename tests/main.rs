@@ -8,6 +8,7 @@ mod chat;
 mod check;
 mod compression;
 mod dependencies;
+mod doctor;
 mod echo;
 mod fault_proxy;
 mod faults;

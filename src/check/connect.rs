@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::connection_options::ConnectionOptions;
 use super::limits::OTHERS_TIMEOUT;
 use super::proxy::Proxy;
+use super::resolve::resolve;
 use super::stream::{CheckStream, remaining};
 use super::verdict::Verdict;
 
@@ -29,6 +30,26 @@ pub(crate) enum RouteEnd {
 }
 
 impl Route {
+    /// Finds the way to the server: the proxy, if there is one, and an address that is open.
+    ///
+    /// # Errors
+    /// Why there is no way.
+    pub(crate) fn find(options: &ConnectionOptions) -> Result<Route, Verdict> {
+        let deadline = Instant::now() + options.timeout();
+        let proxy = Proxy::of(options)?;
+        if let Some(path) = &options.target.socket {
+            connect_unix(path, deadline)?;
+            return Ok(Route { end: RouteEnd::Unix(path.clone()), proxy });
+        }
+        let (host, port) = match &proxy {
+            Some(proxy) => (&proxy.host, proxy.port),
+            None => (&options.target.host, options.target.port),
+        };
+        let addresses = resolve(host, port, deadline)?;
+        let (address, ..) = connect(&addresses, deadline)?;
+        Ok(Route { end: RouteEnd::Tcp(address), proxy })
+    }
+
     /// Takes the same way once more, up to TLS.
     pub(crate) fn reopen(&self, options: &ConnectionOptions) -> Option<CheckStream> {
         let deadline = Instant::now() + options.timeout();

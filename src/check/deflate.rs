@@ -62,6 +62,16 @@ impl Agreement {
         }
         Ok(agreement)
     }
+
+    fn compress(&self) -> Compress {
+        let bits = self.client_window_bits.max(MIN_WINDOW_BITS);
+        Compress::new_with_window_bits(Compression::default(), false, bits)
+    }
+
+    /// Compresses the first message of a session.
+    pub(crate) fn first_message(&self, message: &[u8]) -> io::Result<Vec<u8>> {
+        deflated(&mut self.compress(), message)
+    }
 }
 
 impl fmt::Display for Agreement {
@@ -111,9 +121,8 @@ impl<S> DeflateStream<S> {
         early: &mut Vec<u8>,
     ) -> DeflateStream<S> {
         let deflate = agreement.map(|agreement| {
-            let bits = agreement.client_window_bits.max(MIN_WINDOW_BITS);
             Box::new(Deflate {
-                compress: Compress::new_with_window_bits(Compression::default(), false, bits),
+                compress: agreement.compress(),
                 decompress: Decompress::new(false),
                 limit,
                 input: std::mem::take(early),
@@ -238,17 +247,21 @@ impl Deflate {
         };
         let mut payload = payload.to_vec();
         mask(&mut payload, key);
-        let mut deflated = Vec::with_capacity(max_deflated_size(payload.len()));
-        self.compress
-            .compress_vec(&payload, &mut deflated, FlushCompress::Sync)
-            .map_err(io::Error::other)?;
+        let deflated = deflated(&mut self.compress, &payload)?;
         if !self.agreement.client_takeover {
             self.compress.reset();
         }
-        deflated.truncate(deflated.len().saturating_sub(TAIL.len()));
         self.on_wire.sent += deflated.len();
         Ok(Some(masked(header.first | RSV1, &deflated, key)))
     }
+}
+
+/// The payload of a compressed message.
+fn deflated(compress: &mut Compress, message: &[u8]) -> io::Result<Vec<u8>> {
+    let mut deflated = Vec::with_capacity(max_deflated_size(message.len()));
+    compress.compress_vec(message, &mut deflated, FlushCompress::Sync).map_err(io::Error::other)?;
+    deflated.truncate(deflated.len().saturating_sub(TAIL.len()));
+    Ok(deflated)
 }
 
 /// A whole frame (RFC 6455, section 5.2).

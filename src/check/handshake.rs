@@ -32,7 +32,8 @@ pub(crate) fn plain_request(options: &ConnectionOptions) -> String {
     get(options, &[("Connection", "close")])
 }
 
-fn get(options: &ConnectionOptions, own: &[(&str, &str)]) -> String {
+/// Builds a request with fields of its own beside the usual ones.
+pub(crate) fn get(options: &ConnectionOptions, own: &[(&str, &str)]) -> String {
     let mut fields = vec![
         ("Host", options.target.authority.as_str()),
         ("User-Agent", concat!("wsecho/", env!("CARGO_PKG_VERSION"))),
@@ -62,8 +63,8 @@ pub(crate) enum ResponseError {
 #[derive(Debug)]
 pub(crate) struct ServerResponse {
     pub(crate) status: u16,
-    reason: String,
-    fields: Fields,
+    pub(crate) reason: String,
+    pub(crate) fields: Fields,
 }
 
 impl ServerResponse {

@@ -20,25 +20,25 @@ use std::thread;
 use std::time::Instant;
 
 mod alpn;
-mod client;
-mod connect;
-mod connection_options;
-mod deflate;
+pub(crate) mod client;
+pub(crate) mod connect;
+pub(crate) mod connection_options;
+pub(crate) mod deflate;
 mod exchange;
-mod handshake;
+pub(crate) mod handshake;
 mod limits;
 mod options;
 mod others;
-mod proxy;
-mod report;
-mod resolve;
+pub(crate) mod proxy;
+pub(crate) mod report;
+pub(crate) mod resolve;
 mod second_look;
 mod session;
-mod stream;
+pub(crate) mod stream;
 mod tls;
-mod upgrade;
-mod url;
-mod verdict;
+pub(crate) mod upgrade;
+pub(crate) mod url;
+pub(crate) mod verdict;
 
 pub(crate) use options::CheckOptions;
 use report::{CheckReport, Colours};
@@ -82,7 +82,7 @@ fn printed(report: &CheckReport, options: &CheckOptions, colours: Colours) -> St
 }
 
 /// Colours are for terminals, unless `NO_COLOR` has a value.
-fn colours() -> Colours {
+pub(crate) fn colours() -> Colours {
     let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     if std::io::stdout().is_terminal() && !is_refused && !is_dumb {

@@ -3,6 +3,7 @@
 //! **Invariant:** every wait ends at the deadline of its step, however many reads it takes.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
@@ -56,6 +57,19 @@ impl CheckStream {
         let (negotiated, tls) = Tls::start(&mut self.tcp, options, alpn)?;
         self.tls = Some(tls);
         Ok(negotiated)
+    }
+
+    /// Ends the sending side (FIN), over TLS after a close_notify.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            tls.finish(&mut self.tcp)?;
+        }
+        self.tcp.stream.shutdown(Shutdown::Write)
+    }
+
+    /// Ends the connection with a reset (RST).
+    pub(crate) fn reset(self) -> io::Result<()> {
+        self.tcp.stream.set_linger(Some(Duration::ZERO))
     }
 
     /// The protocol that was chosen by ALPN; `None` if none was.

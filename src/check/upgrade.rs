@@ -99,7 +99,7 @@ pub(crate) fn plain_answer(
 }
 
 /// Reads a response head, and skips interim ones. The data after it stays in `bytes`.
-pub(super) fn read_response(
+pub(crate) fn read_response(
     stream: &mut CheckStream,
     bytes: &mut Vec<u8>,
     options: &ConnectionOptions,

@@ -31,6 +31,7 @@ use self::options::{Command, Options};
 use self::service::ServiceManager;
 use crate::check;
 use crate::config::{Config, Listen};
+use crate::doctor;
 use crate::server::{Error, Server};
 
 /// Runs the program `wsecho`.
@@ -39,6 +40,7 @@ pub fn main() -> ExitCode {
     let mut options = Options::typed();
     match options.command.take() {
         Some(Command::Check(options)) => check::run(&options),
+        Some(Command::Doctor(options)) => doctor::run(&options),
         None => serve(options),
     }
 }

@@ -23,6 +23,7 @@ use crate::config::{
     self, AllowedOrigin, Certificate, ChatLimits, Clock, Config, HostName, LONG_TIME, Limits,
     Listen, MAX_MESSAGE_SIZE_CEILING, Network, TIMEOUT_CEILING, TUTORIAL_REPLY, Template, Timeouts,
 };
+use crate::doctor;
 use crate::session::faults;
 
 /// Whether this build has no TLS. It still parses the TLS options, hidden, for a better error.
@@ -181,7 +182,17 @@ pub(crate) enum Command {
     /// If one fails, the first two lines say what is wrong and what to do.
     #[command(after_help = CHECK_EXIT_CODES)]
     Check(check::CheckOptions),
+    /// Compare both ends of a WebSocket, and say what lies between them
+    ///
+    /// Open WebSockets to a wsecho, behind the proxy in question, compare what this end has seen with what the
+    /// server has, and print what the way does to a WebSocket, and which setting of the proxy that is. Against
+    /// a server that is no wsecho: what one end shows, as `wsecho check` does.
+    #[command(after_help = DOCTOR_EXIT_CODES)]
+    Doctor(doctor::DoctorOptions),
 }
+
+const DOCTOR_EXIT_CODES: &str = "Exit code: 0 if nothing breaks clients, 1 if something does, 2 for bad \
+    usage, else that of `wsecho check`, if the server cannot be reached or is no wsecho";
 
 const CHECK_EXIT_CODES: &str = "Exit code: 0 if all steps succeed, 2 for bad usage, else that of \
     the first step that failed:\n  \

@@ -5,8 +5,12 @@
 //! nor responses: [`recognized`] takes a lookup of header fields. What it returns only affects the
 //! text of an explanation, as anyone can send such a field.
 
+#[cfg(feature = "cli")]
+mod idle;
 mod table;
 
+#[cfg(feature = "cli")]
+pub(crate) use self::idle::idle_setting;
 #[cfg(feature = "cli")]
 pub(crate) use self::table::HTTP_PROXY;
 use self::table::{APACHE, HAPROXY, NGINX};

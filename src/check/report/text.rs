@@ -18,6 +18,14 @@ const RED: u8 = 31;
 const GREEN: u8 = 32;
 
 impl Colours {
+    pub(crate) fn green(self, text: &str) -> String {
+        self.paint(GREEN, text)
+    }
+
+    pub(crate) fn red(self, text: &str) -> String {
+        self.paint(RED, text)
+    }
+
     fn paint(self, code: u8, text: &str) -> String {
         match self {
             Colours::On => format!("\x1b[{code}m{text}\x1b[0m"),

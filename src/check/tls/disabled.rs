@@ -35,6 +35,10 @@ impl Tls {
         match *self {}
     }
 
+    pub(crate) fn finish(&mut self, _: &mut DeadlineStream) -> io::Result<()> {
+        match *self {}
+    }
+
     pub(crate) fn flush(&mut self, _: &mut DeadlineStream) -> io::Result<()> {
         match *self {}
     }

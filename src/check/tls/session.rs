@@ -90,6 +90,12 @@ impl Tls {
         Stream::new(&mut *self.0, tcp).write(buf)
     }
 
+    /// Sends a close_notify.
+    pub(crate) fn finish(&mut self, tcp: &mut DeadlineStream) -> io::Result<()> {
+        self.0.send_close_notify();
+        self.flush(tcp)
+    }
+
     pub(crate) fn flush(&mut self, tcp: &mut DeadlineStream) -> io::Result<()> {
         Stream::new(&mut *self.0, tcp).flush()
     }

@@ -1,0 +1,159 @@
+//! Ends of sessions: a Close, an end of stream (FIN) and a reset (RST), from each side.
+
+use super::findings::Finding;
+use super::lane::{Access, Lane, NotOpen};
+use super::limits::HALF_CLOSE_DELAY;
+use super::record::{Both, Record, SeenClose, SeenEnd, Side, StreamEnd};
+use crate::frame::{FIN, TEXT};
+
+/// The code and the reason of each Close.
+const CODE: u16 = 4001;
+const REASON: &str = "bye";
+
+/// How a session is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Close,
+    Fin,
+    Reset,
+}
+
+/// The client ends the session.
+pub(crate) fn by_client(access: &Access, token: &str, ending: Ending) -> Result<Record, NotOpen> {
+    let delay = if ending == Ending::Fin { HALF_CLOSE_DELAY.as_millis() } else { 0 };
+    let mut lane = Lane::open(access, &format!("report={token}&delay={delay}ms"), &[])?;
+    lane.send(&[(FIN | TEXT, b"before the end")]);
+    match ending {
+        Ending::Close => {
+            lane.wait_for_message();
+            lane.close(CODE, REASON);
+        }
+        Ending::Fin => {
+            // The reply is to come after it.
+            let _ = lane.finish();
+            lane.wait_for_end();
+        }
+        Ending::Reset => {
+            lane.wait_for_message();
+            return Ok(lane.reset());
+        }
+    }
+    Ok(lane.record)
+}
+
+/// The server ends the session, after a reply.
+pub(crate) fn by_server(access: &Access, token: &str, ending: Ending) -> Result<Record, NotOpen> {
+    let fault = match ending {
+        Ending::Close => format!("close={CODE}&reason={REASON}"),
+        Ending::Fin => "abort=fin".to_owned(),
+        Ending::Reset => "abort=rst".to_owned(),
+    };
+    let mut lane = Lane::open(access, &format!("report={token}&after=1&{fault}"), &[])?;
+    lane.send(&[(FIN | TEXT, b"before the end")]);
+    lane.wait_for(|arrived| arrived.first & 0xf == crate::frame::CLOSE);
+    if lane.closed().is_some() && lane.record.end.is_none() {
+        lane.close(CODE, "");
+    }
+    Ok(lane.record)
+}
+
+/// Compares how `by` ended the session with what the other end has seen.
+pub(crate) fn compare(both: &Both, by: Side, ending: Ending) -> Vec<Finding> {
+    let seen = both.at(by.other()).end.as_ref();
+    let [name, other] = [by.name(), by.other().name()];
+    let finding = |id, what: String| vec![Finding::new(id, by, what)];
+    let close = seen.and_then(|end| end.close.as_ref());
+    let how = seen.map(|end| end.how);
+    match (ending, close, how) {
+        (Ending::Close, Some(close), _) if is_ours(close) => Vec::new(),
+        (Ending::Close, ..) => {
+            let what = format!(
+                "Close {CODE} \"{REASON}\" of the {name} is {} at the {other}",
+                described(seen)
+            );
+            finding("close_code_lost", what)
+        }
+        (_, _, None) => finding(
+            "end_hidden",
+            format!("the {other} does not see that the {name} has ended the connection"),
+        ),
+        (_, Some(_), _) => {
+            let what =
+                format!("the {name} ended without a Close; the {other} sees {}", described(seen));
+            finding("close_added", what)
+        }
+        (Ending::Fin, _, Some(StreamEnd::Reset)) => {
+            finding("fin_became_reset", format!("a FIN of the {name} is a RST at the {other}"))
+        }
+        (Ending::Reset, _, Some(StreamEnd::Fin)) => {
+            finding("reset_hidden", format!("a RST of the {name} is a FIN at the {other}"))
+        }
+        (Ending::Fin, ..) if by == Side::Client && both.client.data(Side::Server).is_empty() => {
+            let what = "a reply that comes after a FIN of the client does not arrive";
+            vec![Finding::new("half_close_lost", Side::Client, what)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn is_ours(close: &SeenClose) -> bool {
+    close.code == Some(CODE) && close.reason == REASON
+}
+
+/// What an end looks like, for the middle of a sentence.
+pub(crate) fn described(end: Option<&SeenEnd>) -> String {
+    let Some(end) = end else { return "not seen".to_owned() };
+    match (&end.close, end.how) {
+        (Some(SeenClose { code: Some(code), reason }), _) if reason.is_empty() => {
+            format!("Close {code}")
+        }
+        (Some(SeenClose { code: Some(code), reason }), _) => {
+            format!("Close {code} \"{}\"", super::heads::shown(reason))
+        }
+        (Some(_), _) => "a Close without a code".to_owned(),
+        (None, StreamEnd::Fin) => "a FIN".to_owned(),
+        (None, StreamEnd::Reset) => "a RST".to_owned(),
+        (None, StreamEnd::Other) => "an end that is none of the other side".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Ending::{Close, Fin, Reset};
+    use Side::{Client, Server};
+
+    fn end(how: StreamEnd, close: Option<(Option<u16>, &str)>) -> SeenEnd {
+        let close = close.map(|(code, reason)| SeenClose { code, reason: reason.to_owned() });
+        SeenEnd { at_us: 0, by: Server, how, close, text: String::new() }
+    }
+
+    #[test]
+    fn each_end_arrives_as_it_was_sent_or_is_a_finding() {
+        let fin = || Some(end(StreamEnd::Fin, None));
+        let rst = || Some(end(StreamEnd::Reset, None));
+        let bye = || Some(end(StreamEnd::Fin, Some((Some(4001), "bye"))));
+        for (by, ending, seen, expected) in [
+            (Server, Close, bye(), None),
+            (Server, Close, Some(end(StreamEnd::Fin, Some((None, "")))), Some("close_code_lost")),
+            (Client, Close, fin(), Some("close_code_lost")),
+            (Client, Close, None, Some("close_code_lost")),
+            (Server, Fin, fin(), None),
+            (Server, Fin, rst(), Some("fin_became_reset")),
+            (Server, Fin, None, Some("end_hidden")),
+            (Server, Fin, bye(), Some("close_added")),
+            (Client, Reset, rst(), None),
+            (Client, Reset, fin(), Some("reset_hidden")),
+            // The reply is missing in this record.
+            (Client, Fin, fin(), Some("half_close_lost")),
+        ] {
+            let mut both = Both { client: Record::default(), server: Record::default() };
+            match by {
+                Server => both.client.end = seen,
+                Client => both.server.end = seen,
+            }
+            let found: Vec<_> = compare(&both, by, ending).iter().map(|it| it.id).collect();
+            assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{by:?} {ending:?}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The limits of `wsecho doctor`.
+
+use std::time::Duration;
+
+/// The most bytes of a frame, and of a report, that are read.
+pub(crate) const FRAME_MAX: usize = 64 * 1024 * 1024;
+/// The most bytes of one read.
+pub(crate) const READ_MAX: usize = 64 * 1024;
+/// The shortest wait for something that may not come, such as a Pong.
+pub(crate) const PATIENCE_MIN: Duration = Duration::from_millis(800);
+/// The wait in times of connecting and making a handshake.
+pub(crate) const PATIENCE_FACTOR: u32 = 8;
+/// The time for the server to see the end of a lane. An end that is hidden from it never comes.
+pub(crate) const END_WAIT: Duration = Duration::from_millis(600);
+/// The time between two looks at the report of a lane that has not ended there.
+pub(crate) const END_POLL: Duration = Duration::from_millis(20);
+/// The interval of the server's Pings, and the time after which it sends the message that ends them.
+pub(crate) const PING_INTERVAL: Duration = Duration::from_millis(20);
+pub(crate) const PING_TIME: Duration = Duration::from_millis(110);
+/// The server's delay of a reply before which the client ends its sending side.
+pub(crate) const HALF_CLOSE_DELAY: Duration = Duration::from_millis(150);
+/// The size of the server's fragments: 256 bytes are seven of them.
+pub(crate) const FRAGMENT: usize = 37;
+/// The most bytes of a field or a message in a line.
+pub(crate) const SHOWN_MAX: usize = 60;
