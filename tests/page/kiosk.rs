@@ -128,7 +128,7 @@ fn nothing_scrolls_and_everything_can_be_hit() {
     browser.fill("Message", &"many words ".repeat(300));
     browser.click("button", "Send");
     browser.wait("document.querySelector('#last-text').innerText.includes('many words')");
-    for (width, height) in [(320, 480), (390, 844), (1024, 768), (1920, 1080)] {
+    for (width, height) in [(320, 480), (390, 844), (800, 300), (1024, 768), (1920, 1080)] {
         browser.resize(width, height);
         browser.eval("scrollTo(100, 100)");
         assert_eq!(browser.eval("[scrollX, scrollY].join()"), "0,0", "{width} x {height}");
@@ -150,12 +150,13 @@ const ON_A_READ_ONLY_ROOT: &str = r#"
     exec "$@"
 "#;
 
-/// Returns the sample unit's Chromium command without its compositor, with the page at `address`.
+/// Returns the Chromium command of the sample unit's compositor, without that, with the page at `address`.
 fn unit_chromium(address: SocketAddr) -> Command {
     let unit = include_str!("../../scripts/systemd/wsecho-kiosk.service");
     let value = |name: &str| unit.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    let exec = value("ExecStart=/bin/sh -c '/usr/bin/cage -- /usr/bin/chromium ");
-    let exec = exec.strip_suffix("; exit'").unwrap().replace('"', "");
+    let screen = include_str!("../../scripts/systemd/wsecho-kiosk.conf");
+    let exec = screen.lines().find_map(|line| line.strip_prefix("exec '/usr/bin/chromium "));
+    let exec = exec.unwrap().strip_suffix("; swaymsg exit'").unwrap().replace('"', "");
     let mut command = Command::new("unshare");
     command.args(["--mount", "--map-root-user", "sh", "-c", ON_A_READ_ONLY_ROOT]);
     command.arg(value("RuntimeDirectory="));
