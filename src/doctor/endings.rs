@@ -4,7 +4,7 @@ use super::findings::Finding;
 use super::lane::{Access, Lane, NotOpen};
 use super::limits::HALF_CLOSE_DELAY;
 use super::record::{Both, Record, SeenClose, SeenEnd, Side, StreamEnd};
-use crate::frame::{FIN, TEXT};
+use crate::frame::{CLOSE, FIN, OPCODE, TEXT};
 
 /// The code and the reason of each Close.
 const CODE: u16 = 4001;
@@ -50,7 +50,7 @@ pub(crate) fn by_server(access: &Access, token: &str, ending: Ending) -> Result<
     };
     let mut lane = Lane::open(access, &format!("report={token}&after=1&{fault}"), &[])?;
     lane.send(&[(FIN | TEXT, b"before the end")]);
-    lane.wait_for(|arrived| arrived.first & 0xf == crate::frame::CLOSE);
+    lane.wait_for(|arrived| arrived.first & OPCODE == CLOSE);
     if lane.closed().is_some() && lane.record.end.is_none() {
         lane.close(CODE, "");
     }
@@ -91,6 +91,24 @@ pub(crate) fn compare(both: &Both, by: Side, ending: Ending) -> Vec<Finding> {
         (Ending::Fin, ..) if by == Side::Client && both.client.data(Side::Server).is_empty() => {
             let what = "a reply that comes after a FIN of the client does not arrive";
             vec![Finding::new("half_close_lost", Side::Client, what)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether the connection was ended on the way, before the client closed the session.
+pub(crate) fn compare_cut(both: &Both) -> Vec<Finding> {
+    let has_closed = both.client.from(Side::Client).any(|frame| frame.opcode == CLOSE);
+    let is_servers = both.server.end.as_ref().is_some_and(|end| end.by == Side::Server);
+    match &both.client.end {
+        Some(end) if !has_closed && !is_servers && end.close.is_none() => {
+            let what = format!(
+                "a connection is ended after {} ms: {} at the client, {} at the server",
+                end.at_us / 1000,
+                described(Some(end)),
+                described(both.server.end.as_ref())
+            );
+            vec![Finding::new("connection_cut", Side::Server, what)]
         }
         _ => Vec::new(),
     }

@@ -244,6 +244,12 @@ const KINDS: &[Kind] = &[
         Text("End sessions with a Close, and wait for its answer."),
     ),
     kind(
+        "connection_cut",
+        Breaks,
+        "Something on the way ends connections early: a limit of their age or number, or a filter.",
+        Text("Look at the log of what is on the way."),
+    ),
+    kind(
         "lane_lost",
         Breaks,
         "A limit of connections on the way or at the server, or a rule that looks at queries.",

@@ -67,7 +67,8 @@ fn fields(from: Side, sent: &SeenHead, received: &SeenHead) -> Vec<Finding> {
         let lower = names(head).into_iter().filter(|name| other.get(name).is_some());
         lower.map(str::to_ascii_lowercase).collect::<Vec<_>>()
     };
-    if kept(sent, received) != kept(received, sent) {
+    let is_known = findings.iter().any(|finding| finding.id == "fields_reordered");
+    if !is_known && kept(sent, received) != kept(received, sent) {
         findings.push(Finding::new("fields_reordered", from, "fields have another order"));
     }
     let cased =
@@ -97,12 +98,19 @@ fn field(from: Side, name: &str, sent: &[String], received: &[String]) -> Option
         return None;
     }
     let (before, after) = (sent.join(", "), received.join(", "));
+    let sorted = |values: &[String]| {
+        let mut values = values.to_vec();
+        values.sort_unstable();
+        values
+    };
     let is_written_anew = before.eq_ignore_ascii_case(&after) && !is_case_sensitive(name);
     let lists = |text: &str, wanted: &str| {
         text.split(',').filter(|part| part.trim().eq_ignore_ascii_case(wanted)).count()
     };
     let (id, what) = if received.is_empty() {
         (removed(from, name), format!("{name}: {} is removed", shown(&before)))
+    } else if sorted(sent) == sorted(received) {
+        ("fields_reordered", format!("the lines of {name} have another order"))
     } else if before == after && sent.len() > received.len() {
         ("fields_merged", format!("{} lines of {name} are one", sent.len()))
     } else if name.eq_ignore_ascii_case("Upgrade") && lists(&after, "websocket") > 1 {
@@ -124,7 +132,7 @@ fn is_case_sensitive(name: &str) -> bool {
 /// The kind of a finding on a field that is missing.
 pub(crate) fn removed(from: Side, name: &str) -> &'static str {
     match changed(from, name, false) {
-        "field_changed" => "field_removed",
+        "field_changed" | "key_replaced" => "field_removed",
         other => other,
     }
 }
@@ -242,6 +250,8 @@ mod tests {
             ("X: 1\r\nX: 2", "X: 1, 2", "fields_merged"),
             ("X: 1\r\nX: 2\r\n", "", "field_removed"),
             ("X: 1", "X: 3", "field_changed"),
+            ("X: 1\r\nX: 2", "X: 2\r\nX: 1", "fields_reordered"),
+            ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "", "field_removed"),
             (
                 "Host: h\r\nConnection: Upgrade",
                 "Connection: Upgrade\r\nHost: h",

@@ -255,9 +255,11 @@ impl Lane {
 
     /// Sends a Close, and waits for the end of the connection.
     pub(crate) fn close(&mut self, code: u16, reason: &str) {
-        let payload = [&code.to_be_bytes()[..], reason.as_bytes()].concat();
-        self.send(&[(FIN | CLOSE, &payload)]);
-        self.wait_for_end();
+        if self.record.end.is_none() {
+            let payload = [&code.to_be_bytes()[..], reason.as_bytes()].concat();
+            self.send(&[(FIN | CLOSE, &payload)]);
+            self.wait_for_end();
+        }
     }
 
     /// Ends the sending side (FIN).

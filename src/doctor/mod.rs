@@ -165,12 +165,13 @@ impl Plan {
     }
 
     fn compare(self, both: &Both) -> Vec<Finding> {
-        match self {
+        let findings = match self {
             Plan::Send => messages::compare(both),
             Plan::Receive => messages::compare_greeting(both),
             Plan::Pings => pings::compare(both),
-            Plan::End(side, ending) => endings::compare(both, side, ending),
-        }
+            Plan::End(side, ending) => return endings::compare(both, side, ending),
+        };
+        if findings.is_empty() { endings::compare_cut(both) } else { findings }
     }
 
     fn run(self, access: &Access, report: &Mutex<DoctorReport>) {

@@ -1,6 +1,6 @@
 //! A refused handshake: what the diagnosis of a wsecho says about the way to it.
 
-use super::findings::Finding;
+use super::findings::{Finding, Severity};
 use super::heads::{removed, request_line};
 use super::record::{SeenHead, Side};
 use crate::check::connection_options::ConnectionOptions;
@@ -28,6 +28,8 @@ pub(crate) fn findings(
     let finding = |id| Finding {
         fix: verdict.fix.clone(),
         product: verdict.product,
+        // Whatever it is elsewhere.
+        severity: Severity::Breaks,
         ..Finding::new(id, Side::Client, verdict.problem.trim_end_matches('.'))
     };
     Some(ids.into_iter().map(finding).collect())

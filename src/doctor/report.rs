@@ -92,17 +92,20 @@ fn frame(value: &Value) -> WireFrame {
 }
 
 fn end(value: &Value) -> Option<SeenEnd> {
-    let how = match value["how"].as_str()? {
+    let (by, word) = (side(&value["by"]), value["how"].as_str()?);
+    let how = match word {
+        // What the server ends is no end that has arrived there.
+        _ if by == Side::Server => StreamEnd::Other,
         "fin" | "close" => StreamEnd::Fin,
-        "reset" | "rst" => StreamEnd::Reset,
+        "rst" => StreamEnd::Reset,
         _ => StreamEnd::Other,
     };
-    let close = value["close"].is_object().then(|| SeenClose {
-        code: value["close"]["code"].as_u64().and_then(|code| code.try_into().ok()),
-        reason: string(&value["close"]["reason"]),
+    let close = (word == "close").then(|| SeenClose {
+        code: value["code"].as_u64().and_then(|code| code.try_into().ok()),
+        reason: string(&value["reason"]),
     });
     let at_us = value["at_us"].as_u64().unwrap_or_default();
-    Some(SeenEnd { at_us, by: side(&value["by"]), how, close, text: string(&value["text"]) })
+    Some(SeenEnd { at_us, by, how, close, text: string(&value["text"]) })
 }
 
 #[cfg(test)]
@@ -116,7 +119,7 @@ mod tests {
             "response":{"line":"HTTP/1.1 101 Switching Protocols","fields":[]},
             "peer":"203.0.113.7:1","frames":[{"at_us":12,"from":"client","opcode":1,"fin":true,
             "rsv":4,"masked":true,"length":5,"crc32":907060870,"new":1}],
-            "end":{"at_us":9,"by":"client","how":"close","close":{"code":4001,"reason":"bye"}}}"#,
+            "end":{"at_us":9,"by":"client","how":"close","code":4001,"reason":"bye","text":"t"}}"#,
         )
         .unwrap();
         assert_eq!(record.request.get("host"), Some("h"));

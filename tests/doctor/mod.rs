@@ -5,6 +5,7 @@ use std::process::Output;
 use serde_json::Value;
 
 use crate::support::client::Raw;
+use crate::support::fault_proxy::{Fault, FaultProxy, HeadFault, Way};
 use crate::support::program::command;
 use crate::support::server::TestServer;
 
@@ -49,4 +50,42 @@ fn a_server_that_cannot_be_reached_has_the_exit_code_of_check() {
     };
     let (code, text) = doctor(&format!("ws://{address}/"), &[]);
     assert!(code == 4 && text.contains("problem: "), "{text}");
+}
+
+#[test]
+fn nothing_is_reported_on_a_clean_path() {
+    let server = TestServer::start();
+    for path in ["/", "/echo"] {
+        let (code, report) = json(&format!("ws://{}{path}", server.address), &[]);
+        assert_eq!((code, ids(&report)), (0, vec![]), "{report}");
+        assert_eq!(report["both_ends"], true);
+    }
+    let (code, text) = doctor(&format!("ws://{}/", server.address), &[]);
+    let nothing = "\nok       nothing is altered: heads, compression, ";
+    assert!(code == 0 && text.contains(nothing), "{text}");
+}
+
+#[test]
+fn the_exit_code_says_whether_something_breaks_clients() {
+    let server = TestServer::start();
+    for (fault, expected) in [
+        (Fault::Request(HeadFault::Set("Host", "backend")), (1, "host_changed")),
+        (Fault::SwallowPings(Way::ToClient), (1, "pings_swallowed")),
+        (Fault::Request(HeadFault::Add("Via", "1.1 Caddy")), (0, "field_added")),
+        (Fault::MergeFragments(Way::ToServer), (0, "fragments_merged")),
+    ] {
+        let proxy = FaultProxy::start(server.address, fault);
+        let (code, report) = json(&proxy.url(), &[]);
+        assert_eq!((code, ids(&report)), (expected.0, vec![expected.1]), "{report}");
+    }
+}
+
+#[test]
+fn a_refused_handshake_is_a_finding_with_the_setting_of_the_proxy() {
+    let server = TestServer::start();
+    let fault = Fault::Request(HeadFault::Remove("Upgrade"));
+    let proxy = FaultProxy::start(server.address, fault);
+    let (code, text) = doctor(&proxy.url(), &[]);
+    assert!(code == 1 && text.contains("\nBREAKS   upgrade_dropped: "), "{text}");
+    assert!(text.contains("\n         fix:   Any proxy: forward Upgrade and Connection"), "{text}");
 }
