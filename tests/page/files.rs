@@ -25,7 +25,7 @@ const FIRST: [&str; 13] = [
 ];
 
 /// What is loaded once the page is shown, or when it is needed.
-const LATER: [&str; 9] = [
+const LATER: [&str; 11] = [
     "/js/duration.js",
     "/js/failure.js",
     "/js/failure-words.js",
@@ -34,6 +34,8 @@ const LATER: [&str; 9] = [
     "/js/kiosk.js",
     "/js/message-forms.js",
     "/js/repeat.js",
+    "/js/report-words.js",
+    "/js/report.js",
     "/js/row-tools.js",
 ];
 

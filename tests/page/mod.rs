@@ -13,6 +13,7 @@ mod kiosk;
 mod link;
 mod looks;
 mod picture;
+mod report;
 
 use std::net::SocketAddr;
 

@@ -1,14 +1,15 @@
 // Opens and closes the WebSocket to the address in the form.
-import { parseAddress } from "./address.js";
+import { isRecordable, parseAddress, withReport } from "./address.js";
 import { elements, load, on, onInstead, params, root } from "./page.js";
 import * as words from "./words.js";
 
 const STATES = ["CONNECTING", "OPEN", "CLOSING", "CLOSED"];
 const TIMEOUT_MS = 5000;
 export const OFFLINE = "This device is offline.";
-const { connect: form, address, subprotocols, stop, stateWord, stateDetail } = elements;
+const { connect: form, address, subprotocols, stop, stateWord, stateDetail, record } = elements;
 
-/** @type {{url: URL, socket: WebSocket, since: number, wasOpen: boolean, isStopped: boolean}|null} */
+/** `token` names the server's report; it is empty if the session is not recorded.
+ * @type {{url: URL, token: string, socket: WebSocket, since: number, wasOpen: boolean, isStopped: boolean}|null} */
 let current = null;
 let observer;
 
@@ -28,13 +29,18 @@ export function readAddress() {
 /** The address of the connection, open or not; undefined before the first one. */
 export const sessionUrl = () => current?.url;
 
+/** The token of the server's report on the connection; empty without one. */
+export const reportToken = () => current?.token ?? "";
+
 export function connect() {
   disconnect();
   let url;
   try {
     url = parseAddress(address.value, location.href);
-    const socket = new WebSocket(url, subprotocols.value.split(/[\s,]+/).filter(Boolean));
-    current = { url, socket, since: performance.now(), wasOpen: false, isStopped: false };
+    const token = record.checked && isRecordable(url, location.host) ? newToken() : "";
+    const target = token ? withReport(url, token) : url;
+    const socket = new WebSocket(target, subprotocols.value.split(/[\s,]+/).filter(Boolean));
+    current = { url, token, socket, since: performance.now(), wasOpen: false, isStopped: false };
   } catch (error) {
     return observer.onError({ title: `Cannot connect${url ? ` to ${url}` : ""}.`, text: error.message });
   }
@@ -64,6 +70,12 @@ export function disconnect(end = "ordinary") {
   observer.onDrop();
   previous.socket.close(1000);
   showState(end);
+}
+
+/** 128 random bits. */
+function newToken() {
+  const bytes = [...crypto.getRandomValues(new Uint8Array(16))];
+  return bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function close() {

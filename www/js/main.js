@@ -13,9 +13,9 @@ import * as statistics from "./statistics.js";
 import * as words from "./words.js";
 
 /** Modules that the first view does not need. */
-const LATER = ["failure", "faults", "repeat", "row-tools"];
+const LATER = ["failure", "faults", "repeat", "report", "row-tools"];
 
-const { addresses, faults, message } = elements;
+const { addresses, faults, message, report, reportRefresh } = elements;
 let lastUrl = "";
 
 connection.observe({
@@ -63,6 +63,7 @@ connection.observe({
 
   onClose(code, description, { url, wasOpen, isStopped }) {
     kiosk.onClose(code);
+    showReport();
     if (wasOpen || isStopped) {
       addCloseEvent(description, { wasOpen });
       if (!isStopped && code !== 1000) showError({ title: `Closed ${description}.`, text: words.explainCode(code) });
@@ -89,6 +90,9 @@ function showError(explanation) {
   kiosk.onError(explanation.title);
 }
 
+/** Shows what the server saw, if that is unfolded. */
+const showReport = () => report.open && call("report", "show");
+
 function addDropListeners() {
   const showDropTarget = (isShown) => document.body.classList.toggle("dropping", isShown);
   onInstead(window, "dragover", () => showDropTarget(true));
@@ -110,6 +114,7 @@ on(window, "online", () => {
   kiosk.onOnline();
 });
 on(faults, "toggle", () => call("faults", "list"));
+for (const [element, type] of [[report, "toggle"], [reportRefresh, "click"]]) on(element, type, showReport);
 // The modules that are used later are loaded once the page is shown: the one that explains failures is needed
 // when the server is gone.
 on(window, "load", () => setTimeout(() => LATER.forEach(load)));

@@ -49,12 +49,12 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str); 22] = files! {
+const FILES: [(&str, &str); 24] = files! {
     "index.html" "style.css" "favicon.svg" "js/main.js" "js/address.js" "js/chat.js"
     "js/close-codes.js" "js/compose.js" "js/connection.js" "js/duration.js" "js/failure.js"
     "js/failure-words.js" "js/faults.js" "js/history.js" "js/http.js" "js/kiosk.js"
-    "js/message-forms.js" "js/page.js" "js/repeat.js" "js/row-tools.js" "js/statistics.js"
-    "js/words.js"
+    "js/message-forms.js" "js/page.js" "js/repeat.js" "js/report.js"
+    "js/report-words.js" "js/row-tools.js" "js/statistics.js" "js/words.js"
 };
 
 static ASSETS: LazyLock<Vec<Asset>> =

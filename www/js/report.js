@@ -1,0 +1,54 @@
+// What the server saw of the connection: both heads, the frames and the end, from its /report.
+import { reportToken } from "./connection.js";
+import { fetchText } from "./http.js";
+import { createElement, elements } from "./page.js";
+import { describeEnd, describeFrame, formatHead } from "./report-words.js";
+import * as words from "./words.js";
+
+const COLUMNS = ["Time", "From", "Frame", "Bytes", "CRC-32"];
+const { record, reportContent, reportStatus } = elements;
+
+/** Fetches the report and shows it, or says why there is none. */
+export async function show() {
+  const token = reportToken();
+  if (!token) return showNothing(record.checked ? "Press Connect to record a session." : "This session is not recorded.");
+  const { failure, text } = await fetchText(`/report?token=${token}`, "application/json");
+  if (token !== reportToken()) return;
+  const report = words.parseJson(text);
+  if (!report?.frames) return showNothing(failure ?? text);
+  reportStatus.textContent = `${describeEnd(report)} ${words.formatInteger(report.frames.length)} frames recorded${
+    report.frames_not_recorded ? `, ${words.formatInteger(report.frames_not_recorded)} more` : ""}.`;
+  const heads = createElement("div", "", "heads");
+  heads.append(
+    createHead("Request, as the server received it", report.request),
+    createHead("Response, as the server sent it", report.response),
+  );
+  reportContent.replaceChildren(createTable(report.frames), heads);
+}
+
+function showNothing(text) {
+  reportStatus.textContent = text;
+  reportContent.replaceChildren();
+}
+
+function createHead(title, head) {
+  const section = createElement("div", "");
+  const text = createElement("pre", formatHead(head));
+  text.tabIndex = 0;
+  section.append(createElement("h3", title), text);
+  return section;
+}
+
+function createTable(frames) {
+  const table = createElement("table", "");
+  table.createTHead().insertRow().append(...COLUMNS.map((name) => {
+    const cell = createElement("th", name);
+    cell.scope = "col";
+    return cell;
+  }));
+  const body = table.createTBody();
+  for (const frame of frames) {
+    body.insertRow().append(...describeFrame(frame).map((text) => createElement("td", text)));
+  }
+  return table;
+}
