@@ -44,12 +44,15 @@ fn a_missing_target_is_reported_with_its_install_command() {
 fn scripts_print_their_usage_on_unknown_options() {
     for name in [
         "autobahn",
+        "boot",
         "build-static",
         "check-tree",
+        "debian-root",
         "fuzz",
         "image",
         "instructions",
         "package",
+        "release",
         "screenshot",
         "soak",
         "test",
@@ -57,7 +60,9 @@ fn scripts_print_their_usage_on_unknown_options() {
         "try",
         "try-empty-root",
         "try-image",
+        "try-kiosk",
         "try-systemd",
+        "try-vm",
     ] {
         let output = script(name, &["--nonsense"]);
         assert_eq!(output.status.code(), Some(2), "{name}");
