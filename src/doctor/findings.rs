@@ -306,6 +306,9 @@ pub(crate) struct Finding {
     /// The product whose setting the fix is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) product: Option<&'static str>,
+    /// What to do, if no product is recognised: settings whose defaults fit what was measured.
+    #[serde(skip)]
+    pub(crate) hint: Vec<&'static str>,
 }
 
 impl Finding {
@@ -320,6 +323,7 @@ impl Finding {
             cause: kind.cause,
             fix: String::new(),
             product: None,
+            hint: Vec::new(),
         }
     }
 
@@ -347,13 +351,13 @@ impl Finding {
                     true,
                 )
             }
-            Idle => (
-                setting(
-                    product.and_then(products::idle_setting),
-                    "Raise the idle timeout, or send Pings more often than that.",
-                ),
-                true,
-            ),
+            Idle => {
+                let hint = match self.hint.join("; or ").as_str() {
+                    "" => "Raise the idle timeout, or send Pings more often than that.".to_owned(),
+                    hint => hint.to_owned(),
+                };
+                (setting(product.and_then(products::idle_setting), &hint), true)
+            }
         };
         self.product = product.filter(|_| is_setting).map(|product| product.name);
         self.fix = fix;

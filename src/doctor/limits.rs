@@ -21,5 +21,11 @@ pub(crate) const PING_TIME: Duration = Duration::from_millis(110);
 pub(crate) const HALF_CLOSE_DELAY: Duration = Duration::from_millis(150);
 /// The size of the server's fragments: 256 bytes are seven of them.
 pub(crate) const FRAGMENT: usize = 37;
+/// The number of intervals of `--idle` at which a lane sends, and the longest of them: shorter than every known
+/// idle timeout.
+pub(crate) const IDLE_INTERVALS: u32 = 8;
+pub(crate) const IDLE_INTERVAL_MAX: Duration = Duration::from_secs(10);
+/// The longest time of `--idle`, the longest that the server can be silent.
+pub(crate) const IDLE_MAX: Duration = Duration::from_secs(3600);
 /// The most bytes of a field or a message in a line.
 pub(crate) const SHOWN_MAX: usize = 60;

@@ -21,6 +21,7 @@ mod compression;
 mod endings;
 mod findings;
 mod heads;
+mod idle;
 mod lane;
 mod limits;
 mod messages;
@@ -91,6 +92,10 @@ fn measure(options: &DoctorOptions, report: &Mutex<DoctorReport>) {
             scope.spawn(|| plan.run(&access, report));
         }
     });
+    if let Some(time) = options.idle() {
+        let (detail, findings) = idle::measure(&access, time);
+        lock(report).add("idle", detail, findings);
+    }
 }
 
 /// What is left against a server without reports.

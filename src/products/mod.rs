@@ -10,7 +10,7 @@ mod idle;
 mod table;
 
 #[cfg(feature = "cli")]
-pub(crate) use self::idle::idle_setting;
+pub(crate) use self::idle::{idle_setting, idle_settings_of};
 #[cfg(feature = "cli")]
 pub(crate) use self::table::HTTP_PROXY;
 use self::table::{APACHE, HAPROXY, NGINX};

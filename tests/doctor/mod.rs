@@ -1,5 +1,7 @@
 //! `wsecho doctor`: both ends of a WebSocket compared, through the real server.
 
+mod idle;
+
 use std::process::Output;
 
 use serde_json::Value;

@@ -1,0 +1,73 @@
+//! `--idle`: what ends a silent session, and what keeps it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{ids, json};
+use crate::support::fault_proxy::{Counts, Ending, Fault, FaultProxy, Way};
+use crate::support::server::TestServer;
+
+/// Far longer than the intervals of the lanes, an eighth of it.
+const IDLE: [&str; 2] = ["--idle", "800ms"];
+const SILENCE: Duration = Duration::from_millis(300);
+
+/// The report through a proxy with this fault.
+fn report(fault: Fault) -> (i32, Value) {
+    let server = TestServer::start();
+    let proxy = FaultProxy::start(server.address, fault);
+    json(&proxy.url(), &IDLE)
+}
+
+fn detail(report: &Value) -> String {
+    let groups = report["groups"].as_array().unwrap();
+    let idle = groups.iter().find(|group| group["name"] == "idle").unwrap();
+    idle["detail"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn nothing_is_found_where_sessions_live() {
+    let (code, report) = report(Fault::None);
+    assert_eq!((code, ids(&report)), (0, vec![]), "{report}");
+    assert_eq!(detail(&report).matches(" it lives").count(), 6, "{report}");
+}
+
+#[test]
+fn a_cut_after_silence_is_found_with_its_time_and_what_prevents_it() {
+    for (ending, end) in [(Ending::Fin, "a FIN at both ends"), (Ending::Rst, "a RST at both ends")]
+    {
+        let (code, report) = report(Fault::Silence(SILENCE, Counts::All, ending));
+        assert_eq!((code, ids(&report)), (1, vec!["idle_timeout"]), "{report}");
+        let what = report["findings"][0]["what"].as_str().unwrap();
+        assert!(what.starts_with("cut after 0.3 s of silence: ") && what.contains(end), "{what}");
+        assert!(
+            what.contains("kept alive by: Pings of the server, Pings of the client, "),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn what_does_not_keep_a_session_alive_is_told() {
+    for (counts, text) in [
+        (Counts::Data, "; not by: Pings of the server, Pings of the client"),
+        (Counts::Only(Way::ToClient), "; not by: messages of the client"),
+    ] {
+        let (_, report) = report(Fault::Silence(SILENCE, counts, Ending::Fin));
+        let what = report["findings"][0]["what"].as_str().unwrap();
+        assert!(what.ends_with(text), "{counts:?}: {what}");
+    }
+}
+
+#[test]
+fn a_session_that_nobody_ends_is_found_dead() {
+    let (code, report) = report(Fault::Silence(SILENCE, Counts::All, Ending::Nothing));
+    assert_eq!((code, ids(&report)), (1, vec!["idle_timeout"]), "{report}");
+    assert!(detail(&report).starts_with("with silence it is dead"), "{report}");
+}
+
+#[test]
+fn a_cut_at_an_age_is_no_idle_timeout() {
+    let (code, report) = report(Fault::Age(Duration::from_millis(600), Ending::Rst));
+    assert_eq!((code, ids(&report)), (1, vec!["lifetime_cap"]), "{report}");
+}
