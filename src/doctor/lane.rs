@@ -48,9 +48,13 @@ pub(crate) struct Arrived {
 }
 
 impl Arrived {
+    pub(crate) fn is_data(&self) -> bool {
+        self.first & CLOSE == 0
+    }
+
     /// Whether this is the last frame of a message.
     pub(crate) fn ends_message(&self) -> bool {
-        self.first & FIN != 0 && self.first & CLOSE == 0
+        self.first & FIN != 0 && self.is_data()
     }
 }
 

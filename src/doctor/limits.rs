@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytesize::ByteSize;
+
 /// The most bytes of a frame, and of a report, that are read.
 pub(crate) const FRAME_MAX: usize = 64 * 1024 * 1024;
 /// The most bytes of one read.
@@ -27,5 +29,16 @@ pub(crate) const IDLE_INTERVALS: u32 = 8;
 pub(crate) const IDLE_INTERVAL_MAX: Duration = Duration::from_secs(10);
 /// The longest time of `--idle`, the longest that the server can be silent.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(3600);
+/// The size at which the bisection of `--sizes` begins, and how near it comes to a limit.
+pub(crate) const SIZE_MIN: usize = 1024;
+pub(crate) const SIZE_STEP: usize = 64;
+/// The default of `--max`: the largest message that a wsecho takes by default.
+pub(crate) const SIZE_MAX_DEFAULT: ByteSize = ByteSize::mib(1);
+/// The interval of the messages of `--timing`, their number in each direction, and that of the round trips.
+pub(crate) const TIMED_INTERVAL: Duration = Duration::from_millis(100);
+pub(crate) const TIMED_MESSAGES: u32 = 12;
+pub(crate) const ROUND_TRIPS: u32 = 100;
+/// The delay from which messages that arrive together count as buffered.
+pub(crate) const BUFFERED_SPREAD: Duration = Duration::from_millis(80);
 /// The most bytes of a field or a message in a line.
 pub(crate) const SHOWN_MAX: usize = 60;

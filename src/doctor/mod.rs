@@ -31,6 +31,8 @@ mod pings;
 mod record;
 mod refusal;
 mod report;
+mod sizes;
+mod timing;
 
 pub(crate) use options::DoctorOptions;
 
@@ -92,6 +94,14 @@ fn measure(options: &DoctorOptions, report: &Mutex<DoctorReport>) {
             scope.spawn(|| plan.run(&access, report));
         }
     });
+    if let Some(max) = options.sizes() {
+        let (detail, findings) = sizes::measure(&access, max);
+        lock(report).add("sizes", detail, findings);
+    }
+    if options.timing {
+        let (detail, findings) = timing::measure(&access);
+        lock(report).add("timing", detail, findings);
+    }
     if let Some(time) = options.idle() {
         let (detail, findings) = idle::measure(&access, time);
         lock(report).add("idle", detail, findings);

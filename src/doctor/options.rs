@@ -5,19 +5,32 @@
 
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use clap::{Args, FromArgMatches};
 
 use crate::check::CheckOptions;
 use crate::check::connection_options::ConnectionOptions;
 use crate::config::duration::positive;
 
-use super::limits::IDLE_MAX;
+use super::limits::{FRAME_MAX, IDLE_MAX, SIZE_MAX_DEFAULT};
 
 /// The options of `wsecho doctor`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DoctorOptions {
     #[command(flatten)]
     pub(crate) connection: ConnectionOptions,
+
+    /// Find the largest message that arrives in each direction, as one frame and in fragments.
+    #[arg(long)]
+    sizes: bool,
+
+    /// Largest message of --sizes.
+    #[arg(long, value_name = "SIZE", default_value_t = SIZE_MAX_DEFAULT, requires = "sizes", value_parser = max)]
+    max: ByteSize,
+
+    /// Measure whether messages arrive as they were sent, and the times of round trips.
+    #[arg(long)]
+    pub(crate) timing: bool,
 
     /// Find idle timeouts and limits of age up to this time: sessions side by side that are silent, or kept
     /// alive by Pings or messages of either side.
@@ -33,7 +46,22 @@ fn idle(text: &str) -> Result<humantime::Duration, String> {
     positive(text, IDLE_MAX)
 }
 
+fn max(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.parse()?;
+    let most = ByteSize::b(FRAME_MAX as u64);
+    if (1..=most.as_u64()).contains(&size.as_u64()) {
+        Ok(size)
+    } else {
+        Err(format!("a message of --sizes has 1 B to {most}"))
+    }
+}
+
 impl DoctorOptions {
+    /// The largest size to try; `None` without `--sizes`.
+    pub(crate) fn sizes(&self) -> Option<usize> {
+        self.sizes.then(|| usize::try_from(self.max.as_u64()).unwrap_or(FRAME_MAX))
+    }
+
     pub(crate) fn idle(&self) -> Option<Duration> {
         self.idle.map(|time| *time)
     }

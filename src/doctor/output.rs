@@ -70,7 +70,8 @@ impl DoctorReport {
             let finding = finding.with_fix(&self.hops);
             let is_known =
                 |known: &Finding| (known.id, &known.place) == (finding.id, &finding.place);
-            if finding.id.starts_with("field") || !self.findings.iter().any(is_known) {
+            let is_list = ["field", "size"].iter().any(|start| finding.id.starts_with(start));
+            if is_list || !self.findings.iter().any(is_known) {
                 self.findings.push(finding);
             }
         }

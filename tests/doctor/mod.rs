@@ -1,6 +1,7 @@
 //! `wsecho doctor`: both ends of a WebSocket compared, through the real server.
 
 mod idle;
+mod measures;
 
 use std::process::Output;
 
