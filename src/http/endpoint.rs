@@ -28,7 +28,7 @@ pub(crate) const ENDPOINT_LIST: &str = "\
 /echo     WebSocket: answers with the same message
 /chat     WebSocket: sends each message to all members of a room (/chat?room=lobby&name=ann)
 /help     the query parameters of /ws and /echo: delays, faults, close codes (GET)
-/report   what the server saw of a session of /echo?report=TOKEN, as JSON (GET /report?token=TOKEN)
+/report   what the server saw of a session of /echo?report=TOKEN (GET /report?token=TOKEN)
 /info     the request as the server received it, as JSON (GET); WebSocket: send `?info` first
 /refusals why your last handshakes were refused, as JSON (GET)
 /healthz  200 while serving (GET)
