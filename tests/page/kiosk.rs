@@ -182,3 +182,12 @@ fn the_units_chromium_may_start_before_the_server_and_on_a_read_only_root() {
     let _again = TestServer::at(address);
     wait_for_state(&mut browser, "OPEN");
 }
+
+#[test]
+fn the_check_of_the_units_looks_for_the_path_of_the_page() {
+    let address = include_str!("../../www/js/address.js");
+    let line = address.lines().find_map(|line| line.strip_prefix("export const DEFAULT_PATH = \""));
+    let path = line.unwrap().strip_suffix("\";").unwrap();
+    let check = include_str!("../../scripts/systemd/wsecho-kiosk-check.service");
+    assert!(check.contains(&format!("in *{path}*)")), "{path}: {check}");
+}
