@@ -216,10 +216,10 @@ fn heads_are_changed_in_one_place() {
 }
 
 #[test]
-fn fields_are_reordered() {
-    let request = "GET / HTTP/1.1\r\nHost: h\r\nB: 2\r\nSec-WebSocket-Key: k\r\n\r\n";
-    let expected = "GET / HTTP/1.1\r\nSec-WebSocket-Key: k\r\nB: 2\r\nHost: h\r\n\r\n";
-    assert_eq!(request_through(HeadFault::Reorder, request), expected);
+fn fields_are_sorted() {
+    let request = "GET / HTTP/1.1\r\nHost: h\r\nB: 2\r\nSec-WebSocket-Key: k\r\nb: 1\r\n\r\n";
+    let expected = "GET / HTTP/1.1\r\nB: 2\r\nb: 1\r\nHost: h\r\nSec-WebSocket-Key: k\r\n\r\n";
+    assert_eq!(request_through(HeadFault::Sort, request), expected);
 }
 
 #[test]
@@ -279,12 +279,29 @@ fn what_arrives_behind_the_101_is_lost() {
 #[test]
 fn pings_are_swallowed_in_one_direction() {
     for way in WAYS {
-        let mut ends = Ends::open(Fault::SwallowPings(way));
+        let mut ends = Ends::open(Fault::Swallow(way, Control::Ping));
         for (way, expected) in [(way, FIN_TEXT), (way.opposite(), FIN_PING)] {
             ends.send(way, FIN_PING, b"p");
             ends.send(way, FIN_TEXT, b"t");
             assert_eq!(ends.receive(way).0, expected);
         }
+    }
+}
+
+#[test]
+fn pongs_are_swallowed_and_reserved_bits_cleared() {
+    for way in WAYS {
+        let frames: [(u8, &[u8]); 3] = [(FIN_PING, b"p"), (FIN_TEXT, b"t"), (0xc1, b"t")];
+        let mut ends = Ends::open(Fault::Swallow(way, Control::Pong));
+        ends.send(way, FIN_PONG, b"p");
+        for (first, payload) in frames {
+            ends.send(way, first, payload);
+            assert_eq!(ends.receive(way), (first, payload.to_vec()));
+        }
+        let mut cleared = frames.map(|(first, payload)| (first, payload.to_vec()));
+        assert_eq!(passed(Fault::ClearRsv(way), way.opposite(), &frames, 3), cleared);
+        cleared[2].0 = FIN_TEXT;
+        assert_eq!(passed(Fault::ClearRsv(way), way, &frames, 3), cleared);
     }
 }
 
@@ -538,6 +555,45 @@ fn an_end_of_stream_becomes_a_reset() {
     let mut ends = Ends::open(Fault::ResetForFin(Way::ToClient));
     ends.server.finish();
     assert_eq!(ends.rest(Way::ToClient), Err(ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn ends_get_a_close_or_are_hidden_or_are_no_reset() {
+    let server = TestServer::start();
+    let session = |fault, reset: bool| {
+        let proxy = FaultProxy::start(server.address, fault);
+        let mut raw = Raw::connect(proxy.addr());
+        raw.upgrade("/echo");
+        if reset {
+            raw.reset();
+        } else {
+            raw.finish();
+            raw.assert_ended();
+        }
+        let session = server.ended_session();
+        (session.how, session.code)
+    };
+    assert_eq!(session(Fault::CloseBeforeFin(Way::ToServer, 1001), false), ("close", Some(1001)));
+    assert_eq!(session(Fault::CloseBeforeFin(Way::ToClient, 1001), false), ("fin", None));
+    assert_eq!(session(Fault::FinForReset(Way::ToServer), true), ("fin", None));
+    assert_eq!(session(Fault::FinForReset(Way::ToClient), true), ("rst", None));
+    for way in WAYS {
+        let mut ends = Ends::open(Fault::HideEnd(way));
+        match way {
+            Way::ToServer => ends.client.finish(),
+            Way::ToClient => ends.server.finish(),
+        }
+        assert!(ends.is_silent(way));
+        ends.send(way.opposite(), FIN_TEXT, b"still open");
+        assert_eq!(ends.receive(way.opposite()).1, b"still open");
+    }
+}
+
+#[test]
+fn handshakes_are_refused_by_the_proxy() {
+    let mut ends = Ends::connect(Fault::Refuse(403));
+    assert_eq!(ends.client.send(handshake("/echo")).response().status, 403);
+    assert!(ends.is_silent(Way::ToServer));
 }
 
 #[test]

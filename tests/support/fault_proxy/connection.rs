@@ -124,6 +124,11 @@ impl Connection {
         let mut request = Head::parse(&head);
         let Some(key) = request.get(KEY).map(str::to_owned) else { return Ok(false) };
         requests.skip(head.len());
+        if let Fault::Refuse(status) = self.fault {
+            let refusal = format!("HTTP/1.1 {status} Refused\r\nContent-Length: 0\r\n\r\n");
+            self.client.send(refusal.as_bytes())?;
+            return Ok(false);
+        }
         match self.fault {
             Fault::Request(fault) => request.apply(fault),
             Fault::ReplaceKey { .. } => request.set(KEY, OTHER_KEY),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tungstenite::protocol::frame::coding::OpCode;
+use tungstenite::protocol::frame::coding::{Control, OpCode};
 
 use super::frame::Frame;
 
@@ -21,16 +21,19 @@ pub enum Fault {
     Request(HeadFault),
     /// Changes the response to a handshake.
     Response(HeadFault),
+    /// Answers handshakes itself, with this status.
+    Refuse(u16),
     /// Replaces `Sec-WebSocket-Key`. If it mends the response, the client gets the
     /// `Sec-WebSocket-Accept` of its own key.
-    ReplaceKey {
-        mends_accept: bool,
-    },
+    ReplaceKey { mends_accept: bool },
     /// Loses the frames that arrive together with the 101.
     LoseBehind101,
-    SwallowPings(Way),
+    /// Drops the frames of this kind, Pings or Pongs.
+    Swallow(Way, Control),
     /// Answers Pings itself, and does not forward them.
     AnswerPings(Way),
+    /// Clears the reserved bits of frames.
+    ClearRsv(Way),
     /// Makes one frame of a message's fragments.
     MergeFragments(Way),
     /// Makes frames of at most so many bytes of data frames.
@@ -49,6 +52,12 @@ pub enum Fault {
     Close(Way, Close),
     /// Resets the connection at an end of stream (FIN).
     ResetForFin(Way),
+    /// Puts a Close with this code before an end of stream (FIN).
+    CloseBeforeFin(Way, u16),
+    /// Makes an end of stream (FIN) of a reset.
+    FinForReset(Way),
+    /// Does not forward an end of stream (FIN) or a reset.
+    HideEnd(Way),
     /// Ends both directions when one ends.
     NoHalfClose,
 }
@@ -65,8 +74,8 @@ pub enum HeadFault {
     Merge(&'static str),
     /// Makes `websocket, websocket` of `websocket`.
     Duplicate(&'static str),
-    /// Reverses the order of the fields.
-    Reorder,
+    /// Sorts the fields by name.
+    Sort,
     /// Replaces a part of the first line, such as path or version.
     FirstLine(&'static str, &'static str),
 }

@@ -33,13 +33,14 @@ impl Filter {
 
     pub(super) fn judge(&mut self, frame: Frame) -> Verdict {
         match self.fault {
-            Fault::SwallowPings(way) if way == self.way && frame.is(Control::Ping) => {
+            Fault::Swallow(way, kind) if way == self.way && frame.is(kind) => {
                 Verdict::Forward(Vec::new())
             }
             Fault::AnswerPings(way) if way == self.way && frame.is(Control::Ping) => {
                 let is_masked = self.way == Way::ToClient;
                 Verdict::Answer(Frame::control(Control::Pong, &frame.payload, is_masked))
             }
+            Fault::ClearRsv(way) if way == self.way => Verdict::Forward(vec![clear_rsv(frame)]),
             Fault::MergeFragments(way) if way == self.way && frame.is_data() => {
                 Verdict::Forward(self.merge(frame).into_iter().collect())
             }
@@ -110,6 +111,12 @@ fn split(frame: &Frame, size: usize) -> Vec<Frame> {
         Frame { header, payload: frame.payload[index * size..end].to_vec() }
     };
     (0..count).map(piece).collect()
+}
+
+fn clear_rsv(mut frame: Frame) -> Frame {
+    let header = &mut frame.header;
+    (header.rsv1, header.rsv2, header.rsv3) = (false, false, false);
+    frame
 }
 
 fn flip(mut frame: Frame, index: usize) -> Frame {

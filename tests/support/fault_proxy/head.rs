@@ -67,7 +67,7 @@ impl Head {
             HeadFault::Add(name, value) => self.fields.push(format!("{name}: {value}")),
             HeadFault::Merge(name) => self.merge(name),
             HeadFault::Duplicate(name) => self.rewrite(name, |value| format!("{value}, {value}")),
-            HeadFault::Reorder => self.fields.reverse(),
+            HeadFault::Sort => self.fields.sort_by_key(|field| name(field).to_ascii_lowercase()),
             HeadFault::FirstLine(old, new) => {
                 self.first_line = self.first_line.replacen(old, new, 1);
             }

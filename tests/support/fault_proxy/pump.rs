@@ -3,9 +3,12 @@
 use std::io::ErrorKind;
 use std::time::Instant;
 
+use tungstenite::protocol::frame::coding::Control;
+
 use super::connection::Connection;
 use super::fault::{Close, Ending, Fault, Way};
 use super::filter::{Filter, Verdict};
+use super::frame::Frame;
 use super::inbox::Inbox;
 
 /// This direction is over.
@@ -76,8 +79,8 @@ impl<'a> Pump<'a> {
     }
 
     fn send(&mut self, bytes: Vec<u8>) -> Result<(), Over> {
-        match self.connection.fault() {
-            Fault::Buffer(way, delay) if way == self.way && self.filter.is_some() => {
+        match self.fault_here() {
+            Fault::Buffer(_, delay) => {
                 let held = self.held.get_or_insert_with(|| (Instant::now() + delay, Vec::new()));
                 held.1.extend(bytes);
                 Ok(())
@@ -106,7 +109,7 @@ impl<'a> Pump<'a> {
             Ok(0) => self.on_fin(),
             Ok(_) => Ok(()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.on_due(),
-            Err(_) => self.reset_receiver(),
+            Err(_) => self.on_reset(),
         }
     }
 
@@ -128,12 +131,45 @@ impl<'a> Pump<'a> {
         if let Some((_, bytes)) = self.held.take() {
             self.send_now(&bytes)?;
         }
-        match self.connection.fault() {
-            _ if self.filter.is_none() => self.connection.receiver(self.way).finish(),
-            Fault::ResetForFin(way) if way == self.way => return self.reset_receiver(),
+        let receiver = self.connection.receiver(self.way);
+        match self.fault_here() {
+            Fault::ResetForFin(_) => return self.reset_receiver(),
             Fault::NoHalfClose => self.connection.end(Ending::Fin),
-            _ => self.connection.receiver(self.way).finish(),
+            Fault::HideEnd(_) => {}
+            Fault::CloseBeforeFin(_, code) => {
+                let is_masked = self.way == Way::ToServer;
+                let close = Frame::control(Control::Close, &code.to_be_bytes(), is_masked);
+                self.send_now(&close.encode())?;
+                receiver.finish();
+            }
+            _ => receiver.finish(),
         }
         Err(Over)
+    }
+
+    fn on_reset(&mut self) -> Result<(), Over> {
+        match self.fault_here() {
+            Fault::FinForReset(_) => self.connection.receiver(self.way).finish(),
+            Fault::HideEnd(_) => {}
+            _ => return self.reset_receiver(),
+        }
+        Err(Over)
+    }
+
+    /// The fault, if it is committed in a session, and in this direction or in both.
+    fn fault_here(&self) -> Fault {
+        match self.connection.fault() {
+            _ if self.filter.is_none() => Fault::None,
+            Fault::Buffer(way, _)
+            | Fault::ResetForFin(way)
+            | Fault::CloseBeforeFin(way, _)
+            | Fault::FinForReset(way)
+            | Fault::HideEnd(way)
+                if way != self.way =>
+            {
+                Fault::None
+            }
+            fault => fault,
+        }
     }
 }
