@@ -279,7 +279,7 @@ fn what_arrives_behind_the_101_is_lost() {
 #[test]
 fn pings_are_swallowed_in_one_direction() {
     for way in WAYS {
-        let mut ends = Ends::open(Fault::Swallow(way, Control::Ping));
+        let mut ends = Ends::open(Fault::SwallowPings(way));
         for (way, expected) in [(way, FIN_TEXT), (way.opposite(), FIN_PING)] {
             ends.send(way, FIN_PING, b"p");
             ends.send(way, FIN_TEXT, b"t");
@@ -289,11 +289,17 @@ fn pings_are_swallowed_in_one_direction() {
 }
 
 #[test]
-fn pongs_are_swallowed_and_reserved_bits_cleared() {
+fn pongs_or_large_frames_are_swallowed_and_reserved_bits_cleared() {
     for way in WAYS {
         let frames: [(u8, &[u8]); 3] = [(FIN_PING, b"p"), (FIN_TEXT, b"t"), (0xc1, b"t")];
-        let mut ends = Ends::open(Fault::Swallow(way, Control::Pong));
+        let mut ends = Ends::open(Fault::SwallowPongs(way));
         ends.send(way, FIN_PONG, b"p");
+        for (first, payload) in frames {
+            ends.send(way, first, payload);
+            assert_eq!(ends.receive(way), (first, payload.to_vec()));
+        }
+        let mut ends = Ends::open(Fault::LoseLarge(way, 1));
+        ends.send(way, FIN_TEXT, b"22");
         for (first, payload) in frames {
             ends.send(way, first, payload);
             assert_eq!(ends.receive(way), (first, payload.to_vec()));

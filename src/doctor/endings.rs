@@ -66,6 +66,11 @@ pub(crate) fn compare(both: &Both, by: Side, ending: Ending) -> Vec<Finding> {
     let how = seen.map(|end| end.how);
     match (ending, close, how) {
         (Ending::Close, Some(close), _) if is_ours(close) => Vec::new(),
+        (Ending::Close, None, None) if has_close(both.at(by.other()), by) => {
+            let what =
+                format!("the {other} sees the Close of the {name}, and not the end after it");
+            finding("end_hidden", what)
+        }
         (Ending::Close, ..) => {
             let what = format!(
                 "Close {CODE} \"{REASON}\" of the {name} is {} at the {other}",
@@ -98,9 +103,13 @@ pub(crate) fn compare(both: &Both, by: Side, ending: Ending) -> Vec<Finding> {
 
 /// Whether the connection was ended on the way, before the client closed the session.
 pub(crate) fn compare_cut(both: &Both) -> Vec<Finding> {
-    let has_closed = both.client.from(Side::Client).any(|frame| frame.opcode == CLOSE);
+    let end = both.client.end.as_ref();
+    // What the client sends behind the end is lost.
+    let is_before = |at_us: u64| end.is_some_and(|end| at_us <= end.at_us);
+    let mut closes = both.client.from(Side::Client).filter(|frame| frame.opcode == CLOSE);
+    let has_closed = closes.any(|frame| is_before(frame.at_us));
     let is_servers = both.server.end.as_ref().is_some_and(|end| end.by == Side::Server);
-    match &both.client.end {
+    match end {
         Some(end) if !has_closed && !is_servers && end.close.is_none() => {
             let what = format!(
                 "a connection is ended after {} ms: {} at the client, {} at the server",
@@ -112,6 +121,11 @@ pub(crate) fn compare_cut(both: &Both) -> Vec<Finding> {
         }
         _ => Vec::new(),
     }
+}
+
+/// Whether a Close of `from` has arrived.
+fn has_close(record: &Record, from: Side) -> bool {
+    record.from(from).any(|frame| frame.opcode == CLOSE)
 }
 
 fn is_ours(close: &SeenClose) -> bool {

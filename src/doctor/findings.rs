@@ -327,6 +327,12 @@ impl Finding {
         }
     }
 
+    /// Whether it says that something does not arrive.
+    pub(crate) fn is_loss(&self) -> bool {
+        ["messages_lost", "first_frame_lost", "pings_swallowed", "pongs_swallowed"]
+            .contains(&self.id)
+    }
+
     /// With what to do, for the product on the way if one is known.
     pub(crate) fn with_fix(mut self, hops: &[&'static Product]) -> Finding {
         let product = hops.first().copied();

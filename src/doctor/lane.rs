@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use data_encoding::BASE64;
 use tungstenite::handshake::client::generate_key;
 
-use super::limits::{FRAME_MAX, READ_MAX};
+use super::limits::{FRAME_MAX, PATIENCE_FACTOR, PATIENCE_MIN, READ_MAX};
 use super::record::{Record, SeenClose, SeenEnd, SeenHead, Side, StreamEnd, WireFrame};
 use crate::check::connect::{Route, RouteEnd};
 use crate::check::connection_options::ConnectionOptions;
@@ -18,13 +18,11 @@ use crate::check::stream::CheckStream;
 use crate::check::upgrade::{UpgradeFailure, read_response};
 use crate::frame::{CLOSE, FIN, Header, OPCODE, PING, PONG, mask, masked};
 
-/// How lanes reach the server, and how long they wait for an answer.
+/// How lanes reach the server.
 #[derive(Debug)]
 pub(crate) struct Access {
     pub(crate) connection: ConnectionOptions,
     pub(crate) route: Route,
-    /// The longest wait for something that may not come.
-    pub(crate) patience: Duration,
 }
 
 /// Why a lane could not be opened.
@@ -107,6 +105,7 @@ pub(crate) struct Lane {
     /// Bytes of frames that are not complete.
     input: Vec<u8>,
     opened: Instant,
+    /// The longest wait for something that may not come.
     pub(crate) patience: Duration,
     /// The Close that has arrived.
     closed: Option<SeenClose>,
@@ -121,6 +120,7 @@ impl Lane {
         query: &str,
         fields: &[(&str, &str)],
     ) -> Result<Lane, NotOpen> {
+        let began = Instant::now();
         let mut stream = access.connect().ok_or(NotOpen::Failed)?;
         let connection = access.at("echo", query);
         let key = generate_key();
@@ -143,7 +143,8 @@ impl Lane {
         let record =
             Record { request, response: SeenHead::of_response(&response), ..Record::default() };
         let opened = Instant::now();
-        let patience = access.patience;
+        let patience =
+            PATIENCE_MIN.max(began.elapsed() * PATIENCE_FACTOR).min(connection.timeout());
         let (closed, answers_pings) = (None, true);
         Ok(Lane { stream, record, response, input, opened, patience, closed, answers_pings })
     }

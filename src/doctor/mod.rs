@@ -39,7 +39,6 @@ pub(crate) use options::DoctorOptions;
 use self::endings::Ending;
 use self::findings::Finding;
 use self::lane::{Access, NotOpen, token};
-use self::limits::{PATIENCE_FACTOR, PATIENCE_MIN};
 use self::output::DoctorReport;
 use self::record::{Both, Record, Side};
 use crate::check::client::check;
@@ -73,12 +72,10 @@ fn print(report: &DoctorReport, options: &DoctorOptions) {
 
 /// Measures what the options ask for.
 fn measure(options: &DoctorOptions, report: &Mutex<DoctorReport>) {
-    let started = Instant::now();
-    let Ok(mut access) = access(&options.connection) else { return see_one_end(options, report) };
+    let Ok(access) = access(&options.connection) else { return see_one_end(options, report) };
     lock(report).address = access.place();
     match first(&access) {
         First::Both(both) => {
-            access.patience = PATIENCE_MIN.max(started.elapsed() * PATIENCE_FACTOR);
             let mut report = lock(report);
             report.hops = heads::hops(&both);
             report.via = heads::via(&both);
@@ -122,8 +119,7 @@ fn see_one_end(options: &DoctorOptions, report: &Mutex<DoctorReport>) {
 /// Finds an address that is open.
 fn access(connection: &ConnectionOptions) -> Result<Access, Verdict> {
     let route = Route::find(connection)?;
-    let patience = connection.timeout();
-    Ok(Access { connection: connection.clone(), route, patience })
+    Ok(Access { connection: connection.clone(), route })
 }
 
 /// What the first lane shows.
@@ -180,13 +176,19 @@ impl Plan {
     }
 
     fn compare(self, both: &Both) -> Vec<Finding> {
-        let findings = match self {
+        let mut findings = match self {
             Plan::Send => messages::compare(both),
             Plan::Receive => messages::compare_greeting(both),
             Plan::Pings => pings::compare(both),
             Plan::End(side, ending) => return endings::compare(both, side, ending),
         };
-        if findings.is_empty() { endings::compare_cut(both) } else { findings }
+        let cut = endings::compare_cut(both);
+        if !cut.is_empty() {
+            // What does not arrive then is a consequence.
+            findings.retain(|finding| !finding.is_loss());
+        }
+        findings.extend(cut);
+        findings
     }
 
     fn run(self, access: &Access, report: &Mutex<DoctorReport>) {

@@ -2,6 +2,7 @@
 
 mod idle;
 mod measures;
+mod paths;
 
 use std::process::Output;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tungstenite::protocol::frame::coding::{Control, OpCode};
+use tungstenite::protocol::frame::coding::OpCode;
 
 use super::frame::Frame;
 
@@ -25,13 +25,17 @@ pub enum Fault {
     Refuse(u16),
     /// Replaces `Sec-WebSocket-Key`. If it mends the response, the client gets the
     /// `Sec-WebSocket-Accept` of its own key.
-    ReplaceKey { mends_accept: bool },
+    ReplaceKey {
+        mends_accept: bool,
+    },
     /// Loses the frames that arrive together with the 101.
     LoseBehind101,
-    /// Drops the frames of this kind, Pings or Pongs.
-    Swallow(Way, Control),
+    SwallowPings(Way),
+    SwallowPongs(Way),
     /// Answers Pings itself, and does not forward them.
     AnswerPings(Way),
+    /// Drops data frames of more bytes.
+    LoseLarge(Way, usize),
     /// Clears the reserved bits of frames.
     ClearRsv(Way),
     /// Makes one frame of a message's fragments.

@@ -33,12 +33,20 @@ impl Filter {
 
     pub(super) fn judge(&mut self, frame: Frame) -> Verdict {
         match self.fault {
-            Fault::Swallow(way, kind) if way == self.way && frame.is(kind) => {
+            Fault::SwallowPings(way) if way == self.way && frame.is(Control::Ping) => {
+                Verdict::Forward(Vec::new())
+            }
+            Fault::SwallowPongs(way) if way == self.way && frame.is(Control::Pong) => {
                 Verdict::Forward(Vec::new())
             }
             Fault::AnswerPings(way) if way == self.way && frame.is(Control::Ping) => {
                 let is_masked = self.way == Way::ToClient;
                 Verdict::Answer(Frame::control(Control::Pong, &frame.payload, is_masked))
+            }
+            Fault::LoseLarge(way, max)
+                if way == self.way && frame.is_data() && frame.payload.len() > max =>
+            {
+                Verdict::Forward(Vec::new())
             }
             Fault::ClearRsv(way) if way == self.way => Verdict::Forward(vec![clear_rsv(frame)]),
             Fault::MergeFragments(way) if way == self.way && frame.is_data() => {
