@@ -97,14 +97,15 @@ fn further_lines_of_a_text_are_indented() {
         wait_for_row(&mut bob, "received", "bob: forged");
         let left = |browser: &mut Browser, found: &str| {
             let start = format!(
-                "(() => {{ const text = [...document.querySelectorAll('#history .content')].at(-1).firstChild; \
-                 const range = new Range(); const at = text.data.lastIndexOf({}); \
+                "(() => {{ const content = [...document.querySelectorAll('#history .content')].at(-1); \
+                 const text = {0} === 'ann' ? content.firstChild.firstChild : content.lastChild; \
+                 const range = new Range(); const at = text.data.lastIndexOf({0}); \
                  range.setStart(text, at); range.setEnd(text, at + 1); return range.getBoundingClientRect().left }})()",
                 json!(found)
             );
             browser.eval(&start).as_f64().unwrap()
         };
-        let (first, second) = (left(&mut bob, "ann: "), left(&mut bob, "bob: "));
+        let (first, second) = (left(&mut bob, "ann"), left(&mut bob, "bob: "));
         assert!(second > first + 5.0, "{text:?}: {first} and {second}");
         bob.click("button", "Clear");
     }

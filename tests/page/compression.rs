@@ -16,6 +16,7 @@ fn the_offer_the_negotiated_extension_and_the_ratios_are_shown() {
     let offered = offered.unwrap();
     assert!(offered.starts_with("permessage-deflate"), "{offered}");
     assert_eq!(negotiated.unwrap(), NEGOTIATED);
+    browser.wait("!document.querySelector('#compression').hidden");
     assert_eq!(browser.text("#negotiated"), format!("Negotiated: {NEGOTIATED}"));
 
     browser.fill("Message", &"again and ".repeat(1000));

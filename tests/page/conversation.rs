@@ -63,7 +63,7 @@ fn hexadecimal_input_and_files_are_sent_as_binary() {
     let mut browser = open(&server, "?url=/echo");
     wait_for_state(&mut browser, "OPEN");
 
-    browser.click("checkbox", "as hex bytes");
+    browser.choose("Send as", "hex");
     browser.fill("Message", "00 ff 4");
     browser.click("button", "Send");
     browser.wait_for_text("Write two digits for each byte; one is missing.");
@@ -72,6 +72,11 @@ fn hexadecimal_input_and_files_are_sent_as_binary() {
     browser.click("button", "Send");
     wait_for_row(&mut browser, "received", "00 ff 48");
     wait_for_row(&mut browser, "received", "3 B");
+
+    browser.choose("Send as", "base64");
+    browser.fill("Message", "SGVsbG8");
+    browser.click("button", "Send");
+    wait_for_row(&mut browser, "received", "48 65 6c 6c 6f");
 
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bytes");

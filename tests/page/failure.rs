@@ -207,3 +207,50 @@ fn a_proxy_that_rewrites_host_is_explained_by_the_server() {
     let answer = browser.text("#notice-fix");
     assert!(answer.contains("proxy_set_header Host $http_host;"), "{answer}");
 }
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn escape_closes_the_notice_and_ones_own_stop_is_no_error() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "?url=/nothing");
+    browser.wait("!document.querySelector('#notice').hidden");
+    let roles =
+        browser.eval("['#state', '#notice'].map(id => document.querySelector(id).role).join()");
+    assert_eq!(roles, "status,alert");
+    browser.wait_for_text("The server refused the handshake with 404.");
+    browser.press("Escape", 27);
+    browser.wait("document.querySelector('#notice').hidden");
+    assert_eq!(browser.eval("document.activeElement.id"), "message");
+    let colour = "getComputedStyle(document.querySelector('#state-word')).color";
+    let failed = browser.eval(colour);
+
+    browser.replace("combobox", "Address", "/echo");
+    assert_eq!(browser.eval("document.documentElement.dataset.edited"), "true");
+    browser.press("Enter", 13);
+    wait_for_state(&mut browser, "OPEN");
+    assert_eq!(browser.eval("document.documentElement.dataset.edited"), "false");
+    browser.click("button", "Stop");
+    wait_for_state(&mut browser, "CLOSED");
+    browser.wait("document.documentElement.dataset.end === 'ordinary'");
+    assert_ne!(browser.eval(colour), failed);
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn what_is_shown_of_the_last_server_goes() {
+    let server = TestServer::start();
+    let other = TestServer::start();
+    let mut browser = open(&server, "?url=/echo&send=x");
+    wait_for_row(&mut browser, "received", "x");
+    browser.wait("document.querySelector('#rtt-last').innerText !== '–'");
+    browser.wait("!document.querySelector('#compression').hidden");
+    browser.replace("combobox", "Address", &format!("ws://{}/no", other.address));
+    assert!(browser.text("#state").ends_with(&format!("OPEN ws://{}/echo", server.address)));
+    browser.press("Enter", 13);
+    browser.wait_for_text(&format!("{} answers HTTP, but refuses this handshake.", other.address));
+    wait_for_row(&mut browser, "event", "Connection Closed by the client: 1000 Normal Closure");
+    wait_for_row(&mut browser, "event", &format!("ws://{}/no does not open.", other.address));
+    assert_eq!(browser.eval("document.querySelector('#compression').hidden"), true);
+    assert_eq!(browser.text("#rtt-last"), "–");
+    assert_eq!(browser.text("#sent"), "0");
+}

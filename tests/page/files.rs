@@ -25,18 +25,31 @@ const FIRST: [&str; 13] = [
 ];
 
 /// What is loaded once the page is shown, or when it is needed.
-const LATER: [&str; 11] = [
+const LATER: [&str; 24] = [
+    "/js/box.js",
+    "/js/code.js",
+    "/js/compression.js",
     "/js/duration.js",
-    "/js/failure.js",
     "/js/failure-words.js",
+    "/js/failure.js",
     "/js/faults.js",
+    "/js/files.js",
+    "/js/filter.js",
     "/js/http.js",
     "/js/kiosk.js",
+    "/js/lists.js",
+    "/js/matching.js",
     "/js/message-forms.js",
+    "/js/plot.js",
+    "/js/recall.js",
+    "/js/recording.js",
     "/js/repeat.js",
     "/js/report-words.js",
     "/js/report.js",
     "/js/row-tools.js",
+    "/js/saved.js",
+    "/js/snippets.js",
+    "/kiosk.css",
 ];
 
 /// Sizes of each group, as written and gzipped, in bytes: the first one is what a phone waits for, at most

@@ -43,16 +43,19 @@ fn a_hundred_thousand_messages_do_not_freeze_the_page() {
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn a_message_is_shown_as_json_and_as_hex_on_demand() {
+fn a_message_is_shown_as_json_hex_and_base64_on_demand() {
     let server = TestServer::start();
     let mut browser = open(&server, "?url=/echo&send={\"a\":[1]}");
     wait_for_row(&mut browser, "received", "{\"a\":[1]}");
     browser.eval("document.querySelector('#history [data-from=received]').click()");
+    browser.wait("!document.querySelector('#tools').hidden");
     browser.click("button", "JSON");
     browser.wait("document.querySelector('[data-from=received] .content').textContent === '{\\n  \"a\": [\\n    1\\n  ]\\n}'");
     browser.click("button", "Hex");
     wait_for_row(&mut browser, "received", "0000  7b 22 61 22 3a 5b 31 5d  {\"a\":[1]");
-    browser.click("button", "Hex");
+    browser.click("button", "Base64");
+    wait_for_row(&mut browser, "received", "eyJhIjpbMV19");
+    browser.click("button", "Base64");
     wait_for_row(&mut browser, "received", "{\"a\":[1]}");
 }
 

@@ -6,10 +6,14 @@ use super::{open, wait_for_row, wait_for_state};
 use crate::support::browser::Browser;
 use crate::support::server::TestServer;
 
-/// Opens the list of faults, which the kiosk contains, too, but hides.
-fn list_faults(browser: &mut Browser) {
-    browser.eval("document.querySelector('#faults').open = true");
-    browser.wait("document.querySelector('#fault-list').children.length > 0");
+/// Unfolds every list, which the kiosk contains, too, but hides.
+fn unfold(browser: &mut Browser) {
+    browser
+        .eval("localStorage.messages = JSON.stringify([{ text: 'x'.repeat(400), form: 'text' }])");
+    browser.eval("document.querySelectorAll('details').forEach((list) => { list.open = true; })");
+    browser.wait(
+        "['fault', 'code'].every(name => document.querySelector(`#${name}-list`).children.length > 0)",
+    );
 }
 
 /// Returns the rules of axe-core that the page violates, with the elements concerned.
@@ -34,14 +38,15 @@ fn axe_finds_no_violation() {
     let mut browser = open(&server, "?url=/echo&send={\"a\":1}");
     wait_for_row(&mut browser, "received", "{\"a\":1}");
     browser.eval("document.querySelector('#history [data-from=received]').click()");
-    list_faults(&mut browser);
+    unfold(&mut browser);
     for scheme in ["light", "dark"] {
         browser.prefer(scheme);
         assert_eq!(violations(&mut browser), Vec::<String>::new(), "open, {scheme}");
     }
     browser.open(&format!("http://{}/?url=/nothing", server.address));
     browser.wait("document.querySelector('#notice-fix').checkVisibility()");
-    browser.click("button", "Send");
+    unfold(&mut browser);
+    browser.eval("document.querySelector('#send').click()");
     for scheme in ["light", "dark"] {
         browser.prefer(scheme);
         assert_eq!(violations(&mut browser), Vec::<String>::new(), "failed, {scheme}");
@@ -80,13 +85,13 @@ fn nothing_is_wider_than_the_window() {
     ] {
         let mut browser = open(&server, &query);
         browser.wait(shown);
-        list_faults(&mut browser);
+        unfold(&mut browser);
         // A small phone, a common one, a small window at 200 % zoom, a desktop.
         for (width, height) in [(320, 568), (390, 844), (500, 320), (1280, 800)] {
             browser.resize(width, height);
             let wider = browser.eval(
                 "[...document.querySelectorAll('body *')].filter(e => e.checkVisibility() \
-                 && !e.matches('h1, input, #last, #last *, datalist *') \
+                 && !e.matches('h1, input, #last, #last *, datalist *, #saved-list button') \
                  && (e.getBoundingClientRect().right > innerWidth + 0.5 || e.scrollWidth > e.clientWidth + 1 && e.clientWidth)) \
                  .map(e => e.id || e.className || e.tagName).join()",
             );
@@ -132,7 +137,7 @@ fn every_control_is_reached_by_the_tab_key() {
     let mut browser = open(&server, "?url=/echo&send=x");
     wait_for_row(&mut browser, "received", "x");
     let mut reached = Vec::new();
-    for _ in 0..23 {
+    for _ in 0..32 {
         browser.press("Tab", 9);
         reached.push(focused(&mut browser));
     }
@@ -144,12 +149,18 @@ fn every_control_is_reached_by_the_tab_key() {
         "open",
         "stop",
         "summary",
+        "filter",
+        "kind",
+        "autoscroll",
+        "pause",
         "save",
         "clear",
         "history",
         "message",
         "send",
-        "hex",
+        "form",
+        "format",
+        "larger",
         "pick",
         "times",
         "every",
@@ -168,12 +179,11 @@ fn every_control_is_reached_by_the_tab_key() {
     browser.click("button", "Chat");
     browser.wait("!document.querySelector('#members').hidden");
     let mut reached = Vec::new();
-    for _ in 0..8 {
+    for _ in 0..14 {
         browser.press("Tab", 9);
         reached.push(focused(&mut browser));
     }
-    let expected = ["address", "subprotocols", "room", "name", "open", "stop", "save", "clear"];
-    assert_eq!(reached, expected);
-    browser.press("Tab", 9);
-    assert_eq!(focused(&mut browser), "member-list");
+    let connection = ["address", "subprotocols", "room", "name", "open", "stop", "summary"];
+    let history = ["filter", "kind", "autoscroll", "pause", "save", "clear", "member-list"];
+    assert_eq!(reached, [connection, history].concat());
 }

@@ -14,6 +14,7 @@ mod link;
 mod looks;
 mod picture;
 mod report;
+mod tools;
 
 use std::net::SocketAddr;
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isRecordable, withReport } from "../../www/js/address.js";
+import { isRecordable, withReport } from "../../www/js/recording.js";
 import { describeEnd, describeFrame, formatHead } from "../../www/js/report-words.js";
 
 const frame = { at_us: 12_340, from: "client", opcode: 1, fin: true, rsv: 0, masked: true, length: 1234, crc32: 255 };

@@ -50,6 +50,24 @@ test("hexadecimal input may be separated and prefixed", () => {
   assert.throws(() => words.parseHex("-1"), /in hexadecimal/);
 });
 
+test("base64 input has either alphabet, padded or not", () => {
+  table(words.parseBase64, [[""], bytes()], [["SGVsbG8="], bytes(72, 101, 108, 108, 111)], [["-_8"], bytes(251, 255)], [[" +/ 8=\n"], bytes(251, 255)]);
+  for (const text of ["a", "ü", "===="]) assert.throws(() => words.parseBase64(text), /in Base64/, text);
+  table(words.parseMessage, [["48", "text"], "48"], [["48", "hex"], bytes(0x48)], [["SA", "base64"], bytes(0x48)]);
+});
+
+test("characters that cannot be seen are split off, but no line breaks and no joiners", () => {
+  table(words.splitInvisible,
+    [["a\nb\tü\u200d"], ["a\nb\tü\u200d"]],
+    [["a\u202ee\0"], ["a", "\u202e", "e", "\0", ""]],
+    [["\ufeff\u{e0041}"], ["", "\ufeff", "", "\u{e0041}", ""]]);
+  table(words.codePoint, [["\0"], "U+0000"], [["\u202e"], "U+202E"], [["\u{e0041}"], "U+E0041"]);
+});
+
+test("the direction is that of the first letter", () => {
+  table(words.isRightToLeft, [[""], false], [["a שלום"], false], [["(1) שלום a"], true], [["«سلام"], true], [["123"], false]);
+});
+
 test("a hex dump has offset, bytes and ASCII, and stops after 512 bytes", () => {
   table(words.hexDump,
     [[bytes()], ""],
@@ -72,7 +90,8 @@ test("a row shows its message as text, hex or JSON", () => {
   table(words.rowText,
     [[entry("")], "(empty)"],
     [[entry("", { from: "event" })], ""],
-    [[entry("a", { displayText: "ann: a" })], "ann: a"],
+    [[entry("{}", { name: "ann", displayText: "a" })], "a"],
+    [[entry("Hi", { view: "base64" })], "SGk="],
     [[entry(bytes(0xc3, 0xbc))], "ü"],
     [[entry("ü", { view: "hex" })], "0000  c3 bc                    ··"],
     [[entry(bytes(0x48), { view: "hex" })], "0000  48                       H"],
@@ -83,8 +102,8 @@ test("copying takes the whole message", () => {
   const long = "x".repeat(3000);
   table(forms.copyText,
     [[entry(long)], long],
-    [[entry("{}", { displayText: "ann: hi" })], "ann: hi"],
-    [[entry("{}", { displayText: "ann: hi", view: "json" })], "{}"],
+    [[entry("{}", { name: "ann", displayText: "hi" })], "ann: hi"], [[entry("Hi", { view: "base64" })], "SGk="],
+    [[entry("{}", { name: "ann", displayText: "hi", view: "json" })], "{}"],
     [[entry(bytes(0, 255), { view: "hex" })], "00ff"],
     [[entry(bytes(0x48), { view: "text" })], "H"]);
 });

@@ -265,6 +265,16 @@ impl Browser {
         self.call("Input.insertText", &json!({"text": text}));
     }
 
+    /// Chooses an option by its value.
+    pub fn choose(&mut self, name: &str, value: &str) {
+        self.focus("combobox", name);
+        self.eval(&format!(
+            "document.activeElement.value = {}; \
+             document.activeElement.dispatchEvent(new Event('input', {{ bubbles: true }}))",
+            json!(value)
+        ));
+    }
+
     fn focus(&mut self, role: &str, name: &str) {
         let node = self.named(role, name);
         self.call("DOM.focus", &json!({"backendNodeId": node}));

@@ -64,13 +64,3 @@ export function linkQuery(url, base, isChat, subprotocols, texts) {
   for (const text of texts) if (text && text.length <= MAX_LINK_TEXT) query.append("send", text);
   return query.size ? `?${query}`.replace("?chat=", "?chat") : "";
 }
-
-/** Whether the page's server, at `host`, can record a session of this URL. */
-export const isRecordable = ({ host: other, pathname }, host) => other === host && /^\/(ws|echo)$/.test(pathname);
-
-/** The URL that asks for a report. */
-export function withReport(url, token) {
-  const recorded = new URL(url);
-  recorded.searchParams.set("report", token);
-  return recorded;
-}

@@ -29,22 +29,22 @@ export const isOwn = (event) => event.type === "message" && event.from === room?
 const isNew = ({ seq }) => !(seq <= room?.seq);
 
 /** Shows an event; `data` is its JSON, of `size` bytes. */
-export function showEvent(event, data, size) {
+export function showEvent(event, data, size, roundTrip) {
   const { type, name } = event;
   const at = Date.parse(event.at) || Date.now();
-  if (type === "message") return showMessage(event, at, data, size);
+  if (type === "message") return showMessage(event, at, data, size, roundTrip);
   if (type === "welcome") return enterRoom(event);
   room?.members[type === "join" ? "add" : "delete"](name);
   membersChanged = true;
   addEvent(`${name} ${type}s.`, { at });
 }
 
-function showMessage(event, at, data, size) {
-  const displayText = `${event.from}: ${event.text}`;
+function showMessage(event, at, data, size, roundTrip) {
+  const { from: name, text: displayText } = event;
   const own = isOwn(event);
-  addEntry(own ? "sent" : "received", data, size, { at, displayText });
+  addEntry(own ? "sent" : "received", data, size, { at, name, displayText, roundTrip });
   if (own) return;
-  announce(displayText);
+  announce(`${name}: ${displayText}`);
   if (document.hidden && isNew(event)) showUnread(unread + 1);
 }
 

@@ -1,20 +1,20 @@
-// Sends messages: from the box, from files, and those of the page's link, which are put into the box
-// one after another. Keeps a link to this form in the address bar.
+// Sends messages: from the box, and those of the page's link, which are put into the box one after
+// another. Keeps a link to this form in the address bar.
 import { linkQuery } from "./address.js";
 import { isChat, room } from "./chat.js";
 import { readAddress, send as sendData, sessionUrl } from "./connection.js";
 import { addEntry } from "./history.js";
 import { call, copyText, elements, isKiosk, kiosk, on, onInstead, params, scheduleRender, setStatus } from "./page.js";
-import { countSent, expectInfo } from "./statistics.js";
+import { countSent } from "./statistics.js";
 import * as words from "./words.js";
 
-const MAX_FILE_BYTES = 16 * 1024 * 1024;
 const MAX_RECALL = 50;
+const LONG_TEXT = 20_000;
 
-const { compose, message, hex, pick, file, repeat, requestInfo, subprotocols, copyLink } = elements;
+const { compose, message, form, pick, repeat, requestInfo, subprotocols, copyLink, format, larger, keep } = elements;
 
-/** Messages for the Up key, the current position, and the unsent text. */
-const recall = { texts: [], at: 0, draft: "" };
+/** Messages for the Up key, the current position, and the unsent text; see recall.js. */
+export const recall = { texts: [], at: 0, draft: "" };
 /** Messages of the link that were not sent; the first one is in the box. */
 const linkTexts = params.getAll("send");
 const linkCount = linkTexts.length;
@@ -60,7 +60,7 @@ function linkTo(texts) {
 
 /** Copies a link to this form, with the text in the box, or else the last one sent. */
 function copyFormLink() {
-  const text = hex.checked ? "" : message.value || recall.texts.at(-1);
+  const text = form.value !== "text" ? "" : message.value || recall.texts.at(-1);
   const query = linkTo([text]) ?? "";
   copyText(location.origin + location.pathname + query, copyLink);
 }
@@ -76,7 +76,7 @@ export function showLinkText() {
 /** Returns the message in the box; undefined after an error, which is shown. */
 export function readMessage() {
   try {
-    return hex.checked ? words.parseHex(message.value) : message.value;
+    return words.parseMessage(message.value, form.value);
   } catch (error) {
     setStatus(error.message);
   }
@@ -95,45 +95,30 @@ function send() {
   showLinkText();
 }
 
+function onInput() {
+  setStatus("");
+  // A box that grows with its text is laid out as a whole at each key.
+  const isLong = message.textLength > LONG_TEXT;
+  message.classList.toggle("long", isLong);
+  if (isLong) return;
+  // dir="auto" takes Chromium seconds for 1 MiB.
+  const dir = words.isRightToLeft(message.value.slice(0, 99)) ? "rtl" : "ltr";
+  if (dir !== message.dir) message.dir = dir;
+}
+
 function onKeyDown(event) {
-  if (event.isComposing) return;
-  if (event.key === "Enter" && !event.shiftKey) {
-    event.preventDefault();
-    send();
-  } else if (event.key === "ArrowUp" && !message.value.slice(0, message.selectionStart).includes("\n")) {
-    moveRecall(-1, event);
-  } else if (event.key === "ArrowDown" && recall.at < recall.texts.length) {
-    moveRecall(1, event);
-  }
-}
-
-function moveRecall(step, event) {
-  const to = recall.at + step;
-  if (isKiosk || to < 0 || to > recall.texts.length) return;
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
-  if (recall.at === recall.texts.length) recall.draft = message.value;
-  recall.at = to;
-  message.value = recall.texts[to] ?? recall.draft;
-}
-
-export async function sendFiles(files) {
-  for (const next of files) {
-    if (next.size > MAX_FILE_BYTES) {
-      setStatus(`${next.name} is larger than ${words.formatBytes(MAX_FILE_BYTES)}.`);
-    } else {
-      transmit(new Uint8Array(await next.arrayBuffer()));
-    }
-  }
-  // Otherwise, choosing the same file again would not be a change.
-  file.value = "";
+  send();
 }
 
 onInstead(compose, "submit", send);
 on(message, "keydown", onKeyDown);
-on(compose, "input", () => setStatus(""));
-on(pick, "click", () => file.click());
-on(file, "change", () => sendFiles([...file.files]));
+on(compose, "input", onInput);
+on(pick, "click", () => call("files", "pick"));
 on(repeat, "click", () => call("repeat", "toggle"));
+on(format, "click", () => call("box", "format"));
+on(larger, "click", () => call("box", "toggleSize"));
+on(keep, "click", () => call("saved", "keep"));
 on(copyLink, "click", copyFormLink);
-// An ordinary message, which the history shows.
-on(requestInfo, "click", () => expectInfo(transmit("?info")));
+on(requestInfo, "click", () => call("compression", "ask"));

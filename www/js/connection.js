@@ -1,19 +1,19 @@
 // Opens and closes the WebSocket to the address in the form.
-import { isRecordable, parseAddress, withReport } from "./address.js";
-import { elements, load, on, onInstead, params, root } from "./page.js";
+import { parseAddress } from "./address.js";
+import { elements, isKiosk, load, on, onInstead, params, root } from "./page.js";
 import * as words from "./words.js";
 
 const STATES = ["CONNECTING", "OPEN", "CLOSING", "CLOSED"];
 const TIMEOUT_MS = 5000;
 export const OFFLINE = "This device is offline.";
-const { connect: form, address, subprotocols, stop, stateWord, stateDetail, record } = elements;
+const { connect: form, address, subprotocols, stop, stateWord, stateDetail } = elements;
 
-/** `token` names the server's report; it is empty if the session is not recorded.
- * @type {{url: URL, token: string, socket: WebSocket, since: number, wasOpen: boolean, isStopped: boolean}|null} */
+/** @type {{url: URL, socket: WebSocket, since: number, wasOpen: boolean, isStopped: boolean}|null} */
 let current = null;
 let observer;
+let prepare = (url) => url;
 
-/** Sets what to call: onDrop, to forget the connection; onConnecting(url); onOpen(socket, url);
+/** Sets what to call: onDrop, to forget the connection; onConnecting(url); onOpen(url);
  * onMessage(event); onReplace(description, connection), if another one is opened; onClose(code,
  * description, connection); onFailure(explanation), after onClose if the handshake fails;
  * onError(explanation). */
@@ -29,18 +29,21 @@ export function readAddress() {
 /** The address of the connection, open or not; undefined before the first one. */
 export const sessionUrl = () => current?.url;
 
-/** The token of the server's report on the connection; empty without one. */
-export const reportToken = () => current?.token ?? "";
+/** Sets what turns the address into the URL that is opened. */
+export function prepareWith(prepareUrl) {
+  prepare = prepareUrl;
+}
+
+/** What was negotiated, such as compression; empty without a connection. */
+export const extensions = () => current?.socket.extensions ?? "";
 
 export function connect() {
   disconnect();
   let url;
   try {
     url = parseAddress(address.value, location.href);
-    const token = record.checked && isRecordable(url, location.host) ? newToken() : "";
-    const target = token ? withReport(url, token) : url;
-    const socket = new WebSocket(target, subprotocols.value.split(/[\s,]+/).filter(Boolean));
-    current = { url, token, socket, since: performance.now(), wasOpen: false, isStopped: false };
+    const socket = new WebSocket(prepare(url), subprotocols.value.split(/[\s,]+/).filter(Boolean));
+    current = { url, socket, since: performance.now(), wasOpen: false, isStopped: false };
   } catch (error) {
     return observer.onError({ title: `Cannot connect${url ? ` to ${url}` : ""}.`, text: error.message });
   }
@@ -55,7 +58,7 @@ export function connect() {
 }
 
 /** Adds a listener, which is not called once the socket is dropped. */
-function listen(type, listener) {
+export function listen(type, listener) {
   const connection = current;
   on(connection.socket, type, (event) => connection === current && listener(event));
 }
@@ -70,12 +73,6 @@ export function disconnect(end = "ordinary") {
   observer.onDrop();
   previous.socket.close(1000);
   showState(end);
-}
-
-/** 128 random bits. */
-function newToken() {
-  const bytes = [...crypto.getRandomValues(new Uint8Array(16))];
-  return bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function close() {
@@ -99,7 +96,7 @@ export const state = () => STATES[current?.socket.readyState ?? WebSocket.CLOSED
 function onOpen() {
   current.wasOpen = true;
   showState();
-  observer.onOpen(current.socket, current.url);
+  observer.onOpen(current.url);
 }
 
 function onClose(event) {
@@ -125,7 +122,8 @@ function showState(end = "") {
   root.dataset.end = end;
   stop.ariaDisabled = /^CLOS/.test(state());
   const { url, socket } = current ?? {};
-  stateDetail.textContent = `${url ?? ""}${socket?.protocol ? `, subprotocol ${socket.protocol}` : ""}`;
+  const detail = `${url ?? ""}${socket?.protocol ? `, subprotocol ${socket.protocol}` : ""}`;
+  stateDetail.textContent = isKiosk ? "" : detail;
   showEdited();
 }
 

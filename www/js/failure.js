@@ -1,9 +1,9 @@
 // Finds out why a handshake failed, which browsers hide from pages.
 import { explainBrowser, explainForeign, explainProbe, explainRefusal, findRefusal } from "./failure-words.js";
 import { fetchText } from "./http.js";
-import { on, params } from "./page.js";
+import { on } from "./page.js";
 
-const TIMEOUT_MS = params.get("wait") ?? 5000;
+const TIMEOUT_MS = 5000;
 
 /** Hosts that the policy of the page forbids. */
 const forbidden = new Set();

@@ -3,11 +3,11 @@ import { readAddress } from "./connection.js";
 import { fetchText } from "./http.js";
 import { createElement, elements, on } from "./page.js";
 
-const { faults, faultList, faultsStatus, address } = elements;
+const { faultList, faultsStatus, address } = elements;
 
 /** Fills the list, unless it is filled. */
-export async function list() {
-  if (!faults.open || faultList.firstChild) return;
+export async function show() {
+  if (faultList.firstChild) return;
   const { failure, text } = await fetchText("/help");
   const lines = [...text.matchAll(/^ {2}(\S+=\S+) +(.+)$/gm)];
   faultList.replaceChildren(...lines.map(createButton));

@@ -1,12 +1,12 @@
 // Adds entries to the history at once, and renders their rows once a frame.
-import { addRenderer, call, createElement, elements, isKiosk, on, scheduleRender } from "./page.js";
+import { addRenderer, call, createElement, elements, isKiosk, on, scheduleRender, visibleNodes } from "./page.js";
 import * as words from "./words.js";
 
 /** Limits, so that a page can stay open for months. */
 const MAX_ENTRIES = 1000;
 const MAX_HISTORY_BYTES = 2 ** 24;
 
-const { history, dropped: droppedText, log, newest, save, clear, tools } = elements;
+const { history, dropped: droppedText, log, newest, save, clear, tools, pause, autoscroll, filter, kind } = elements;
 const timeFormat = new Intl.DateTimeFormat(undefined, {
   hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23",
 });
@@ -17,7 +17,12 @@ const entries = [];
 export const entryOf = new WeakMap();
 let historyBytes = 0;
 let dropped = 0;
+/** Whether the list ends at its newest row. */
 let isFollowing = true;
+/** Entries while the list was paused; undefined if it is not. */
+let pausedAt;
+/** Which entries the filter shows. */
+let isShown = null;
 
 /** Adds an entry; the kiosk has no history. */
 export function addEntry(from, data, size = 0, more) {
@@ -41,7 +46,15 @@ export function scrollToNewest() {
   scheduleRender();
 }
 
+/** Shows only entries for which this returns true; null shows all. */
+export function setFilter(predicate) {
+  isShown = predicate;
+  for (const { row } of entries) if (row) row.hidden = false;
+  scheduleRender();
+}
+
 function render() {
+  if (pausedAt !== undefined) return showCounts();
   const old = entries.findLastIndex((entry) => entry.row) + 1;
   for (let surplus = history.childElementCount - old; surplus > 0; surplus--) {
     const row = history.firstElementChild;
@@ -49,8 +62,22 @@ function render() {
     row.remove();
   }
   history.append(...entries.slice(old).map(createRow));
-  droppedText.textContent = dropped ? `${words.formatInteger(dropped)} older entries dropped` : "";
-  if (isFollowing) history.scrollTop = history.scrollHeight;
+  if (isShown) for (const entry of entries) entry.row.hidden = !isShown(entry);
+  showCounts();
+  if (isFollowing && autoscroll.checked) history.scrollTop = history.scrollHeight;
+}
+
+function showCounts() {
+  const hidden = isShown ? entries.filter(({ row }) => row?.hidden).length : 0;
+  const counts = [[dropped, "older entries dropped"], [hidden, "hidden by the filter"]];
+  droppedText.textContent = counts.filter(([count]) => count).map(([count, what]) => `${words.formatInteger(count)} ${what}`).join(", ");
+  pause.textContent = pausedAt === undefined ? "Pause" : `Resume (${words.formatInteger(dropped + entries.length - pausedAt)} new)`;
+}
+
+function togglePause() {
+  pausedAt = pausedAt === undefined ? dropped + entries.length : undefined;
+  pause.ariaPressed = pausedAt !== undefined;
+  scheduleRender();
 }
 
 function createRow(entry) {
@@ -62,6 +89,7 @@ function createRow(entry) {
     createElement("span", arrow, "arrow"),
     createElement("time", timeFormat.format(entry.at)),
     createElement("span", entry.from === "event" ? "" : words.formatBytes(entry.size), "size"),
+    createElement("span", entry.roundTrip === undefined ? "" : words.formatMs(entry.roundTrip), "size"),
     contentOf(entry),
   );
   row.firstChild.title = entry.from;
@@ -70,7 +98,12 @@ function createRow(entry) {
   return row;
 }
 
-export const contentOf = (entry) => createElement("span", words.rowText(entry), `content ${entry.view}`);
+export function contentOf(entry) {
+  const content = createElement("span", "", `content ${entry.view}`);
+  if (entry.view === "text" && entry.name) content.append(createElement("bdi", entry.name), ": ");
+  content.append(...visibleNodes(words.rowText(entry)));
+  return content;
+}
 
 /** Takes the tools out of a row that goes. */
 export function hideTools() {
@@ -82,23 +115,10 @@ export function hideTools() {
 function clearHistory() {
   entries.length = 0;
   historyBytes = dropped = 0;
+  if (pausedAt !== undefined) togglePause();
   hideTools();
   history.replaceChildren();
   scheduleRender();
-}
-
-function onKeyDown(event) {
-  const { firstElementChild: first, lastElementChild: last } = history;
-  const row = event.target.closest("li");
-  const to = {
-    ArrowUp: row ? row.previousElementSibling : last,
-    ArrowDown: row ? row.nextElementSibling : first,
-    Home: first,
-    End: last,
-  }[event.key];
-  if (!to) return;
-  event.preventDefault();
-  to.focus();
 }
 
 function onScroll() {
@@ -109,10 +129,12 @@ function onScroll() {
 
 addRenderer(render);
 on(clear, "click", clearHistory);
+on(pause, "click", togglePause);
+on(autoscroll, "change", scheduleRender);
+for (const control of [filter, kind]) on(control, "input", () => call("filter", "apply"));
 on(newest, "click", scrollToNewest);
 on(save, "click", () => call("row-tools", "save", entries));
 on(history, "scroll", onScroll);
-on(history, "keydown", onKeyDown);
 for (const type of ["click", "focusin", "pointermove"]) on(history, type, ({ target }) => call("row-tools", "select", target.closest("li")));
 // Keeps the newest row in view.
 new ResizeObserver(scheduleRender).observe(history);

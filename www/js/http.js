@@ -1,7 +1,6 @@
 // Requests over HTTP, on demand.
-import { params } from "./page.js";
 
-const TIMEOUT_MS = params.get("wait") ?? 5000;
+const TIMEOUT_MS = 5000;
 
 /** Returns status and text of a response, or why there is none. The Referer stands for the Origin. */
 export async function fetchText(url, accept = "text/plain") {

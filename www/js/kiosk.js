@@ -1,6 +1,6 @@
 // The kiosk reconnects and resends by itself, as a visitor cannot press Connect.
 import { connect, disconnect, state } from "./connection.js";
-import { elements, on, root, setStatus } from "./page.js";
+import { createElement, elements, on, root, setStatus } from "./page.js";
 
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 30_000;
@@ -23,6 +23,17 @@ let retry = "";
 /** Whether the next connection sends the text in the box. */
 let isQueued = false;
 let unanswered = "";
+
+/** Adds the kiosk's style sheet. The page is shown after it. */
+export function style() {
+  const link = createElement("link");
+  return new Promise((resolve) => {
+    link.onload = link.onerror = resolve;
+    link.rel = "stylesheet";
+    link.href = "/kiosk.css";
+    document.head.append(link);
+  });
+}
 
 /** What main.js and compose.js tell the kiosk. */
 export const kiosk = {

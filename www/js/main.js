@@ -8,14 +8,14 @@ import { isChat, isOwn, leaveRoom, showEvent } from "./chat.js";
 import * as compose from "./compose.js";
 import * as connection from "./connection.js";
 import { addEntry, addEvent } from "./history.js";
-import { announce, call, elements, hideNotice, isKiosk, kiosk, load, on, onInstead, root, scheduleRender, setKiosk, setStatus, showNotice } from "./page.js";
+import { announce, call, elements, hideNotice, isKiosk, kiosk, load, on, root, scheduleRender, setKiosk, setStatus, showNotice } from "./page.js";
 import * as statistics from "./statistics.js";
 import * as words from "./words.js";
 
 /** Modules that the first view does not need. */
-const LATER = ["failure", "faults", "repeat", "report", "row-tools"];
+const LATER = ["box", "compression", "failure", "files", "filter", "lists", "plot", "recall", "repeat", "row-tools"];
 
-const { addresses, faults, message, report, reportRefresh } = elements;
+const { addresses, message, report } = elements;
 let lastUrl = "";
 
 connection.observe({
@@ -27,17 +27,17 @@ connection.observe({
   onConnecting({ href }) {
     if (href !== lastUrl) statistics.reset();
     lastUrl = href;
-    statistics.showExtensions("");
+    call("compression", "show");
     kiosk.onConnecting();
     compose.scheduleLinkUpdate();
   },
 
-  onOpen({ extensions }, url) {
+  onOpen(url) {
     statistics.startSession();
     hideNotice();
     setStatus("");
     addEvent(`Connection Opened with ${url}.`);
-    statistics.showExtensions(extensions);
+    call("compression", "show");
     compose.showLinkText();
     kiosk.onOpen();
   },
@@ -47,13 +47,12 @@ connection.observe({
     const content = isText ? data : new Uint8Array(data);
     const size = words.byteLength(content);
     const event = isChat && isText && words.parseEvent(data);
-    statistics.countReceived(size, !event || isOwn(event));
+    const roundTrip = statistics.countReceived(size, !event || isOwn(event));
     if (event) {
-      showEvent(event, data, size);
+      showEvent(event, data, size, roundTrip);
     } else {
-      addEntry("received", content, size);
+      addEntry("received", content, size, { roundTrip });
       announce(content);
-      if (isText) statistics.showRatios(data);
     }
     kiosk.onMessage();
     scheduleRender();
@@ -63,7 +62,7 @@ connection.observe({
 
   onClose(code, description, { url, wasOpen, isStopped }) {
     kiosk.onClose(code);
-    showReport();
+    if (report.open) call("report", "show");
     if (wasOpen || isStopped) {
       addCloseEvent(description, { wasOpen });
       if (!isStopped && code !== 1000) showError({ title: `Closed ${description}.`, text: words.explainCode(code) });
@@ -90,20 +89,11 @@ function showError(explanation) {
   kiosk.onError(explanation.title);
 }
 
-/** Shows what the server saw, if that is unfolded. */
-const showReport = () => report.open && call("report", "show");
-
-function addDropListeners() {
-  const showDropTarget = (isShown) => document.body.classList.toggle("dropping", isShown);
-  onInstead(window, "dragover", () => showDropTarget(true));
-  on(window, "dragleave", (event) => event.relatedTarget || showDropTarget(false));
-  onInstead(window, "drop", ({ dataTransfer }) => {
-    showDropTarget(false);
-    compose.sendFiles([...dataTransfer.files]);
-  });
+if (isKiosk) {
+  const { kiosk: functions, style } = await load("kiosk");
+  await style();
+  setKiosk(functions);
 }
-
-if (isKiosk) setKiosk((await load("kiosk")).kiosk);
 root.dataset.mode = isKiosk ? "kiosk" : "tester";
 for (const path of ["/ws", "/echo", "/WebSocketGenericHandler.ashx", "/WebSocketHandler.ashx"]) {
   addresses.append(new Option("", parseAddress(path, location.href).href));
@@ -113,12 +103,9 @@ on(window, "online", () => {
   hideNotice();
   kiosk.onOnline();
 });
-on(faults, "toggle", () => call("faults", "list"));
-for (const [element, type] of [[report, "toggle"], [reportRefresh, "click"]]) on(element, type, showReport);
-// The modules that are used later are loaded once the page is shown: the one that explains failures is needed
-// when the server is gone.
-on(window, "load", () => setTimeout(() => LATER.forEach(load)));
-if (!isKiosk) addDropListeners();
+// Captured, as this event does not bubble.
+document.addEventListener("toggle", () => call("lists", "show"), true);
+on(document, "keydown", ({ key, isComposing }) => key === "Escape" && !isComposing && call("lists", "closeOne"));
 kiosk.start();
 // Opening a link must not connect to another server without a click.
 if ((connection.readAddress()?.host ?? location.host) === location.host) connection.connect();
@@ -126,3 +113,6 @@ else addEvent("This link points to another server. Press Connect to open it.");
 compose.showLinkText();
 message.focus();
 scheduleRender();
+// The modules that are used later are loaded now: the one that explains failures is needed when the server
+// is gone.
+setTimeout(() => LATER.forEach(load));

@@ -1,14 +1,9 @@
 // The forms in which a message is copied and saved. Pure.
-import { asText, hexByte, isText, parseJson } from "./words.js";
+import { asBytes, asText, base64, hexByte, isText, parseJson } from "./words.js";
 
-function base64(data) {
-  let binary = "";
-  for (let at = 0; at < data.length; at += 8192) binary += String.fromCharCode(...data.subarray(at, at + 8192));
-  return btoa(binary);
-}
-
-export function copyText({ data, view, displayText }) {
-  if (view === "text" && displayText) return displayText;
+export function copyText({ data, view, name, displayText }) {
+  if (view === "text" && displayText !== undefined) return `${name}: ${displayText}`;
+  if (view === "base64") return base64(asBytes(data));
   return isText(data) || view === "text" ? asText(data) : Array.from(data, hexByte).join("");
 }
 

@@ -30,6 +30,9 @@ export function createElement(tag, text, className = "") {
   return element;
 }
 
+/** Returns nodes of the text, in which invisible characters are named. */
+export const visibleNodes = (text) => words.splitInvisible(text).map((part, n) => (n % 2 ? createElement("span", words.codePoint(part), "invisible") : part));
+
 export function on(target, type, listener) {
   target.addEventListener(type, listener);
 }
@@ -60,7 +63,7 @@ function render(now) {
 /** Shows an error until the next connection is open: what is wrong, where that is known from, what to do,
  * and what else is known, which unfolds. */
 export function showNotice({ title, text = "", fix = "", details = "", command = "" }) {
-  noticeTitle.textContent = title;
+  noticeTitle.replaceChildren(...visibleNodes(title));
   noticeText.textContent = text;
   for (const [element, content] of [[noticeFix, fix], [noticeDetails, details]]) {
     element.textContent = words.truncate(content.trim());
@@ -122,7 +125,7 @@ export function announce(message) {
   newestMessage = message;
   announceTimer ||= setTimeout(() => {
     announceTimer = 0;
-    lastText.textContent = words.truncate(words.asText(newestMessage));
+    lastText.replaceChildren(...visibleNodes(words.truncate(words.asText(newestMessage))));
   }, isKiosk ? 0 : ANNOUNCE_MS);
 }
 

@@ -1,19 +1,34 @@
 // What the server saw of the connection: both heads, the frames and the end, from its /report.
-import { reportToken } from "./connection.js";
+import { prepareWith } from "./connection.js";
 import { fetchText } from "./http.js";
-import { createElement, elements } from "./page.js";
+import { createElement, elements, on } from "./page.js";
+import { isRecordable, withReport } from "./recording.js";
 import { describeEnd, describeFrame, formatHead } from "./report-words.js";
 import * as words from "./words.js";
 
 const COLUMNS = ["Time", "From", "Frame", "Bytes", "CRC-32"];
-const { record, reportContent, reportStatus } = elements;
+const { record, reportContent, reportRefresh, reportStatus } = elements;
+/** Names the report on the connection; empty without one. */
+let token = "";
+
+/** Asks for a report if it is wanted. */
+function prepare(url) {
+  token = record.checked && isRecordable(url, location.host) ? newToken() : "";
+  return token ? withReport(url, token) : url;
+}
+
+/** 128 random bits. */
+function newToken() {
+  const bytes = [...crypto.getRandomValues(new Uint8Array(16))];
+  return bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
 
 /** Fetches the report and shows it, or says why there is none. */
 export async function show() {
-  const token = reportToken();
-  if (!token) return showNothing(record.checked ? "Press Connect to record a session." : "This session is not recorded.");
-  const { failure, text } = await fetchText(`/report?token=${token}`, "application/json");
-  if (token !== reportToken()) return;
+  const asked = token;
+  if (!asked) return showNothing(record.checked ? "Press Connect to record a session." : "This session is not recorded.");
+  const { failure, text } = await fetchText(`/report?token=${asked}`, "application/json");
+  if (asked !== token) return;
   const report = words.parseJson(text);
   if (!report?.frames) return showNothing(failure ?? text);
   reportStatus.textContent = `${describeEnd(report)} ${words.formatInteger(report.frames.length)} frames recorded${
@@ -52,3 +67,6 @@ function createTable(frames) {
   }
   return table;
 }
+
+prepareWith(prepare);
+on(reportRefresh, "click", show);

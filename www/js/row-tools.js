@@ -3,7 +3,9 @@ import { contentOf, entryOf, hideTools } from "./history.js";
 import { copyText, createElement, elements, on } from "./page.js";
 import * as forms from "./message-forms.js";
 
-const { tools, asJson, asHex, copy } = elements;
+const { history, tools, asJson, asHex, asBase64, copy } = elements;
+/** The button of each view. */
+const VIEWS = { hex: asHex, base64: asBase64, json: asJson };
 
 /** Offers the entries as a file of JSON lines. */
 export function save(entries) {
@@ -23,13 +25,12 @@ export function select(row) {
   row.append(tools);
   tools.hidden = false;
   asJson.hidden = !forms.isJson(entry);
-  asHex.hidden = entry.from === "event";
+  asHex.hidden = asBase64.hidden = entry.from === "event";
   updateViewButtons(entry);
 }
 
 function updateViewButtons({ view }) {
-  asHex.ariaPressed = view === "hex";
-  asJson.ariaPressed = view === "json";
+  for (const [name, button] of Object.entries(VIEWS)) button.ariaPressed = view === name;
 }
 
 const selectedEntry = () => entryOf.get(tools.closest("li"));
@@ -42,6 +43,21 @@ function toggleView(view) {
   updateViewButtons(entry);
 }
 
-on(asHex, "click", () => toggleView("hex"));
-on(asJson, "click", () => toggleView("json"));
+/** The arrow keys move from row to row. */
+function onKeyDown(event) {
+  const { firstElementChild: first, lastElementChild: last } = history;
+  const row = event.target.closest("li");
+  const to = {
+    ArrowUp: row ? row.previousElementSibling : last,
+    ArrowDown: row ? row.nextElementSibling : first,
+    Home: first,
+    End: last,
+  }[event.key];
+  if (!to) return;
+  event.preventDefault();
+  to.focus();
+}
+
+on(history, "keydown", onKeyDown);
+for (const [name, button] of Object.entries(VIEWS)) on(button, "click", () => toggleView(name));
 on(copy, "click", () => copyText(forms.copyText(selectedEntry()), copy));

@@ -1,17 +1,13 @@
-// Counts messages, measures round trips, from each message to the next answer, and shows what
-// compression reaches.
-import { addRenderer, elements, on } from "./page.js";
+// Counts messages, and measures round trips, from each message to the next answer.
+import { addRenderer, call, elements, on } from "./page.js";
 import * as words from "./words.js";
 
 const MAX_ROUND_TRIPS = 100;
-/** With fewer round trips, the bars do not grow wider. */
-const MIN_PLOT_SLOTS = 25;
 /** With more unanswered messages, the server does not echo, and timing stops. */
 const MAX_UNANSWERED = 100_000;
 
 const {
   clear, sent, sentBytes, received, receivedBytes, rttLast, rttMedian, rttP99,
-  plot, plotBars, plotMedian, plotScale, compression, negotiated, offered, sentRatio, receivedRatio,
 } = elements;
 
 let totals = newTotals();
@@ -24,8 +20,7 @@ let answered = 0;
 let isTiming = true;
 /** In milliseconds. @type {number[]} */
 let roundTrips = [];
-/** Whether `?info` was sent; only the server knows the compression ratios. */
-let isInfoPending = false;
+let isPlotted = false;
 
 function newTotals() {
   return { sent: 0, sentBytes: 0, received: 0, receivedBytes: 0 };
@@ -45,16 +40,19 @@ export function countSent(size) {
   if (!isTiming) sendTimes.length = answered = 0;
 }
 
+/** Returns the round trip in milliseconds; undefined if this is no answer. */
 export function countReceived(size, isAnswer) {
   count("received", size);
   if (!isAnswer || answered >= sendTimes.length) return;
-  roundTrips.push(performance.now() - sendTimes[answered]);
+  const roundTrip = performance.now() - sendTimes[answered];
+  roundTrips.push(roundTrip);
   if (roundTrips.length > MAX_ROUND_TRIPS) roundTrips.shift();
   answered += 1;
   if (answered === sendTimes.length || answered > MAX_UNANSWERED) {
     sendTimes.splice(0, answered);
     answered = 0;
   }
+  return roundTrip;
 }
 
 export function startSession() {
@@ -86,42 +84,8 @@ function render() {
   rttLast.textContent = words.formatMs(roundTrips.at(-1));
   rttMedian.textContent = words.formatMs(middle);
   rttP99.textContent = words.formatMs(words.quantile(sorted, 0.99));
-  renderPlot(middle ?? 0, sorted.at(-1));
-}
-
-/** Draws a bar for each round trip, the newest on the right, and the median. */
-function renderPlot(middle, longest) {
-  const height = (ms) => 40 * (1 - ms / (longest || 1));
-  const slot = 100 / Math.max(MIN_PLOT_SLOTS, roundTrips.length);
-  const left = (n) => (100 - (roundTrips.length - n - 0.5) * slot).toFixed(2);
-  const path = roundTrips.map((ms, n) => `M${left(n)} 40V${Math.min(39.4, height(ms)).toFixed(2)}`);
-  plotBars.setAttribute("d", path.join(""));
-  plotBars.setAttribute("stroke-width", 0.7 * slot);
-  for (const end of ["y1", "y2"]) plotMedian.setAttribute(end, height(middle));
-  plotScale.textContent = path.length ? `last ${path.length}; maximum ${words.formatMs(longest)}; dashed: median` : "no round trips yet";
-  plot.ariaLabel = `Round trips, ${plotScale.textContent}`;
-}
-
-export function showExtensions(extensions) {
-  isInfoPending = false;
-  compression.hidden = !extensions;
-  negotiated.textContent = `Negotiated: ${extensions}`;
-  offered.textContent = "";
-  sentRatio.textContent = receivedRatio.textContent = "–";
-}
-
-export function expectInfo(isSent) {
-  isInfoPending = isSent;
-}
-
-/** Shows the ratios in the answer to `?info`. */
-export function showRatios(text) {
-  const extensions = isInfoPending && words.parseJson(text)?.extensions;
-  if (!extensions?.reached) return;
-  isInfoPending = false;
-  offered.textContent = `Offered: ${extensions.offered.join(", ")}`;
-  sentRatio.textContent = words.formatRatio(extensions.reached.received);
-  receivedRatio.textContent = words.formatRatio(extensions.reached.sent);
+  isPlotted ||= sorted.length > 0;
+  if (isPlotted) call("plot", "draw", roundTrips, middle ?? 0, sorted.at(-1));
 }
 
 addRenderer(render);

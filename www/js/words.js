@@ -26,9 +26,16 @@ export const formatRatio = ({ bytes, on_the_wire: wire }) => (wire ? `${(bytes /
 /** Returns a quantile of ascending numbers; undefined if there are none. */
 export const quantile = (sorted, q) => sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)];
 
-const asBytes = (data) => (isText(data) ? encoder.encode(data) : data);
+export const asBytes = (data) => (isText(data) ? encoder.encode(data) : data);
 export const byteLength = (data) => asBytes(data).length;
 export const asText = (data) => (isText(data) ? data : decoder.decode(data));
+
+export function base64(data) {
+  let binary = "";
+  for (let at = 0; at < data.length; at += 8192) binary += String.fromCharCode(...data.subarray(at, at + 8192));
+  return btoa(binary);
+}
+
 export const hexByte = (byte) => byte.toString(16).padStart(2, "0");
 
 /** Formats eight bytes a line: offset, hexadecimal, ASCII. */
@@ -47,6 +54,17 @@ export function truncate(text) {
   return text.slice(0, MAX_ROW_CHARACTERS) + omitted(text.length - MAX_ROW_CHARACTERS, "characters");
 }
 
+/** Characters that cannot be seen, or change the look of others: controls, and format characters such as
+ * U+202E, but for line breaks, tabs, and the joiners of scripts and emoji. */
+const INVISIBLE = /((?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\u2028\u2029])/u;
+
+/** Splits at invisible characters, which have the odd places. */
+export const splitInvisible = (text) => text.split(INVISIBLE);
+export const codePoint = (character) => `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+
+/** Whether the first letter is of a script that is written from right to left. */
+export const isRightToLeft = (text) => /^\P{L}*[\p{sc=Hebr}\p{sc=Arab}\p{sc=Syrc}\p{sc=Thaa}\p{sc=Nkoo}]/u.test(text);
+
 function omitted(count, unit) {
   return count > 0 ? `\n… ${formatInteger(count)} more ${unit}; Copy and Save include them.` : "";
 }
@@ -59,18 +77,33 @@ export function parseHex(text) {
   return Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 }
 
+/** Parses Base64, with either alphabet, padded or not; throws an error to show. */
+export function parseBase64(text) {
+  try {
+    const binary = atob(text.replace(/-/g, "+").replace(/_/g, "/"));
+    return Uint8Array.from(binary, (character) => character.charCodeAt(0));
+  } catch {
+    throw new Error("Write the bytes in Base64, such as SGVsbG8=.");
+  }
+}
+
+/** Parses what is typed as `text`, `hex` or `base64`; throws an error to show. */
+export const parseMessage = (text, form) => ({ text: String, hex: parseHex, base64: parseBase64 })[form](text);
+
 /** Returns undefined if the text is not JSON. */
 export function parseJson(text) {
   try { return JSON.parse(text); } catch { return undefined; }
 }
 
-/** `displayText` is shown instead of `data`.
+/** `displayText` is shown instead of `data`, after `name`. `roundTrip` is in milliseconds.
  * @typedef {{from: "sent"|"received"|"event", at: number, data: string|Uint8Array, size: number,
- *   view: "text"|"hex"|"json", displayText?: string, row?: HTMLLIElement}} Entry */
+ *   view: "text"|"hex"|"base64"|"json", name?: string, displayText?: string, roundTrip?: number,
+ *   row?: HTMLLIElement}} Entry */
 
 /** @param {Entry} entry */
 export function rowText({ data, view, size, from, displayText }) {
   if (view === "hex") return hexDump(asBytes(data));
+  if (view === "base64") return truncate(base64(asBytes(data)));
   if (view === "json") return truncate(JSON.stringify(JSON.parse(asText(data)), null, 2));
   return size === 0 && from !== "event" ? "(empty)" : truncate(displayText ?? asText(data));
 }
