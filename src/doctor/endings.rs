@@ -117,7 +117,7 @@ pub(crate) fn compare_cut(both: &Both) -> Vec<Finding> {
                 described(Some(end)),
                 described(both.server.end.as_ref())
             );
-            vec![Finding::new("connection_cut", Side::Server, what)]
+            vec![Finding::between("connection_cut", what)]
         }
         _ => Vec::new(),
     }

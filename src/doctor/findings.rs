@@ -47,6 +47,10 @@ const fn kind(id: &'static str, severity: Severity, cause: &'static str, remedy:
 
 use Remedy::{Host, Idle, Text, Upgrade};
 
+/// What to do about an idle timeout of an unknown product.
+const IDLE_ANYWHERE: &str = "Send Pings more often than that, or raise the timeout (nginx: proxy_read_timeout; HAProxy: \
+    timeout tunnel; Apache: ProxyTimeout).";
+
 /// What a reader of frames on the way is to do.
 const PASS_FRAMES: &str = "Let it pass frames as they are: after a 101 the connection is a tunnel.";
 
@@ -298,6 +302,9 @@ pub(crate) struct Finding {
     pub(crate) severity: Severity,
     /// One line, already escaped.
     pub(crate) what: String,
+    /// In which direction.
+    #[serde(skip)]
+    pub(crate) direction: &'static str,
     /// In which direction, and as far as it is known, at which hop.
     #[serde(rename = "where")]
     pub(crate) place: String,
@@ -319,6 +326,7 @@ impl Finding {
             id,
             severity: kind.severity,
             what: what.into(),
+            direction: from.direction(),
             place: from.direction().to_owned(),
             cause: kind.cause,
             fix: String::new(),
@@ -333,12 +341,18 @@ impl Finding {
             .contains(&self.id)
     }
 
+    /// A finding of a kind in the table that is of no direction.
+    pub(crate) fn between(id: &'static str, what: impl Into<String>) -> Finding {
+        let direction = "between client and server";
+        Finding { direction, place: direction.to_owned(), ..Finding::new(id, Side::Client, what) }
+    }
+
     /// With what to do, for the product on the way if one is known.
     pub(crate) fn with_fix(mut self, hops: &[&'static Product]) -> Finding {
         let product = hops.first().copied();
         if !hops.is_empty() {
             let names: Vec<_> = hops.iter().map(|product| product.name).collect();
-            self.place = format!("{}, by {} or what is beside it", self.place, names.join(" or "));
+            self.place = format!("{}, at {} or beside it", self.place, names.join(", "));
         }
         if !self.fix.is_empty() {
             return self;
@@ -359,7 +373,7 @@ impl Finding {
             }
             Idle => {
                 let hint = match self.hint.join("; or ").as_str() {
-                    "" => "Raise the idle timeout, or send Pings more often than that.".to_owned(),
+                    "" => IDLE_ANYWHERE.to_owned(),
                     hint => hint.to_owned(),
                 };
                 (setting(product.and_then(products::idle_setting), &hint), true)
@@ -369,6 +383,12 @@ impl Finding {
         self.fix = fix;
         self
     }
+}
+
+/// The identifiers of all kinds.
+#[cfg(test)]
+pub(super) fn ids() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|kind| kind.id)
 }
 
 fn of(id: &str) -> &'static Kind {
@@ -389,7 +409,7 @@ mod tests {
         let found = finding(&[nginx.unwrap()]);
         assert_eq!(found.fix, "nginx, beside proxy_pass: proxy_set_header Host $http_host;");
         assert_eq!(found.product, Some("nginx"));
-        assert_eq!(found.place, "on the way to the server, by nginx or what is beside it");
+        assert_eq!(found.place, "on the way to the server, at nginx or beside it");
         let found = finding(&[]);
         assert!(found.fix.starts_with("Forward Host") && found.product.is_none(), "{found:?}");
     }

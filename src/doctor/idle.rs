@@ -177,7 +177,7 @@ fn findings(fates: &[(Activity, Fate)]) -> Vec<Finding> {
     if let Some(Fate::Cut { after, client, server }) = of(Busy) {
         let ends = how(client.as_ref(), server.as_ref());
         let what = format!("a busy session is cut after {:.1} s too: {ends}", after.as_secs_f64());
-        return vec![Finding::new("lifetime_cap", Side::Server, what)];
+        return vec![Finding::between("lifetime_cap", what)];
     }
     let names = |wanted: bool| {
         let others = fates.iter().filter(|(it, fate)| {
@@ -190,22 +190,25 @@ fn findings(fates: &[(Activity, Fate)]) -> Vec<Finding> {
         "" => String::new(),
         names => format!("; {text}: {names}"),
     };
-    let rest = with("kept alive by", &keeps) + &with("not by", &cut);
+    let rest = match (keeps.as_str(), cut.as_str()) {
+        (keeps, "") if !keeps.is_empty() => "; kept alive by all that is sent".to_owned(),
+        (keeps, cut) => with("kept alive by", keeps) + &with("not by", cut),
+    };
     match of(Silent) {
         Some(Fate::Cut { after, client, server }) => {
             let ends = how(client.as_ref(), server.as_ref());
             let what = format!("cut after {:.1} s of silence: {ends}{rest}", after.as_secs_f64());
-            let mut finding = Finding::new("idle_timeout", Side::Server, what);
+            let mut finding = Finding::between("idle_timeout", what);
             finding.hint = products::idle_settings_of(*after);
             vec![finding]
         }
         Some(Fate::Dead) => {
             let what = format!("dead after silence, and no end is told{rest}");
-            vec![Finding::new("idle_timeout", Side::Server, what)]
+            vec![Finding::between("idle_timeout", what)]
         }
         _ if !cut.is_empty() => {
             let what = format!("sessions do not live with {cut}");
-            vec![Finding::new("connection_cut", Side::Server, what)]
+            vec![Finding::between("connection_cut", what)]
         }
         _ => Vec::new(),
     }

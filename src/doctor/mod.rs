@@ -11,11 +11,12 @@
 //!             GET /report ─▶ record (server) ─┘
 //! ```
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread;
-use std::time::Instant;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 mod compression;
 mod endings;
@@ -24,6 +25,7 @@ mod heads;
 mod idle;
 mod lane;
 mod limits;
+mod measure;
 mod messages;
 mod options;
 mod output;
@@ -36,188 +38,89 @@ mod timing;
 
 pub(crate) use options::DoctorOptions;
 
-use self::endings::Ending;
-use self::findings::Finding;
-use self::lane::{Access, NotOpen, token};
+use self::measure::{lock, measure};
 use self::output::DoctorReport;
-use self::record::{Both, Record, Side};
-use crate::check::client::check;
-use crate::check::connect::Route;
-use crate::check::connection_options::ConnectionOptions;
-use crate::check::{colours, verdict::Verdict};
-use crate::lock::unpoisoned;
+use crate::check::colours;
 
-/// Measures, prints the report, and returns the exit code of the program.
+/// The exit code that a shell reports for a process that SIGINT ended.
+const INTERRUPTED: i32 = 130;
+
+/// Measures, prints the report, and returns the exit code of the program. Ctrl-C prints what is known so far.
 pub(crate) fn run(options: &DoctorOptions) -> ExitCode {
-    let report = Arc::new(Mutex::new(DoctorReport::new(&options.connection.target.url)));
     let started = Instant::now();
-    measure(options, &report);
+    let report = Arc::new(Mutex::new(DoctorReport::new(&options.connection.target.url)));
+    print_when_interrupted(&report, started, options.json);
+    let progress = Progress::start(&report, started);
+    let control = thread::scope(|scope| {
+        let control = options.control().map(|connection| {
+            let report = Mutex::new(DoctorReport::new(&connection.target.url));
+            scope.spawn(move || {
+                measure(options, &connection, &report);
+                report
+            })
+        });
+        measure(options, &options.connection, &report);
+        control.and_then(|control| control.join().ok())
+    });
+    progress.stop();
     let mut report = lock(&report);
-    report.elapsed = started.elapsed();
-    print(&report, options);
+    report.control = control.and_then(|report| report.into_inner().ok()).map(Box::new);
+    report.finish(started);
+    print(&report, options.json);
     ExitCode::from(report.exit_code())
 }
 
-/// The report so far.
-fn lock(report: &Mutex<DoctorReport>) -> MutexGuard<'_, DoctorReport> {
-    unpoisoned(report.lock())
-}
-
-fn print(report: &DoctorReport, options: &DoctorOptions) {
-    let text = if options.json { report.json() } else { report.text(colours()) };
+fn print(report: &DoctorReport, is_json: bool) {
+    let text = if is_json { report.json() } else { report.text(colours()) };
     let mut out = std::io::stdout().lock();
     // A caller that has closed stdout still gets the exit code.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Measures what the options ask for.
-fn measure(options: &DoctorOptions, report: &Mutex<DoctorReport>) {
-    let Ok(access) = access(&options.connection) else { return see_one_end(options, report) };
-    lock(report).address = access.place();
-    match first(&access) {
-        First::Both(both) => {
-            let mut report = lock(report);
-            report.hops = heads::hops(&both);
-            report.via = heads::via(&both);
-            report.peer = heads::shown(&both.server.peer);
-            report.add("heads", String::new(), heads::compare(&both));
-            report.add("compression", String::new(), messages::compare(&both));
-        }
-        First::Refused(findings) => return lock(report).add("heads", String::new(), findings),
-        First::OneEnd => return see_one_end(options, report),
-    }
-    thread::scope(|scope| {
-        for plan in QUICK {
-            scope.spawn(|| plan.run(&access, report));
-        }
+fn print_when_interrupted(report: &Arc<Mutex<DoctorReport>>, started: Instant, is_json: bool) {
+    let report = Arc::clone(report);
+    // Without the handler, Ctrl-C ends it without a report.
+    let _ = ctrlc::set_handler(move || {
+        let mut report = lock(&report);
+        report.is_partial = true;
+        report.finish(started);
+        clear_line();
+        print(&report, is_json);
+        std::process::exit(INTERRUPTED);
     });
-    if let Some(max) = options.sizes() {
-        let (detail, findings) = sizes::measure(&access, max);
-        lock(report).add("sizes", detail, findings);
-    }
-    if options.timing {
-        let (detail, findings) = timing::measure(&access);
-        lock(report).add("timing", detail, findings);
-    }
-    if let Some(time) = options.idle() {
-        let (detail, findings) = idle::measure(&access, time);
-        lock(report).add("idle", detail, findings);
-    }
 }
 
-/// What is left against a server without reports.
-fn see_one_end(options: &DoctorOptions, report: &Mutex<DoctorReport>) {
-    let check = check(&options.check());
-    let mut report = lock(report);
-    if check.exit_code() == 0 {
-        let what = "there is no report of the server, so this is what one end shows";
-        report.add("check", String::new(), vec![Finding::new("other_server", Side::Server, what)]);
-    }
-    report.check = Some(check);
+/// A line on the terminal that counts the seconds.
+struct Progress {
+    stop: Sender<()>,
+    thread: Option<JoinHandle<()>>,
 }
 
-/// Finds an address that is open.
-fn access(connection: &ConnectionOptions) -> Result<Access, Verdict> {
-    let route = Route::find(connection)?;
-    Ok(Access { connection: connection.clone(), route })
-}
-
-/// What the first lane shows.
-enum First {
-    Both(Box<Both>),
-    Refused(Vec<Finding>),
-    OneEnd,
-}
-
-/// Runs the lane of heads and compression: whether there is a wsecho with reports decides what follows.
-fn first(access: &Access) -> First {
-    let token = token();
-    let client = match compression::send(access, &token) {
-        Ok(client) => client,
-        Err(NotOpen::Refused { request, response, body }) => {
-            let found = refusal::findings(&request, &response, &body, &access.connection);
-            return found.map_or(First::OneEnd, First::Refused);
-        }
-        Err(NotOpen::Failed) => return First::OneEnd,
-    };
-    match report::fetch_ended(access, &token) {
-        Some(server) => First::Both(Box::new(Both { client, server })),
-        None => First::OneEnd,
-    }
-}
-
-/// A lane of the quick group.
-#[derive(Debug, Clone, Copy)]
-enum Plan {
-    Send,
-    Receive,
-    Pings,
-    /// The end of a session, by this side.
-    End(Side, Ending),
-}
-
-impl Plan {
-    fn group(self) -> &'static str {
-        match self {
-            Plan::Send | Plan::Receive => "messages",
-            Plan::Pings => "pings",
-            Plan::End(..) => "endings",
-        }
-    }
-
-    fn lane(self, access: &Access, token: &str) -> Result<Record, NotOpen> {
-        match self {
-            Plan::Send => messages::send(access, token),
-            Plan::Receive => messages::receive(access, token),
-            Plan::Pings => pings::send(access, token),
-            Plan::End(Side::Client, ending) => endings::by_client(access, token, ending),
-            Plan::End(Side::Server, ending) => endings::by_server(access, token, ending),
-        }
-    }
-
-    fn compare(self, both: &Both) -> Vec<Finding> {
-        let mut findings = match self {
-            Plan::Send => messages::compare(both),
-            Plan::Receive => messages::compare_greeting(both),
-            Plan::Pings => pings::compare(both),
-            Plan::End(side, ending) => return endings::compare(both, side, ending),
+impl Progress {
+    fn start(report: &Arc<Mutex<DoctorReport>>, started: Instant) -> Progress {
+        let (stop, stopped) = mpsc::channel();
+        let report = Arc::clone(report);
+        let show = move || {
+            while stopped.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
+                let phase = lock(&report).phase;
+                eprint!("\r\x1b[K{phase}: {} s", started.elapsed().as_secs());
+            }
+            clear_line();
         };
-        let cut = endings::compare_cut(both);
-        if !cut.is_empty() {
-            // What does not arrive then is a consequence.
-            findings.retain(|finding| !finding.is_loss());
+        let thread = std::io::stderr().is_terminal().then(|| thread::spawn(show));
+        Progress { stop, thread }
+    }
+
+    fn stop(self) {
+        drop(self.stop);
+        if let Some(thread) = self.thread {
+            let _ = thread.join();
         }
-        findings.extend(cut);
-        findings
-    }
-
-    fn run(self, access: &Access, report: &Mutex<DoctorReport>) {
-        let token = token();
-        let both = self.lane(access, &token).ok().and_then(|client| {
-            let server = report::fetch_ended(access, &token)?;
-            Some(Both { client, server })
-        });
-        let group = self.group();
-        let findings = both.map_or_else(|| lost(group), |both| self.compare(&both));
-        lock(report).add(group, String::new(), findings);
     }
 }
 
-/// A lane whose connection failed, or whose report is missing.
-fn lost(group: &str) -> Vec<Finding> {
-    let what = format!("a further connection, for {group}, has failed or has no report");
-    vec![Finding::new("lane_lost", Side::Client, what)]
+fn clear_line() {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K");
+    }
 }
-
-/// The lanes that follow the first one, side by side.
-const QUICK: &[Plan] = &[
-    Plan::Send,
-    Plan::Receive,
-    Plan::Pings,
-    Plan::End(Side::Client, Ending::Close),
-    Plan::End(Side::Client, Ending::Fin),
-    Plan::End(Side::Client, Ending::Reset),
-    Plan::End(Side::Server, Ending::Close),
-    Plan::End(Side::Server, Ending::Fin),
-    Plan::End(Side::Server, Ending::Reset),
-];

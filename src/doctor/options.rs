@@ -10,6 +10,7 @@ use clap::{Args, FromArgMatches};
 
 use crate::check::CheckOptions;
 use crate::check::connection_options::ConnectionOptions;
+use crate::check::url::Target;
 use crate::config::duration::positive;
 
 use super::limits::{FRAME_MAX, IDLE_MAX, SIZE_MAX_DEFAULT};
@@ -37,6 +38,10 @@ pub(crate) struct DoctorOptions {
     #[arg(long, value_name = "TIME", value_parser = idle)]
     idle: Option<humantime::Duration>,
 
+    /// URL of a second wsecho, reached by another way: what is found there too lies on this machine's side.
+    #[arg(long, value_name = "URL")]
+    control: Option<Target>,
+
     /// Print one line of JSON instead of text.
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
@@ -57,6 +62,13 @@ fn max(text: &str) -> Result<ByteSize, String> {
 }
 
 impl DoctorOptions {
+    /// How to connect to the server of `--control`.
+    pub(crate) fn control(&self) -> Option<ConnectionOptions> {
+        let mut connection = self.connection.clone();
+        connection.target = self.control.clone()?;
+        Some(connection)
+    }
+
     /// The largest size to try; `None` without `--sizes`.
     pub(crate) fn sizes(&self) -> Option<usize> {
         self.sizes.then(|| usize::try_from(self.max.as_u64()).unwrap_or(FRAME_MAX))
@@ -66,11 +78,11 @@ impl DoctorOptions {
         self.idle.map(|time| *time)
     }
 
-    /// A check of the same URL, by the same way.
-    pub(crate) fn check(&self) -> CheckOptions {
+    /// A check over the same connection.
+    pub(crate) fn check(connection: &ConnectionOptions) -> CheckOptions {
         let command = CheckOptions::augment_args(clap::Command::new("check"));
         let defaults = CheckOptions::from_arg_matches(&command.get_matches_from(["check"]));
         let defaults = defaults.unwrap_or_else(|error| error.exit());
-        CheckOptions { connection: self.connection.clone(), ..defaults }
+        CheckOptions { connection: connection.clone(), ..defaults }
     }
 }

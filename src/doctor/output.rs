@@ -4,7 +4,7 @@
 //! **Invariant:** text from the network is printed truncated, and with its control characters escaped.
 
 use std::fmt::Write;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -34,6 +34,10 @@ pub(crate) struct DoctorReport {
     pub(crate) findings: Vec<Finding>,
     /// What one end alone shows; `None` if the server has reports.
     pub(crate) check: Option<CheckReport>,
+    /// What was found on another way, with `--control`.
+    pub(crate) control: Option<Box<DoctorReport>>,
+    /// What is being measured.
+    pub(crate) phase: &'static str,
     /// Whether it was interrupted.
     pub(crate) is_partial: bool,
 }
@@ -60,6 +64,8 @@ impl DoctorReport {
             groups: Vec::new(),
             findings: Vec::new(),
             check: None,
+            control: None,
+            phase: "heads",
             is_partial: false,
         }
     }
@@ -69,7 +75,7 @@ impl DoctorReport {
         for finding in findings {
             let finding = finding.with_fix(&self.hops);
             let is_known =
-                |known: &Finding| (known.id, &known.place) == (finding.id, &finding.place);
+                |known: &Finding| (known.id, known.direction) == (finding.id, finding.direction);
             let is_list = ["field", "size"].iter().any(|start| finding.id.starts_with(start));
             if is_list || !self.findings.iter().any(is_known) {
                 self.findings.push(finding);
@@ -79,6 +85,11 @@ impl DoctorReport {
             Some(group) => group.detail.push_str(&detail),
             None => self.groups.push(Group { name, detail }),
         }
+    }
+
+    /// Notes the time that it took.
+    pub(crate) fn finish(&mut self, started: Instant) {
+        self.elapsed = started.elapsed();
     }
 
     /// 1 if something breaks clients; else that of the check, if there is one.
@@ -101,10 +112,12 @@ impl DoctorReport {
         let mut text = String::new();
         let _ = writeln!(text, "path     {}", self.path());
         for finding in self.sorted() {
-            let Finding { id, severity, what, place, cause, fix, .. } = finding;
+            let Finding { id, severity, what, direction, place, cause, fix, .. } = finding;
             let word = severity.painted(colours);
-            let _ = writeln!(text, "{word} {id}: {what}, {place}");
-            if *severity != Severity::Note {
+            if *severity == Severity::Note {
+                let _ = writeln!(text, "{word} {id}: {what} ({direction})");
+            } else {
+                let _ = writeln!(text, "{word} {id}: {what} ({place})");
                 let _ = writeln!(text, "         cause: {cause}\n         fix:   {fix}");
             }
         }
@@ -129,10 +142,35 @@ impl DoctorReport {
         for group in self.groups.iter().filter(|group| !group.detail.is_empty()) {
             let _ = writeln!(text, "{:<8} {}", group.name, group.detail.trim_end());
         }
+        text.push_str(&self.compared());
         if let Some(check) = &self.check {
             text.push_str(&check.text(colours));
         }
         text
+    }
+
+    /// What the other way shows on these findings; empty without one.
+    fn compared(&self) -> String {
+        let Some(control) = &self.control else { return String::new() };
+        let is_there = |finding: &&&Finding| {
+            let same =
+                |other: &Finding| (other.id, other.direction) == (finding.id, finding.direction);
+            control.findings.iter().any(same)
+        };
+        let of_weight = |finding: &&Finding| finding.severity != Severity::Note;
+        let findings: Vec<_> = self.findings.iter().filter(of_weight).collect();
+        let (both, alone): (Vec<_>, Vec<_>) = findings.iter().partition(is_there);
+        let names = |findings: Vec<&&Finding>| {
+            let names: Vec<_> = findings.iter().map(|finding| finding.id).collect();
+            if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+        };
+        format!(
+            "control  {}: on both ways, so at this end: {}; only on the way to {}: {}\n",
+            control.url,
+            names(both),
+            self.url,
+            names(alone)
+        )
     }
 
     /// The hops, as far as they are known.
@@ -154,27 +192,13 @@ impl DoctorReport {
 
     /// Formats the report as one line of JSON.
     pub(crate) fn json(&self) -> String {
-        #[derive(Serialize)]
-        struct JsonReport<'a> {
-            url: &'a str,
-            time: String,
-            ok: bool,
-            exit_code: u8,
-            both_ends: bool,
-            partial: bool,
-            elapsed_us: u64,
-            address: &'a str,
-            peer: &'a str,
-            via: &'a [String],
-            hops: Vec<&'static str>,
-            groups: &'a [Group],
-            findings: Vec<&'a Finding>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            check: Option<Value>,
-        }
+        serde_json::to_string(&self.as_json()).expect("text and numbers") + "\n"
+    }
+
+    fn as_json(&self) -> JsonReport<'_> {
         let exit_code = self.exit_code();
         let check = self.check.as_ref().map(CheckReport::json);
-        let report = JsonReport {
+        JsonReport {
             url: &self.url,
             time: timestamp(self.started),
             ok: exit_code == 0,
@@ -189,9 +213,31 @@ impl DoctorReport {
             groups: &self.groups,
             findings: self.sorted(),
             check: check.and_then(|json| serde_json::from_str(&json).ok()),
-        };
-        serde_json::to_string(&report).expect("text and numbers") + "\n"
+            control: self.control.as_deref().map(|control| Box::new(control.as_json())),
+        }
     }
+}
+
+/// The report as JSON; its fields are serialized in this order.
+#[derive(Serialize)]
+struct JsonReport<'a> {
+    url: &'a str,
+    time: String,
+    ok: bool,
+    exit_code: u8,
+    both_ends: bool,
+    partial: bool,
+    elapsed_us: u64,
+    address: &'a str,
+    peer: &'a str,
+    via: &'a [String],
+    hops: Vec<&'static str>,
+    groups: &'a [Group],
+    findings: Vec<&'a Finding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    control: Option<Box<JsonReport<'a>>>,
 }
 
 impl Severity {
@@ -202,5 +248,82 @@ impl Severity {
             Severity::Changed => "changed ".to_owned(),
             Severity::Note => "note    ".to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::record::Side;
+
+    fn report(ids: &[&'static str]) -> DoctorReport {
+        let mut report = DoctorReport::new("ws://h/");
+        report.started = SystemTime::UNIX_EPOCH;
+        "192.0.2.7:80".clone_into(&mut report.address);
+        let findings = ids.iter().map(|id| Finding::new(id, Side::Client, "it is so"));
+        report.add("heads", String::new(), findings.collect());
+        report
+    }
+
+    #[test]
+    fn what_breaks_clients_comes_first_and_notes_are_short() {
+        let report = report(&["field_added", "pings_swallowed"]);
+        assert_eq!(report.exit_code(), 1);
+        let text = report.text(Colours::Off);
+        assert_eq!(
+            text,
+            "path     this machine -> wsecho; connected to 192.0.2.7:80\n\
+             BREAKS   pings_swallowed: it is so (on the way to the server)\n         \
+             cause: A proxy that reads frames drops control frames; neither end then sees that the \
+             other lives.\n         \
+             fix:   Let it forward control frames, or send messages for keepalive.\n\
+             note     field_added: it is so (on the way to the server)\n\
+             done     heads, compared at both ends in 0.0 s\n"
+        );
+    }
+
+    #[test]
+    fn findings_on_both_ways_are_told_apart() {
+        let mut found = report(&["pings_swallowed", "host_changed", "field_added"]);
+        found.control = Some(Box::new(report(&["pings_swallowed", "field_added"])));
+        let expected = "\ncontrol  ws://h/: on both ways, so at this end: pings_swallowed; only on the way \
+            to ws://h/: host_changed\n";
+        assert!(found.text(Colours::Off).contains(expected), "{}", found.text(Colours::Off));
+    }
+
+    /// Asserts that the schema has a property for each field of an object, and what is required is there.
+    fn assert_described(object: &Value, schema: &Value) {
+        for (name, value) in object.as_object().unwrap() {
+            let property = &schema["properties"][name];
+            let kind = match value {
+                Value::String(_) => "string",
+                Value::Bool(_) => "boolean",
+                Value::Number(_) => "integer",
+                Value::Array(_) => "array",
+                _ => "object",
+            };
+            let is_reference = property["$ref"].is_string();
+            assert!(is_reference || property["type"] == kind, "{name}");
+            assert!(property["description"].is_string(), "{name}");
+        }
+        for name in schema["required"].as_array().unwrap() {
+            assert!(object.get(name.as_str().unwrap()).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_schema_describes_the_json() {
+        let schema: Value = serde_json::from_str(include_str!("doctor.schema.json")).unwrap();
+        let mut found = report(&["pings_swallowed"]);
+        found.findings[0].product = Some("nginx");
+        found.groups[0].detail = "x".to_owned();
+        found.control = Some(Box::new(report(&[])));
+        let json: Value = serde_json::from_str(&found.json()).unwrap();
+        assert_described(&json, &schema);
+        let properties = &schema["properties"];
+        assert_described(&json["findings"][0], &properties["findings"]["items"]);
+        assert_described(&json["groups"][0], &properties["groups"]["items"]);
+        let ids: Vec<Value> = super::super::findings::ids().map(Value::from).collect();
+        assert_eq!(properties["findings"]["items"]["properties"]["id"]["enum"], Value::from(ids));
     }
 }

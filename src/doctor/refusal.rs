@@ -1,7 +1,7 @@
 //! A refused handshake: what the diagnosis of a wsecho says about the way to it.
 
 use super::findings::{Finding, Severity};
-use super::heads::{removed, request_line};
+use super::heads::{removed, request_line, shown};
 use super::record::{SeenHead, Side};
 use crate::check::connection_options::ConnectionOptions;
 use crate::check::handshake::ServerResponse;
@@ -17,26 +17,27 @@ pub(crate) fn findings(
     let text = response.text(body);
     let (_, rest) = text.split_once("\n\nWhat arrived:\n")?;
     let (arrived, _) = rest.split_once("\n\n")?;
-    let mut ids = ids(&request.line, arrived);
-    if ids.is_empty() {
-        ids.push("refused");
-    }
     let verdict = verdict::refused(response, &text, options);
-    if verdict.problem.contains("\"report\"") {
+    let problem = verdict.problem.trim_end_matches('.').to_owned();
+    if problem.contains("\"report\"") {
         return None;
     }
-    let finding = |id| Finding {
+    let mut changes = changes(&request.line, arrived);
+    if changes.is_empty() {
+        changes.push(("refused", problem));
+    }
+    let finding = |(id, what)| Finding {
         fix: verdict.fix.clone(),
         product: verdict.product,
         // Whatever it is elsewhere.
         severity: Severity::Breaks,
-        ..Finding::new(id, Side::Client, verdict.problem.trim_end_matches('.'))
+        ..Finding::new(id, Side::Client, what)
     };
-    Some(ids.into_iter().map(finding).collect())
+    Some(changes.into_iter().map(finding).collect())
 }
 
-/// The kinds of findings that the lines of what arrived show.
-fn ids(sent: &str, arrived: &str) -> Vec<&'static str> {
+/// The kinds of findings that the lines of what arrived show, with descriptions.
+fn changes(sent: &str, arrived: &str) -> Vec<(&'static str, String)> {
     let mut lines = arrived.lines().map(str::trim);
     let line = lines.next().unwrap_or_default();
     // The diagnosis shortens the query.
@@ -44,27 +45,31 @@ fn ids(sent: &str, arrived: &str) -> Vec<&'static str> {
         let mut words = line.split(' ');
         let (method, target) = (words.next(), words.next().unwrap_or_default());
         let path = target.split('?').next().unwrap_or_default();
-        format!(
-            "{} {path} {}",
-            method.unwrap_or_default(),
-            line.rsplit(' ').next().unwrap_or_default()
-        )
+        let version = line.rsplit(' ').next().unwrap_or_default();
+        format!("{} {path} {version}", method.unwrap_or_default())
     };
-    let mut ids: Vec<_> =
-        request_line(&path(sent), &path(line)).iter().map(|finding| finding.id).collect();
+    let mut changes: Vec<_> = request_line(&path(sent), &path(line))
+        .into_iter()
+        .map(|finding| (finding.id, finding.what))
+        .collect();
     for line in lines {
         let missing = line.strip_prefix("(no ").and_then(|line| line.strip_suffix(')'));
-        let drops = |name: &str, token: &str| {
+        let lacks = |name: &str, token: &str| {
             line.strip_prefix(name).is_some_and(|value| !value.to_ascii_lowercase().contains(token))
         };
-        if let Some(name) = missing {
-            ids.push(removed(Side::Client, name));
-        } else if drops("Upgrade: ", "websocket") || drops("Connection: ", "upgrade") {
-            ids.push("upgrade_dropped");
+        let change = match missing {
+            Some(name) => (removed(Side::Client, name), format!("{} is removed", shown(name))),
+            None if lacks("Upgrade: ", "websocket") || lacks("Connection: ", "upgrade") => {
+                ("upgrade_dropped", format!("{} arrives", shown(line)))
+            }
+            None => continue,
+        };
+        match changes.iter_mut().find(|(id, _)| *id == change.0) {
+            Some((_, what)) => *what = format!("{what}, {}", change.1),
+            None => changes.push(change),
         }
     }
-    ids.dedup();
-    ids
+    changes
 }
 
 #[cfg(test)]
@@ -76,16 +81,23 @@ mod tests {
         const SENT: &str = "GET /echo?report=x HTTP/1.1";
         for (arrived, expected) in [
             (
-                "  GET /echo?report=… HTTP/1.1\n  (no Upgrade)\n  Connection: close",
-                &["upgrade_dropped"][..],
+                "  GET /echo?report=… HTTP/1.0\n  (no Upgrade)\n  Connection: close",
+                &[
+                    ("http_version_changed", "HTTP/1.1 is HTTP/1.0 at the server"),
+                    ("upgrade_dropped", "Upgrade is removed, Connection: close arrives"),
+                ][..],
             ),
-            ("  GET /echo HTTP/1.0\n  Upgrade: websocket", &["http_version_changed"]),
-            ("  GET /app/echo HTTP/1.1", &["path_changed"]),
-            ("  GET /echo HTTP/1.1\n  (no Host)", &["host_changed"]),
-            ("  GET /echo HTTP/1.1\n  (no Sec-WebSocket-Version)", &["field_removed"]),
+            ("  GET /app/echo HTTP/1.1", &[("path_changed", "/echo is /app/echo at the server")]),
+            ("  GET /echo HTTP/1.1\n  (no Host)", &[("host_changed", "Host is removed")]),
+            (
+                "  GET /echo HTTP/1.1\n  (no Sec-WebSocket-Version)",
+                &[("field_removed", "Sec-WebSocket-Version is removed")],
+            ),
             ("  GET /echo HTTP/1.1\n  Upgrade: websocket", &[]),
         ] {
-            assert_eq!(ids(SENT, arrived), expected, "{arrived}");
+            let found = changes(SENT, arrived);
+            let found: Vec<_> = found.iter().map(|(id, what)| (*id, what.as_str())).collect();
+            assert_eq!(found, expected, "{arrived}");
         }
     }
 }

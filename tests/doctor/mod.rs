@@ -4,8 +4,10 @@ mod idle;
 mod measures;
 mod paths;
 
-use std::process::Output;
+use std::process::{Output, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::support::client::Raw;
@@ -92,4 +94,34 @@ fn a_refused_handshake_is_a_finding_with_the_setting_of_the_proxy() {
     let (code, text) = doctor(&proxy.url(), &[]);
     assert!(code == 1 && text.contains("\nBREAKS   upgrade_dropped: "), "{text}");
     assert!(text.contains("\n         fix:   Any proxy: forward Upgrade and Connection"), "{text}");
+}
+
+#[test]
+fn a_control_server_tells_what_is_at_this_end() {
+    let server = TestServer::start();
+    let host = Fault::Request(HeadFault::Set("Host", "backend"));
+    let [one, other] = [host, Fault::SwallowPings(Way::ToClient)]
+        .map(|fault| FaultProxy::start(server.address, fault));
+    let (code, report) = json(&one.url(), &["--control", &other.url()]);
+    assert_eq!((code, ids(&report)), (1, vec!["host_changed"]));
+    assert_eq!(ids(&report["control"]), ["pings_swallowed"]);
+    let (_, text) = doctor(&one.url(), &["--control", &one.url()]);
+    assert!(text.contains(": on both ways, so at this end: host_changed; only on"), "{text}");
+}
+
+#[test]
+fn an_interrupt_prints_what_is_known_so_far() {
+    let server = TestServer::start();
+    let url = format!("ws://{}/", server.address);
+    let mut doctor = command(&["doctor", &url, "--json", "--idle", "1h"]);
+    let child = doctor.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The lanes of the quick group, after which those of --idle follow.
+    for _ in 0..10 {
+        server.ended_session();
+    }
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    let Output { status, stdout, .. } = child.wait_with_output().unwrap();
+    let report: Value = serde_json::from_slice(&stdout).unwrap();
+    assert_eq!((status.code(), &report["partial"]), (Some(130), &Value::Bool(true)));
+    assert_eq!(report["groups"][0]["name"], "heads");
 }

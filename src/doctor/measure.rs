@@ -1,0 +1,189 @@
+//! The groups of measurements, one after the other; the lanes of a group run side by side.
+
+use std::sync::{Mutex, MutexGuard};
+use std::thread;
+
+use super::endings::{self, Ending};
+use super::findings::Finding;
+use super::lane::{Access, NotOpen, token};
+use super::options::DoctorOptions;
+use super::output::DoctorReport;
+use super::record::{Both, Record, Side};
+use super::{compression, heads, idle, messages, pings, refusal, report, sizes, timing};
+use crate::check::client::check;
+use crate::check::connect::Route;
+use crate::check::connection_options::ConnectionOptions;
+use crate::check::verdict::Verdict;
+use crate::lock::unpoisoned;
+use crate::products::{self, Product};
+
+/// The report so far.
+pub(super) fn lock(report: &Mutex<DoctorReport>) -> MutexGuard<'_, DoctorReport> {
+    unpoisoned(report.lock())
+}
+
+/// Measures what the options ask for, over this connection.
+pub(super) fn measure(
+    options: &DoctorOptions,
+    connection: &ConnectionOptions,
+    report: &Mutex<DoctorReport>,
+) {
+    let Ok(access) = access(connection) else { return see_one_end(connection, report) };
+    lock(report).address = access.place();
+    match first(&access) {
+        First::Both(both) => {
+            let mut report = lock(report);
+            report.hops = heads::hops(&both);
+            report.via = heads::via(&both);
+            report.peer = heads::shown(&both.server.peer);
+            report.add("heads", String::new(), heads::compare(&both));
+            report.add("compression", String::new(), messages::compare(&both));
+        }
+        First::Refused(findings, product) => {
+            let mut report = lock(report);
+            report.hops.extend(product);
+            return report.add("heads", String::new(), findings);
+        }
+        First::OneEnd => return see_one_end(connection, report),
+    }
+    lock(report).phase = "messages, pings, endings";
+    thread::scope(|scope| {
+        for plan in QUICK {
+            scope.spawn(|| plan.run(&access, report));
+        }
+    });
+    if let Some(max) = options.sizes() {
+        lock(report).phase = "sizes";
+        let (detail, findings) = sizes::measure(&access, max);
+        lock(report).add("sizes", detail, findings);
+    }
+    if options.timing {
+        lock(report).phase = "timing";
+        let (detail, findings) = timing::measure(&access);
+        lock(report).add("timing", detail, findings);
+    }
+    if let Some(time) = options.idle() {
+        lock(report).phase = "idle";
+        let (detail, findings) = idle::measure(&access, time);
+        lock(report).add("idle", detail, findings);
+    }
+}
+
+/// What is left against a server without reports.
+fn see_one_end(connection: &ConnectionOptions, report: &Mutex<DoctorReport>) {
+    let check = check(&DoctorOptions::check(connection));
+    let mut report = lock(report);
+    if check.exit_code() == 0 {
+        let what = "there is no report of the server, so this is what one end shows";
+        report.add("check", String::new(), vec![Finding::between("other_server", what)]);
+    }
+    report.check = Some(check);
+}
+
+/// Finds an address that is open.
+fn access(connection: &ConnectionOptions) -> Result<Access, Verdict> {
+    let route = Route::find(connection)?;
+    Ok(Access { connection: connection.clone(), route })
+}
+
+/// What the first lane shows.
+enum First {
+    Both(Box<Both>),
+    /// With the product that answered.
+    Refused(Vec<Finding>, Option<&'static Product>),
+    OneEnd,
+}
+
+/// Runs the lane of heads and compression: whether there is a wsecho with reports decides what follows.
+fn first(access: &Access) -> First {
+    let token = token();
+    let client = match compression::send(access, &token) {
+        Ok(client) => client,
+        Err(NotOpen::Refused { request, response, body }) => {
+            let found = refusal::findings(&request, &response, &body, &access.connection);
+            let product = products::recognized(|name| response.field(name));
+            return found.map_or(First::OneEnd, |found| First::Refused(found, product));
+        }
+        Err(NotOpen::Failed) => return First::OneEnd,
+    };
+    match report::fetch_ended(access, &token) {
+        Some(server) => First::Both(Box::new(Both { client, server })),
+        None => First::OneEnd,
+    }
+}
+
+/// A lane of the quick group.
+#[derive(Debug, Clone, Copy)]
+enum Plan {
+    Send,
+    Receive,
+    Pings,
+    /// The end of a session, by this side.
+    End(Side, Ending),
+}
+
+impl Plan {
+    fn group(self) -> &'static str {
+        match self {
+            Plan::Send | Plan::Receive => "messages",
+            Plan::Pings => "pings",
+            Plan::End(..) => "endings",
+        }
+    }
+
+    fn lane(self, access: &Access, token: &str) -> Result<Record, NotOpen> {
+        match self {
+            Plan::Send => messages::send(access, token),
+            Plan::Receive => messages::receive(access, token),
+            Plan::Pings => pings::send(access, token),
+            Plan::End(Side::Client, ending) => endings::by_client(access, token, ending),
+            Plan::End(Side::Server, ending) => endings::by_server(access, token, ending),
+        }
+    }
+
+    fn compare(self, both: &Both) -> Vec<Finding> {
+        let mut findings = match self {
+            Plan::Send => messages::compare(both),
+            Plan::Receive => messages::compare_greeting(both),
+            Plan::Pings => pings::compare(both),
+            Plan::End(side, ending) => return endings::compare(both, side, ending),
+        };
+        let cut = endings::compare_cut(both);
+        if !cut.is_empty() {
+            // What does not arrive then is a consequence.
+            findings.retain(|finding| !finding.is_loss());
+        }
+        findings.extend(cut);
+        findings
+    }
+
+    fn run(self, access: &Access, report: &Mutex<DoctorReport>) {
+        let token = token();
+        let both = self.lane(access, &token).ok().and_then(|client| {
+            let server = report::fetch_ended(access, &token)?;
+            Some(Both { client, server })
+        });
+        let group = self.group();
+        let findings = both.map_or_else(|| lost(group), |both| self.compare(&both));
+        lock(report).add(group, String::new(), findings);
+    }
+}
+
+/// A lane whose connection failed, or whose report is missing.
+fn lost(group: &str) -> Vec<Finding> {
+    let what = format!("a further connection, for {group}, has failed or has no report");
+    vec![Finding::between("lane_lost", what)]
+}
+
+/// The lanes that follow the first one, side by side.
+const QUICK: &[Plan] = &[
+    Plan::Send,
+    Plan::Receive,
+    Plan::Pings,
+    Plan::End(Side::Client, Ending::Close),
+    Plan::End(Side::Client, Ending::Fin),
+    Plan::End(Side::Client, Ending::Reset),
+    Plan::End(Side::Server, Ending::Close),
+    Plan::End(Side::Server, Ending::Fin),
+    Plan::End(Side::Server, Ending::Reset),
+];
