@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::Product;
 
+/// No timeout by default.
+const NONE: u64 = u64::MAX;
+
 /// A product's name, the default in seconds, and the setting.
 const IDLE: &[(&str, u64, &str)] = &[
     ("nginx", 60, "nginx, beside proxy_pass: proxy_read_timeout 1h;"),
@@ -21,6 +24,7 @@ const IDLE: &[(&str, u64, &str)] = &[
         "AWS Application Load Balancer: idle_timeout.timeout_seconds",
     ),
     ("HAProxy", 60, "HAProxy, in defaults: timeout tunnel 1h"),
+    ("Caddy", NONE, "Caddy, in reverse_proxy: transport http { read_timeout 1h }"),
     ("Envoy", 300, "Envoy, in the route: idle_timeout: 0s (else stream_idle_timeout counts)"),
     ("Istio", 300, "Istio, in the VirtualService or an EnvoyFilter: stream_idle_timeout"),
     ("Cloudflare", 100, "Cloudflare: send Pings more often; only Enterprise plans have a setting"),

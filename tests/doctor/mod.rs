@@ -3,6 +3,7 @@
 mod idle;
 mod measures;
 mod paths;
+mod products;
 
 use std::process::{Output, Stdio};
 
