@@ -42,6 +42,8 @@ struct RoomState {
     /// The number of the last message.
     seq: u64,
     history: VecDeque<EncodedFrame>,
+    /// The time of the last event.
+    latest: SystemTime,
     /// How many members have left and were not replaced.
     vacancies: usize,
     /// The rate of joins while there are vacancies, because each join and leave is announced to all members.
@@ -193,6 +195,7 @@ impl Room {
         }
         let participant = Participant { name: name.clone(), outbox: Arc::clone(outbox) };
         state.members.insert(id, participant);
+        let now = state.not_before_latest(now);
         let join = Event::Join { name: &name, at: &timestamp(now) }.encode(&self.memory);
         self.broadcast(&mut state, &join, now);
         Ok(id)
@@ -228,9 +231,17 @@ impl RoomState {
             next_id: 0,
             seq: 0,
             history: VecDeque::new(),
+            latest: SystemTime::UNIX_EPOCH,
             vacancies: 0,
             replacements: TokenBucket::per_second(rate, Instant::now()),
         }
+    }
+
+    /// Returns `now`, but no earlier time than that of the last event: members take the time before they wait
+    /// for the room, and the clock may be set back.
+    fn not_before_latest(&mut self, now: SystemTime) -> SystemTime {
+        self.latest = self.latest.max(now);
+        self.latest
     }
 
     /// Lets another client join, in place of a member that left if there is one.
@@ -258,6 +269,7 @@ impl Membership {
     /// Sends `text` to all members, this one included. Does nothing if it was removed.
     pub(super) fn send(&self, text: &str, now: SystemTime) {
         let mut state = self.room.lock();
+        let now = state.not_before_latest(now);
         let Some(participant) = state.members.get(&self.id) else { return };
         let seq = state.seq + 1;
         let event = Event::Message { from: &participant.name, text, at: &timestamp(now), seq };
@@ -293,7 +305,7 @@ impl Drop for Membership {
         let mut state = self.room.lock();
         if let Some(participant) = state.members.remove(&self.id) {
             state.vacancies += 1;
-            let now = SystemTime::now();
+            let now = state.not_before_latest(SystemTime::now());
             let leave = Event::Leave { name: &participant.name, at: &timestamp(now) };
             let leave = leave.encode(&self.room.memory);
             self.room.broadcast(&mut state, &leave, now);
@@ -345,6 +357,24 @@ mod tests {
             format!("{} {what} {}", event["type"].as_str().unwrap(), event["seq"])
         };
         outbox.take().unwrap().iter().map(short).collect()
+    }
+
+    #[test]
+    fn no_event_is_older_than_the_one_before() {
+        let rooms = rooms(ChatLimits::default());
+        let ann = join(&rooms, "r", "ann").unwrap();
+        let second = std::time::Duration::from_secs(1);
+        for time in [NOON + 2 * second, NOON + second, NOON + 3 * second] {
+            ann.send("x", time);
+        }
+        let frames = ann.outbox().take().unwrap();
+        let time = |frame: &EncodedFrame| {
+            let (_, json) = crate::frame::split(frame);
+            serde_json::from_slice::<Value>(json).unwrap()["at"].as_str().map(str::to_owned)
+        };
+        let times: Vec<_> = frames.iter().filter_map(time).collect();
+        assert_eq!(times.len(), 4, "{times:?}");
+        assert!(times.is_sorted() && times[1] == times[2], "{times:?}");
     }
 
     #[test]

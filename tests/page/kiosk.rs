@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 
+use serde_json::json;
 use wsecho::AllowedOrigin;
 
 use super::{message_text, open, wait_for_state};
@@ -140,6 +141,51 @@ fn nothing_scrolls_and_everything_can_be_hit() {
         );
         assert_eq!(small, "", "{width} x {height}");
     }
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn its_words_are_for_the_public_and_can_be_translated() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "?kiosk");
+    wait_for_state(&mut browser, "OPEN");
+    assert_eq!(browser.text("#state-word"), "Connected");
+    assert_eq!(browser.text("#state-detail"), "");
+    let words = "Verbunden|Verbinde …|Nicht verbunden|Nachricht|Senden";
+    browser.open(&format!("http://{}/?kiosk&words={words}", server.address));
+    wait_for_state(&mut browser, "OPEN");
+    assert_eq!(browser.text("#state-word"), "Verbunden");
+    browser.fill("Nachricht", "hallo");
+    browser.click("button", "Senden");
+    browser.wait("document.querySelector('#last-text').innerText.startsWith('You sent: hallo')");
+    drop(server);
+    browser.wait("document.querySelector('#state-word').innerText === 'Nicht verbunden'");
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn the_texts_of_the_last_visitor_go() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "?kiosk&reset=0.3");
+    wait_for_state(&mut browser, "OPEN");
+    browser.fill("Message", "secret");
+    browser.click("button", "Send");
+    browser.wait("document.querySelector('#last-text').innerText.startsWith('You sent: secret')");
+    browser.fill("Message", "not sent");
+    browser.wait("document.querySelector('#last-text').innerText === ''");
+    assert_eq!(message_text(&mut browser), "");
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn it_notices_by_itself_that_the_server_is_out_of_reach() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "?kiosk&probe=0.05");
+    wait_for_state(&mut browser, "OPEN");
+    browser.call("Network.setBlockedURLs", &json!({"urls": ["*/healthz"]}));
+    browser.wait("document.querySelector('#state-detail').innerText.startsWith('The server does not answer.')");
+    browser.call("Network.setBlockedURLs", &json!({"urls": []}));
+    wait_for_state(&mut browser, "OPEN");
 }
 
 /// Runs a command with a runtime directory; only /run and shared memory are writable.

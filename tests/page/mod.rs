@@ -48,7 +48,7 @@ fn visit(browser: &mut Browser, address: SocketAddr, query: &str) {
 
 /// Waits until the page shows this connection state.
 fn wait_for_state(browser: &mut Browser, state: &str) {
-    browser.wait(&format!("document.querySelector('#state-word')?.innerText === '{state}'"));
+    browser.wait(&format!("document.documentElement?.dataset.state === '{state}'"));
 }
 
 /// Waits until a row of the history contains this text; `from` is `sent`, `received` or `event`.

@@ -1,6 +1,6 @@
 // Opens and closes the WebSocket to the address in the form.
 import { parseAddress } from "./address.js";
-import { elements, isKiosk, load, on, onInstead, params, root } from "./page.js";
+import { elements, isKiosk, kiosk, load, on, onInstead, params, root } from "./page.js";
 import * as words from "./words.js";
 
 const STATES = ["CONNECTING", "OPEN", "CLOSING", "CLOSED"];
@@ -118,7 +118,8 @@ async function explainFailure(failed) {
 /** Shows the state, and which server it is about. `end` says how the last connection ended: `ordinary`, or
  * `lost`; it is empty without one. */
 function showState(end = "") {
-  root.dataset.state = stateWord.textContent = state();
+  root.dataset.state = state();
+  stateWord.textContent = kiosk.wordFor(state()) ?? state();
   root.dataset.end = end;
   stop.ariaDisabled = /^CLOS/.test(state());
   const { url, socket } = current ?? {};

@@ -1,6 +1,6 @@
 // The kiosk reconnects and resends by itself, as a visitor cannot press Connect.
-import { connect, disconnect, state } from "./connection.js";
-import { createElement, elements, on, root, setStatus } from "./page.js";
+import { connect, disconnect, sessionUrl, state } from "./connection.js";
+import { createElement, elements, on, params, root, setStatus } from "./page.js";
 
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 30_000;
@@ -10,19 +10,32 @@ const STABLE_MS = 5000;
 /** A hidden page's timers run once a minute; after a longer gap, the machine slept. */
 const TICK_MS = 5000;
 const SLEEP_MS = 150_000;
+/** Between two looks whether the server still answers: less than its own Pings take. */
+const PROBE_MS = 1000 * (params.get("probe") ?? 20);
 /** Close codes that do not blame the message, which is sent again. */
 const RESEND_CODES = [1001, 1006, 1012, 1013];
 
-const { compose, message, stateDetail } = elements;
+/** After so much time without a visitor the texts are removed; 0 keeps them. */
+const RESET_MS = 1000 * params.get("reset");
+/** For the public, in any language: `?words=Verbunden|Verbinde …|Nicht verbunden|Nachricht|Senden`. */
+const [CONNECTED, CONNECTING, DISCONNECTED, MESSAGE, SEND] = words("Connected|Connecting …|Not connected|Message|Send");
+
+const { compose, lastText, message, send: sendButton, stateDetail } = elements;
 let failures = 0;
 /** The one thing that the kiosk waits for. */
 let timer = 0;
 let stableTimer = 0;
+let resetTimer = 0;
 let error = "";
 let retry = "";
 /** Whether the next connection sends the text in the box. */
 let isQueued = false;
 let unanswered = "";
+
+function words(defaults) {
+  const given = params.get("words")?.split("|") ?? [];
+  return defaults.split("|").map((word, n) => given[n] || word);
+}
 
 /** Adds the kiosk's style sheet. The page is shown after it. */
 export function style() {
@@ -38,6 +51,10 @@ export function style() {
 /** What main.js and compose.js tell the kiosk. */
 export const kiosk = {
   start() {
+    message.previousSibling.data = `${MESSAGE} `;
+    sendButton.textContent = SEND;
+    setInterval(probe, PROBE_MS);
+    for (const type of ["input", "pointerdown"]) on(document, type, scheduleReset);
     let lastTick = Date.now();
     setInterval(() => {
       const hasSlept = Date.now() - lastTick > SLEEP_MS;
@@ -50,6 +67,9 @@ export const kiosk = {
     on(window, "pageshow", retryNow);
     on(window, "contextmenu", (event) => event.target === message || event.preventDefault());
   },
+
+  /** Returns what the public is told in place of the state. */
+  wordFor: (state) => ({ OPEN: CONNECTED, CONNECTING })[state] ?? DISCONNECTED,
 
   onConnecting() {
     restoreText();
@@ -72,6 +92,7 @@ export const kiosk = {
     clearTimeout(timer);
     failures = 0;
     unanswered = "";
+    scheduleReset();
   },
 
   /** Retries with backoff and jitter, so that many kiosks do not reconnect at once. */
@@ -117,6 +138,29 @@ function restoreText() {
 function wait(delay, callback) {
   clearTimeout(timer);
   timer = setTimeout(callback, delay);
+}
+
+function scheduleReset() {
+  clearTimeout(resetTimer);
+  if (RESET_MS > 0) resetTimer = setTimeout(reset, RESET_MS);
+}
+
+/** Removes what the last visitor has typed, sent and seen. */
+function reset() {
+  isQueued = false;
+  message.value = unanswered = lastText.textContent = "";
+  setStatus("");
+}
+
+/** Finds out whether the network still leads to the server: browsers do not tell pages about Pings. */
+async function probe() {
+  const url = sessionUrl();
+  if (state() !== "OPEN" || url.host !== location.host) return;
+  try {
+    await fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
+  } catch {
+    if (state() === "OPEN" && url === sessionUrl()) abandon();
+  }
 }
 
 function abandon() {
