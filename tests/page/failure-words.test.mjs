@@ -14,7 +14,7 @@ test("what only a browser refuses is known before anything is tried", () => {
     [browser("ws://h:6000/"), /do not connect to port 6000/, /another port/],
     [browser("ws://h/a?b", { page: https }), /mixed content/, /wss:\/\/h\/a\?b/],
     [browser("wss://h/", { isForbidden: true }), /Content-Security-Policy/, /wss:\/\/h to connect-src/],
-    [browser("ws://192.168.1.1/", { permission: "prompt", isFramed: true }), /local network/, /over HTTPS[^]*allow="local-network"[^]*Allow/],
+    [browser("ws://192.168.1.1/", { permission: "prompt", isFramed: true }), /local network/, /over HTTPS[^]*allow="local-network"[^]*LocalNetworkAccessAllowedForUrls/],
     [browser("ws://localhost/", { permission: "denied", page: https }), /local network/, /^Allow access.*\n.*LocalNetworkAccessAllowedForUrls/],
   ]) {
     assert.match(facts.title, title);
@@ -48,6 +48,12 @@ test("a foreign server is explained by what it answers over HTTP", () => {
     assert.match(facts.command, /^wsecho check /);
     assert.match(facts.details, /no Authorization/);
   }
+});
+
+test("a name may be that of a local address, which the page cannot know", () => {
+  const facts = { url: new URL("ws://nas.example/"), page: https, probe: "fails", otherProbe: "fails" };
+  assert.match(explainForeign({ ...facts, permission: "prompt" }).fix, /Local Network Access/);
+  assert.doesNotMatch(explainForeign({ ...facts, permission: "granted" }).fix, /Local Network Access/);
 });
 
 test("the newest refusal of this handshake is found", () => {

@@ -1,11 +1,14 @@
 //! The page explains failures.
 
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
 use std::thread;
 
 use super::{message_text, open, wait_for_row, wait_for_state};
-use crate::support::browser::Browser;
+use crate::support::browser::{Browser, executable};
 use crate::support::server::TestServer;
 
 #[test]
@@ -253,4 +256,54 @@ fn what_is_shown_of_the_last_server_goes() {
     assert_eq!(browser.eval("document.querySelector('#compression').hidden"), true);
     assert_eq!(browser.text("#rtt-last"), "–");
     assert_eq!(browser.text("#sent"), "0");
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn local_network_access_is_explained() {
+    let server =
+        TestServer::with(|config| config.allow_host = vec!["page.example".parse().unwrap()]);
+    let other = TestServer::start();
+    let profile = tempfile::tempdir().unwrap();
+    let mut command = Command::new(executable());
+    command
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg("--host-resolver-rules=MAP page.example 127.0.0.1")
+        .arg(format!("--ip-address-space-overrides={}=public", server.address));
+    let mut browser = Browser::start(&mut command);
+    let page = format!("http://page.example:{}", server.address.port());
+    browser.open(&format!("{page}/?url=ws://{}/echo", other.address));
+    browser.click("button", "Connect");
+    browser.wait_for_text(
+        "The browser keeps this page from 127.0.0.1, which is on your local network",
+    );
+    browser.wait_for_text("Serve this page over HTTPS");
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn a_content_security_policy_is_explained() {
+    let www = tempfile::tempdir().unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("www");
+    fs::create_dir(www.path().join("js")).unwrap();
+    for folder in ["", "js"] {
+        for entry in fs::read_dir(source.join(folder)).unwrap().map(Result::unwrap) {
+            if entry.path().is_file() {
+                fs::copy(entry.path(), www.path().join(folder).join(entry.file_name())).unwrap();
+            }
+        }
+    }
+    let index = www.path().join("index.html");
+    let policy =
+        "<meta http-equiv=Content-Security-Policy content=\"connect-src 'self'\">\n<title>";
+    fs::write(&index, fs::read_to_string(&index).unwrap().replace("<title>", policy)).unwrap();
+    let server = TestServer::with(|config| config.www = Some(www.path().to_owned()));
+    let other = TestServer::start();
+    let mut browser = open(&server, "");
+    wait_for_state(&mut browser, "OPEN");
+    browser.replace("combobox", "Address", &format!("ws://{}/echo", other.address));
+    browser.press("Enter", 13);
+    browser.wait_for_text("The Content-Security-Policy of this page forbids this connection.");
+    browser.wait_for_text(&format!("Add ws://{} to connect-src", other.address));
 }

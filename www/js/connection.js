@@ -8,7 +8,7 @@ const TIMEOUT_MS = 5000;
 export const OFFLINE = "This device is offline.";
 const { connect: form, address, subprotocols, stop, stateWord, stateDetail } = elements;
 
-/** @type {{url: URL, socket: WebSocket, since: number, wasOpen: boolean, isStopped: boolean}|null} */
+/** @type {{url: URL, socket: WebSocket, since: number, wasOpen: boolean, isStopped: boolean, isClosed: boolean}|null} */
 let current = null;
 let observer;
 let prepare = (url) => url;
@@ -40,18 +40,21 @@ export const extensions = () => current?.socket.extensions ?? "";
 export function connect() {
   disconnect();
   let url;
+  let socket;
   try {
     url = parseAddress(address.value, location.href);
-    const socket = new WebSocket(prepare(url), subprotocols.value.split(/[\s,]+/).filter(Boolean));
-    current = { url, socket, since: performance.now(), wasOpen: false, isStopped: false };
+    socket = new WebSocket(prepare(url), subprotocols.value.split(/[\s,]+/).filter(Boolean));
+    current = { url, socket, since: performance.now(), wasOpen: false, isStopped: false, isClosed: false };
   } catch (error) {
     return observer.onError({ title: `Cannot connect${url ? ` to ${url}` : ""}.`, text: error.message });
   }
   address.value = url.href;
-  current.socket.binaryType = "arraybuffer";
+  socket.binaryType = "arraybuffer";
   listen("open", onOpen);
   listen("message", observer.onMessage);
   listen("close", onClose);
+  // Chromium sends no close event if a Content-Security-Policy forbids the connection.
+  listen("error", () => setTimeout(() => current?.socket === socket && !current.isClosed && onClose({ code: 1006 })));
   showState();
   observer.onConnecting(url);
   setTimeout(() => state() === "CONNECTING" && explainFailure(current), params.get("wait") ?? TIMEOUT_MS);
@@ -101,6 +104,7 @@ function onOpen() {
 
 function onClose(event) {
   observer.onDrop();
+  current.isClosed = true;
   const isFailure = !current.wasOpen && !current.isStopped;
   showState(current.isStopped || event.code === 1000 ? "ordinary" : "lost");
   observer.onClose(event.code, words.describeClose(event, current), current);

@@ -21,6 +21,9 @@ opens at most its transport, such as /socket.io/?EIO=4&transport=websocket.`;
 /** Returns the line that checks this URL as the page would open it. */
 export const checkCommand = (url, page) => `wsecho check '${url}' --origin ${page.origin}`;
 
+/** The permission of Local Network Access that the URL needs, if its address is local. */
+export const permissionName = (url) => (isLoopback(url.hostname) ? "loopback-network" : "local-network");
+
 const isLoopback = (host) => /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/.test(host);
 const isLocal = (host) => isLoopback(host) || /^(10\.|192\.168\.|169\.254\.|172\.(1[6-9]|2\d|3[01])\.|\[f[cde])|\.local$/.test(host);
 
@@ -54,13 +57,13 @@ export function explainBrowser({ url, page, isOnline, isForbidden, isFramed, per
 
 /** Chrome 142 and later for HTTP, 147 and later for WebSockets. */
 function explainLocalNetwork({ url, page, isFramed, permission }) {
-  const name = isLoopback(url.hostname) ? "loopback-network" : "local-network";
+  const name = permissionName(url);
+  const grant = permission === "denied"
+    ? "Allow access to the local network in the site's settings (the icon left of the address), and reload."
+    : "Answer the browser's question with Allow, and connect again.";
   const fixes = [
-    page.protocol !== "https:" && "Serve this page over HTTPS; other pages are not even asked for.",
+    page.protocol === "https:" ? grant : "Serve this page over HTTPS: for other pages the browser does not ask you.",
     isFramed && `Give the iframe allow="${name}".`,
-    permission === "denied"
-      ? "Allow access to the local network in the site's settings (the icon left of the address), and reload."
-      : "Answer the browser's question with Allow, and connect again.",
     "In a company: the policy LocalNetworkAccessAllowedForUrls allows it to a list of sites.",
   ];
   return {
@@ -73,8 +76,11 @@ function explainLocalNetwork({ url, page, isFramed, permission }) {
 /** Explains a failure at a server of another origin, whose response the browser hides. `probe` is what
  * a plain HTTP request to it brought: `answers`, `silent` (nothing in time) or `fails`; `otherProbe` is
  * the same over TLS if the URL is without it, and the other way round. */
-export function explainForeign({ url, page, probe, otherProbe }) {
+export function explainForeign({ url, page, probe, otherProbe, permission }) {
   const { host } = url;
+  // The browser knows the address, the page only the name.
+  const hint = permission && permission !== "granted" && !isLocal(page.hostname)
+    ? "\nIf it is on your local network: the browser keeps this page from it until you allow it (Local Network Access)." : "";
   const isTls = url.protocol === "wss:";
   const [http, other] = isTls ? ["https", "ws"] : ["http", "wss"];
   const otherUrl = url.href.replace(/^wss?/, other);
@@ -107,7 +113,7 @@ The usual causes: the server does not accept pages of ${page.origin} (403), has 
     text: `A plain request to ${http}://${host}, made to find out, failed${isTls ? ", too; browsers hide how" : ", too"}.`,
     fix: (isTls
       ? `Open https://${host}/ in a tab: it shows an error of the name, of the port, or of the certificate. A self-signed certificate can be accepted there once; this page can then connect.`
-      : "Correct the name or the port, start the server, or let a firewall accept the port.") + `\nThis says which it is:\n${command}`,
+      : "Correct the name or the port, start the server, or let a firewall accept the port.") + `${hint}\nThis says which it is:\n${command}`,
     command, details,
   };
 }

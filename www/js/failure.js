@@ -1,5 +1,5 @@
 // Finds out why a handshake failed, which browsers hide from pages.
-import { explainBrowser, explainForeign, explainProbe, explainRefusal, findRefusal } from "./failure-words.js";
+import { explainBrowser, explainForeign, explainProbe, explainRefusal, findRefusal, permissionName } from "./failure-words.js";
 import { fetchText } from "./http.js";
 import { on } from "./page.js";
 
@@ -12,22 +12,25 @@ const forbidden = new Set();
 export async function explain(url, since) {
   const page = location;
   const isForeign = url.origin.replace(/^ws/, "http") !== page.origin;
-  const refused = isForeign && explainBrowser({
-    url, page, isOnline: navigator.onLine, isForbidden: forbidden.has(url.host), isFramed: window !== top,
-    permission: await localNetworkPermission(),
-  });
-  if (refused) return refused;
-  if (isForeign) return explainForeign({ url, page, ...await probeForeign(url) });
+  if (isForeign) return explainElsewhere(url);
   const told = await fetchText("/refusals", "application/json");
   const refusal = findRefusal(told.text, url.pathname, performance.now() - since);
   if (refusal) return explainRefusal(url, page, refusal);
   return explainProbe(url, page, await fetchText(url.href.replace(/^ws/, "http"), "application/json"));
 }
 
-/** Returns the state of Chrome's Local Network Access, under one of the names it has had; undefined
- * in other browsers. */
-async function localNetworkPermission() {
-  for (const name of ["loopback-network", "local-network", "local-network-access"]) {
+async function explainElsewhere(url) {
+  const permission = await localNetworkPermission(url);
+  const facts = {
+    url, page: location, isOnline: navigator.onLine, isForbidden: forbidden.has(url.host), isFramed: window !== top, permission,
+  };
+  return explainBrowser(facts) ?? explainForeign({ ...facts, ...await probeForeign(url) });
+}
+
+/** Returns the state of Chrome's Local Network Access, which had one name before; undefined in other
+ * browsers. */
+async function localNetworkPermission(url) {
+  for (const name of [permissionName(url), "local-network-access"]) {
     try { return (await navigator.permissions.query({ name })).state; } catch { /* An unknown name. */ }
   }
 }
