@@ -22,12 +22,13 @@ let linkUpdateTimer = 0;
 
 /** Sends a message; returns whether that worked. `typed` is the text to recall. */
 export function transmit(data, typed) {
+  const at = performance.now();
   if (!sendData(data)) {
     setStatus("The underlying connection is closed.");
     return false;
   }
   const size = words.byteLength(data);
-  countSent(size);
+  countSent(size, at);
   // A room sends it back, in the order of all messages.
   if (!room) addEntry("sent", data, size);
   scheduleRender();

@@ -33,9 +33,9 @@ function count(direction, size) {
   }
 }
 
-export function countSent(size) {
+export function countSent(size, at) {
   count("sent", size);
-  sendTimes.push(performance.now());
+  sendTimes.push(at);
   if (sendTimes.length - answered > MAX_UNANSWERED) isTiming = false;
   if (!isTiming) sendTimes.length = answered = 0;
 }
