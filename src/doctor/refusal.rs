@@ -26,9 +26,11 @@ pub(crate) fn findings(
     if changes.is_empty() {
         changes.push(("refused", problem));
     }
+    // The server's fix is for its users; a path that was changed on the way has a better one.
+    let is_servers = |id| id != "path_changed";
     let finding = |(id, what)| Finding {
-        fix: verdict.fix.clone(),
-        product: verdict.product,
+        fix: if is_servers(id) { verdict.fix.clone() } else { String::new() },
+        product: verdict.product.filter(|_| is_servers(id)),
         // Whatever it is elsewhere.
         severity: Severity::Breaks,
         ..Finding::new(id, Side::Client, what)

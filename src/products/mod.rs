@@ -80,6 +80,17 @@ pub(crate) fn forward_upgrades_in_a_line(product: Option<&'static Product>) -> S
     }
 }
 
+/// The product that a list of [`forward_upgrades`] was made for, which may have been recognised by the fields
+/// of a request. `None` if the list begins with the usual ones.
+#[cfg(feature = "cli")]
+pub(crate) fn listed_first(list: &str) -> Option<&'static Product> {
+    let is_first = |product: &&Product| {
+        product.name != USUAL[0].name
+            && list.trim_start().starts_with(&product.upgrade.title(product.name))
+    };
+    PRODUCTS.iter().copied().find(is_first)
+}
+
 /// The settings that forward the Host of the client: those of the product in question, and of the
 /// usual ones.
 pub(crate) fn keep_host(product: Option<&'static Product>) -> String {
@@ -199,6 +210,15 @@ mod tests {
         assert!(text.starts_with("Apache") && text.matches("\nApache").count() == 0, "{text}");
         assert!(text.contains("\nnginx, beside proxy_pass:\n"), "{text}");
         assert!(forward_upgrades(None).starts_with("nginx"));
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn the_recognized_product_is_known_from_its_list() {
+        let first = |product| listed_first(&forward_upgrades(product)).map(|first| first.name);
+        assert_eq!(first(Some(&APACHE)), Some("Apache"));
+        assert_eq!(first(Some(&HAPROXY)), Some("HAProxy"));
+        assert_eq!(first(None), None);
     }
 
     #[test]

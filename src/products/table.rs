@@ -224,7 +224,7 @@ static SYNOLOGY: Product = Product {
 
 static LIGHTTPD: Product = Product {
     name: "lighttpd",
-    marks: &[&[("Server", "lighttpd")]],
+    marks: &[&[("Server", "lighttpd")], &[("X-Host", ""), ("X-Forwarded-Host", "")]],
     upgrade: setting("beside proxy.server", &["proxy.header = ( \"upgrade\" => \"enable\" )"]),
     host: Some(setting("without", &["\"map-host-request\" in proxy.header"])),
     proxy_protocol: &[],

@@ -25,7 +25,7 @@ pub(crate) fn refused(
         .at(product);
     }
     if let Some(verdict) = own_diagnosis(body, product) {
-        return verdict.at(product);
+        return verdict;
     }
     if let (300..=399, Some(location)) = (response.status, response.field("Location")) {
         return redirected(&title, location, options).at(product);
@@ -70,12 +70,14 @@ fn product(response: &ServerResponse, body: &str) -> Option<&'static Product> {
 fn own_diagnosis(body: &str, product: Option<&'static Product>) -> Option<Verdict> {
     let (before, fix) = body.split_once("\n\nThe fix:\n")?;
     let (problem, _) = before.split_once("\n\nWhat arrived:\n")?;
+    let product = product.or_else(|| products::listed_first(fix));
     let fix = if fix.contains("proxy_http_version") {
         products::forward_upgrades_in_a_line(product)
     } else {
         beginning(fix)
     };
-    Some(Verdict::new(crate::check::report::visible(problem), crate::check::report::visible(&fix)))
+    let [problem, fix] = [problem, &fix].map(crate::check::report::visible);
+    Some(Verdict::new(problem, fix).at(product))
 }
 
 /// The first lines of a fix, as one line.
