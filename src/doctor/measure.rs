@@ -74,7 +74,7 @@ fn see_one_end(connection: &ConnectionOptions, report: &Mutex<DoctorReport>) {
     let check = check(&DoctorOptions::check(connection));
     let mut report = lock(report);
     if check.exit_code() == 0 {
-        let what = "there is no report of the server, so this is what one end shows";
+        let what = "no report at /report: it is no wsecho, or it has --no-faults, or a proxy does not pass /report on";
         report.add("check", String::new(), vec![Finding::between("other_server", what)]);
     }
     report.check = Some(check);

@@ -15,6 +15,9 @@ use crate::config::duration::positive;
 
 use super::limits::{FRAME_MAX, IDLE_MAX, SIZE_MAX_DEFAULT};
 
+/// The heading in `--help` of what takes longer than two seconds.
+const MEASUREMENTS: &str = "Further measurements";
+
 /// The options of `wsecho doctor`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DoctorOptions {
@@ -22,24 +25,24 @@ pub(crate) struct DoctorOptions {
     pub(crate) connection: ConnectionOptions,
 
     /// Find the largest message that arrives in each direction, as one frame and in fragments.
-    #[arg(long)]
+    #[arg(long, help_heading = MEASUREMENTS)]
     sizes: bool,
 
     /// Largest message of --sizes.
-    #[arg(long, value_name = "SIZE", default_value_t = SIZE_MAX_DEFAULT, requires = "sizes", value_parser = max)]
+    #[arg(long, help_heading = MEASUREMENTS, value_name = "SIZE", default_value_t = SIZE_MAX_DEFAULT, requires = "sizes", value_parser = max)]
     max: ByteSize,
 
     /// Measure whether messages arrive as they were sent, and the times of round trips.
-    #[arg(long)]
+    #[arg(long, help_heading = MEASUREMENTS)]
     pub(crate) timing: bool,
 
     /// Find idle timeouts and limits of age up to this time: sessions side by side that are silent, or kept
     /// alive by Pings or messages of either side.
-    #[arg(long, value_name = "TIME", value_parser = idle)]
+    #[arg(long, help_heading = MEASUREMENTS, value_name = "TIME", value_parser = idle)]
     idle: Option<humantime::Duration>,
 
     /// URL of a second wsecho, reached by another way: what is found there too lies on this machine's side.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, help_heading = MEASUREMENTS, value_name = "URL")]
     control: Option<Target>,
 
     /// Print one line of JSON instead of text.

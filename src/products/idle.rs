@@ -17,7 +17,7 @@ const IDLE: &[(&str, u64, &str)] = &[
     ),
     ("Nginx Proxy Manager", 60, "Nginx Proxy Manager, Advanced: proxy_read_timeout 1h;"),
     ("Synology DSM", 60, "Synology DSM, Reverse Proxy, Advanced Settings: Proxy read timeout"),
-    ("Apache", 60, "Apache: ProxyTimeout 3600 (else Timeout counts)"),
+    ("Apache", 60, "Apache: ProxyTimeout 3600 (the larger of it and Timeout counts)"),
     (
         "AWS Application Load Balancer",
         60,
