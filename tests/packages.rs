@@ -61,6 +61,7 @@ fn assert_package_installs(package: &Path) {
         "doc/wsecho/read-only-root/tmp.mount",
         "fish/vendor_completions.d/wsecho.fish",
         "man/man1/wsecho-check.1.gz",
+        "man/man1/wsecho-doctor.1.gz",
         "man/man1/wsecho.1.gz",
         "zsh/vendor-completions/_wsecho",
     ] {

@@ -46,7 +46,9 @@ fn man_pages_and_completions_know_the_options() {
     for option in shown.filter_map(clap::Arg::get_long) {
         assert!(page.contains(&format!("--{option}")), "{option}");
     }
-    assert!(folder.join("wsecho-check.1").exists());
+    for subcommand in ["check", "doctor"] {
+        assert!(folder.join(format!("wsecho-{subcommand}.1")).exists());
+    }
     assert_eq!(completions(&folder, ["wsecho", "--rep"]), "--reply");
     assert_eq!(completions(&folder, ["wsecho", "ch"]), "check");
 }

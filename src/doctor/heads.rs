@@ -110,19 +110,20 @@ fn field(from: Side, name: &str, sent: &[String], received: &[String]) -> Option
     let is_of_the_hop = name.eq_ignore_ascii_case("Connection") && lists(&after, "upgrade") > 0;
     let is_written_anew =
         is_of_the_hop || before.eq_ignore_ascii_case(&after) && !is_case_sensitive(name);
+    let shown_name = shown(name);
     let (id, what) = if received.is_empty() {
-        (removed(from, name), format!("{name}: {} is removed", shown(&before)))
+        (removed(from, name), format!("{shown_name}: {} is removed", shown(&before)))
     } else if sorted(sent) == sorted(received) {
-        ("fields_reordered", format!("the lines of {name} have another order"))
+        ("fields_reordered", format!("the lines of {shown_name} have another order"))
     } else if before == after && sent.len() > received.len() {
-        ("fields_merged", format!("{} lines of {name} are one", sent.len()))
+        ("fields_merged", format!("{} lines of {shown_name} are one", sent.len()))
     } else if name.eq_ignore_ascii_case("Upgrade") && lists(&after, "websocket") > 1 {
-        ("upgrade_repeated", format!("Upgrade: {before} is {}", shown(&after)))
+        ("upgrade_repeated", format!("Upgrade: {} is {}", shown(&before), shown(&after)))
     } else if is_written_anew {
-        ("field_rewritten", format!("{name}: {} is {}", shown(&before), shown(&after)))
+        ("field_rewritten", format!("{shown_name}: {} is {}", shown(&before), shown(&after)))
     } else {
         let id = changed(from, name, lists(&after, "websocket") + lists(&after, "upgrade") > 0);
-        (id, format!("{name}: {} is {}", shown(&before), shown(&after)))
+        (id, format!("{shown_name}: {} is {}", shown(&before), shown(&after)))
     };
     Some(Finding::new(id, from, what))
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use data_encoding::BASE64;
 use tungstenite::handshake::client::generate_key;
 
-use super::limits::{FRAME_MAX, PATIENCE_FACTOR, PATIENCE_MIN, READ_MAX};
+use super::limits::{FRAME_MAX, FRAMES_MAX, PATIENCE_FACTOR, PATIENCE_MIN, READ_MAX};
 use super::record::{Record, SeenClose, SeenEnd, SeenHead, Side, StreamEnd, WireFrame};
 use crate::check::connect::{Route, RouteEnd};
 use crate::check::connection_options::ConnectionOptions;
@@ -75,6 +75,11 @@ impl Access {
         let separator = if own.is_empty() { "" } else { "&" };
         connection.target.resource = format!("{folder}{name}?{query}{separator}{own}");
         connection
+    }
+
+    /// Whether a connection can be reset. A Unix socket cannot.
+    pub(crate) fn has_resets(&self) -> bool {
+        matches!(self.route.end, RouteEnd::Tcp(_))
     }
 
     /// The place that is connected to, for people.
@@ -155,6 +160,9 @@ impl Lane {
     }
 
     fn note(&mut self, from: Side, first: u8, payload: &[u8]) {
+        if self.record.frames.len() >= FRAMES_MAX {
+            return;
+        }
         let frame = WireFrame {
             at_us: self.now_us(),
             from,

@@ -6,6 +6,8 @@ use bytesize::ByteSize;
 
 /// The most bytes of a frame, and of a report, that are read.
 pub(crate) const FRAME_MAX: usize = 64 * 1024 * 1024;
+/// The most frames that are recorded of one connection, in some 4 MiB; later ones are not.
+pub(crate) const FRAMES_MAX: usize = 100_000;
 /// The most bytes of one read.
 pub(crate) const READ_MAX: usize = 64 * 1024;
 /// The shortest wait for something that may not come, such as a Pong.

@@ -15,6 +15,8 @@ use crate::support::client::Raw;
 use crate::support::fault_proxy::{Fault, FaultProxy, HeadFault, Way};
 use crate::support::program::command;
 use crate::support::server::TestServer;
+#[cfg(feature = "tls")]
+use crate::support::stream::Wire;
 
 /// Runs it. Returns exit code and stdout.
 fn doctor(url: &str, options: &[&str]) -> (i32, String) {
@@ -125,4 +127,22 @@ fn an_interrupt_prints_what_is_known_so_far() {
     let report: Value = serde_json::from_slice(&stdout).unwrap();
     assert_eq!((status.code(), &report["partial"]), (Some(130), &Value::Bool(true)));
     assert_eq!(report["groups"][0]["name"], "heads");
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn both_ends_are_compared_over_tls_too() {
+    let server = TestServer::over(Wire::Tls, |_| {});
+    let (code, report) = json(&format!("wss://{}/", server.address), &["--insecure"]);
+    assert_eq!((code, ids(&report)), (0, vec![]), "{report}");
+}
+
+#[test]
+fn a_unix_socket_is_a_way_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let listen = format!("unix:{}", path.display());
+    let _server = TestServer::with(|config| config.listen.push(listen.parse().unwrap()));
+    let (code, report) = json(&listen, &[]);
+    assert_eq!((code, ids(&report)), (0, vec![]), "{report}");
 }
