@@ -75,7 +75,7 @@ fn fields(from: Side, sent: &SeenHead, received: &SeenHead) -> Vec<Finding> {
         |head: &SeenHead| head.fields.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let is_lower = |name: &String| name.bytes().all(|byte| !byte.is_ascii_uppercase());
     if cased(received).iter().all(is_lower) && !cased(sent).iter().all(is_lower) {
-        let what = "the names of fields are in lower case, as in HTTP/2 and HTTP/3";
+        let what = "the names of fields are in lower case, as HAProxy, Envoy and HTTP/2 write them";
         findings.push(Finding::new("field_rewritten", from, what));
     }
     findings

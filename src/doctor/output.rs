@@ -180,6 +180,11 @@ impl DoctorReport {
         if !self.via.is_empty() {
             hops.push(format!("(Via: {})", self.via.join(", ")));
         }
+        if hops.len() == 1 && self.check.is_none() && !self.findings.is_empty() {
+            // A refusal names its product; HAProxy, firewalls and NAT leave no trace.
+            let named = self.findings.iter().find_map(|finding| finding.product);
+            hops.push(named.unwrap_or("something without a name").to_owned());
+        }
         let server = if self.check.is_some() { "the server" } else { "wsecho" };
         hops.push(server.to_owned());
         let seen = if self.peer.is_empty() {
@@ -272,7 +277,7 @@ mod tests {
         let text = report.text(Colours::Off);
         assert_eq!(
             text,
-            "path     this machine -> wsecho; connected to 192.0.2.7:80\n\
+            "path     this machine -> something without a name -> wsecho; connected to 192.0.2.7:80\n\
              BREAKS   pings_swallowed: it is so (on the way to the server)\n         \
              cause: A proxy that reads frames drops control frames; neither end then sees that the \
              other lives.\n         \

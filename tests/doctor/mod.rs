@@ -96,6 +96,7 @@ fn a_refused_handshake_is_a_finding_with_the_setting_of_the_proxy() {
     let proxy = FaultProxy::start(server.address, fault);
     let (code, text) = doctor(&proxy.url(), &[]);
     assert!(code == 1 && text.contains("\nBREAKS   upgrade_dropped: "), "{text}");
+    assert!(text.starts_with("path     this machine -> something without a name -> "), "{text}");
     assert!(text.contains("\n         fix:   Any proxy: forward Upgrade and Connection"), "{text}");
 }
 
