@@ -132,9 +132,12 @@ fn is_ours(close: &SeenClose) -> bool {
     close.code == Some(CODE) && close.reason == REASON
 }
 
+/// What no end is called.
+pub(crate) const NOT_SEEN: &str = "not seen";
+
 /// What an end looks like, for the middle of a sentence.
 pub(crate) fn described(end: Option<&SeenEnd>) -> String {
-    let Some(end) = end else { return "not seen".to_owned() };
+    let Some(end) = end else { return NOT_SEEN.to_owned() };
     match (&end.close, end.how) {
         (Some(SeenClose { code: Some(code), reason }), _) if reason.is_empty() => {
             format!("Close {code}")

@@ -266,6 +266,14 @@ const KINDS: &[Kind] = &[
         Text("Raise that limit, or send smaller messages."),
     ),
     kind(
+        "mtu_stall",
+        Breaks,
+        "Packets of full size are lost, and so is the ICMP message that would tell (path MTU discovery).",
+        Text(
+            "Let ICMP \"fragmentation needed\" through, or lower the MSS (iptables: TCPMSS --clamp-mss-to-pmtu).",
+        ),
+    ),
+    kind(
         "buffered",
         Breaks,
         "A proxy collects what it forwards.",

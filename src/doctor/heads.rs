@@ -20,6 +20,9 @@ const SUBPROTOCOL: &str = "Sec-WebSocket-Protocol";
 const KEY: &str = "Sec-WebSocket-Key";
 const ACCEPT: &str = "Sec-WebSocket-Accept";
 
+/// Parts of the names of fields whose values are not shown.
+const SECRETS: [&str; 8] = ["auth", "cookie", "token", "secret", "key", "jwt", "session", "oidc"];
+
 /// Compares both heads of a session.
 pub(crate) fn compare(both: &Both) -> Vec<Finding> {
     let (client, server) = (&both.client, &both.server);
@@ -57,8 +60,9 @@ fn fields(from: Side, sent: &SeenHead, received: &SeenHead) -> Vec<Finding> {
     }
     let added: Vec<_> =
         names(received).into_iter().filter(|name| sent.get(name).is_none()).collect();
-    let line =
-        |name: &&str| format!("{}: {}", shown(name), shown(received.get(name).unwrap_or_default()));
+    let line = |name: &&str| {
+        format!("{}: {}", shown(name), shown_value(name, received.get(name).unwrap_or_default()))
+    };
     if !added.is_empty() {
         let what = format!("added: {}", added.iter().map(line).collect::<Vec<_>>().join("; "));
         findings.push(Finding::new("field_added", from, what));
@@ -112,18 +116,35 @@ fn field(from: Side, name: &str, sent: &[String], received: &[String]) -> Option
         is_of_the_hop || before.eq_ignore_ascii_case(&after) && !is_case_sensitive(name);
     let shown_name = shown(name);
     let (id, what) = if received.is_empty() {
-        (removed(from, name), format!("{shown_name}: {} is removed", shown(&before)))
+        (removed(from, name), format!("{shown_name}: {} is removed", shown_value(name, &before)))
     } else if sorted(sent) == sorted(received) {
         ("fields_reordered", format!("the lines of {shown_name} have another order"))
     } else if before == after && sent.len() > received.len() {
         ("fields_merged", format!("{} lines of {shown_name} are one", sent.len()))
     } else if name.eq_ignore_ascii_case("Upgrade") && lists(&after, "websocket") > 1 {
-        ("upgrade_repeated", format!("Upgrade: {} is {}", shown(&before), shown(&after)))
+        (
+            "upgrade_repeated",
+            format!("Upgrade: {} is {}", shown_value(name, &before), shown_value(name, &after)),
+        )
     } else if is_written_anew {
-        ("field_rewritten", format!("{shown_name}: {} is {}", shown(&before), shown(&after)))
+        (
+            "field_rewritten",
+            format!(
+                "{shown_name}: {} is {}",
+                shown_value(name, &before),
+                shown_value(name, &after)
+            ),
+        )
     } else {
         let id = changed(from, name, lists(&after, "websocket") + lists(&after, "upgrade") > 0);
-        (id, format!("{shown_name}: {} is {}", shown(&before), shown(&after)))
+        (
+            id,
+            format!(
+                "{shown_name}: {} is {}",
+                shown_value(name, &before),
+                shown_value(name, &after)
+            ),
+        )
     };
     Some(Finding::new(id, from, what))
 }
@@ -200,6 +221,14 @@ pub(crate) fn via(both: &Both) -> Vec<String> {
     let mut via: Vec<String> = entries.collect();
     via.dedup();
     via
+}
+
+/// The value of a field for a line; nothing of it if it may be a secret.
+fn shown_value(name: &str, value: &str) -> String {
+    let lower = name.to_ascii_lowercase();
+    let is_secret =
+        !lower.starts_with("sec-websocket-") && SECRETS.iter().any(|part| lower.contains(part));
+    if is_secret { "(not shown)".to_owned() } else { shown(value) }
 }
 
 pub(crate) fn shown(text: &str) -> String {
@@ -281,6 +310,15 @@ mod tests {
         ] {
             assert_eq!(ids(&both(("", ""), (old, new))), [id], "{old} {new}");
         }
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let both = both(("X: 1", "X-Auth-Token: abc\r\nX: 1"), ("", ""));
+        let findings = compare(&both);
+        assert_eq!(findings[0].what, "added: X-Auth-Token: (not shown)");
+        assert_eq!(shown_value("Authorization", "Basic YWJj"), "(not shown)");
+        assert_eq!(shown_value(KEY, "dGhl"), "dGhl");
     }
 
     #[test]

@@ -161,6 +161,7 @@ impl Lane {
 
     fn note(&mut self, from: Side, first: u8, payload: &[u8]) {
         if self.record.frames.len() >= FRAMES_MAX {
+            self.record.lacks_frames = true;
             return;
         }
         let frame = WireFrame {

@@ -143,6 +143,8 @@ pub(crate) struct Record {
     pub(crate) end: Option<SeenEnd>,
     /// The address at the other end; empty at the client.
     pub(crate) peer: String,
+    /// Whether there was no room for all frames.
+    pub(crate) lacks_frames: bool,
 }
 
 impl Record {

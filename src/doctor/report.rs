@@ -60,6 +60,7 @@ fn parse(text: &str) -> Option<Record> {
         frames: frames.iter().map(frame).collect(),
         end: end(&report["end"]),
         peer: string(&report["peer"]),
+        lacks_frames: report["frames_not_recorded"].as_u64().is_some_and(|count| count > 0),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::endings::described;
+use super::endings::{NOT_SEEN, described};
 use super::findings::Finding;
 use super::lane::{Access, Lane, token};
 use super::limits::{SIZE_MIN, SIZE_STEP};
@@ -15,6 +15,9 @@ const FRAGMENT: usize = 16 * 1024;
 
 /// The option that limits messages at the server.
 const OWN_LIMIT: &str = "--max-message-size";
+
+/// The payload of the largest packet of an Ethernet.
+const PACKET_MAX: usize = 1500;
 
 /// How messages are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,14 +127,20 @@ pub(crate) fn measure(access: &Access, max: usize) -> (String, Vec<Finding>) {
             }
             Probe::Lost(end) => {
                 lines.push(format!("{who}: {largest} bytes"));
+                let id = if is_mtu(largest, &end) { "mtu_stall" } else { "size_limit" };
                 let what = format!(
                     "messages {who} of more than {largest} bytes do not arrive; the client sees {end}"
                 );
-                findings.push(Finding::new("size_limit", way.from, what));
+                findings.push(Finding::new(id, way.from, what));
             }
         }
     }
     (format!("messages {}", lines.join("; ")), findings)
+}
+
+/// Whether packets are lost that are full: messages that fit one packet arrive, and larger ones wait for ever.
+fn is_mtu(largest: usize, end: &str) -> bool {
+    largest < PACKET_MAX && end == NOT_SEEN
 }
 
 /// The largest size that arrives, and what became of the smallest that does not; `Arrived` if `max` does.
