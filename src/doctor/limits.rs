@@ -34,6 +34,8 @@ pub(crate) const IDLE_MAX: Duration = Duration::from_secs(3600);
 /// The size at which the bisection of `--sizes` begins, and how near it comes to a limit.
 pub(crate) const SIZE_MIN: usize = 1024;
 pub(crate) const SIZE_STEP: usize = 64;
+/// The bytes a second at which a large message still arrives in time, beside the timeout: those of a 1 Mbit/s line.
+pub(crate) const SIZE_RATE: u32 = 128 * 1024;
 /// The default of `--max`: the largest message that a wsecho takes by default.
 pub(crate) const SIZE_MAX_DEFAULT: ByteSize = ByteSize::mib(1);
 /// The interval of the messages of `--timing`, their number in each direction, and that of the round trips.

@@ -1,11 +1,11 @@
 //! Sizes: the largest message that arrives in each direction, as one frame and in fragments, by bisection.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::endings::{NOT_SEEN, described};
 use super::findings::Finding;
 use super::lane::{Access, Lane, token};
-use super::limits::{SIZE_MIN, SIZE_STEP};
+use super::limits::{SIZE_MIN, SIZE_RATE, SIZE_STEP};
 use super::record::Side;
 use super::report;
 use crate::frame::{BINARY, FIN, TEXT};
@@ -60,8 +60,7 @@ impl Way {
         let Ok(mut lane) = Lane::open(access, &query, &[]) else {
             return Probe::Limit("the server refuses the connection".to_owned());
         };
-        // A large message takes its time, as long as a step of a check.
-        lane.patience = access.connection.timeout();
+        lane.patience = access.connection.timeout() + allowance(size);
         match self.from {
             Side::Client => self.send(&mut lane, size),
             Side::Server => lane.send(&[(FIN | TEXT, b"size")]),
@@ -96,6 +95,11 @@ impl Way {
     }
 }
 
+/// The time that a message of this size may take on a slow way.
+fn allowance(size: usize) -> Duration {
+    Duration::from_secs(size as u64) / SIZE_RATE
+}
+
 /// Waits for the reply. Returns the size of all its frames; `None` if it does not arrive whole.
 fn reply_size(lane: &mut Lane) -> Option<usize> {
     let deadline = Instant::now() + lane.patience;
@@ -127,9 +131,10 @@ pub(crate) fn measure(access: &Access, max: usize) -> (String, Vec<Finding>) {
             }
             Probe::Lost(end) => {
                 lines.push(format!("{who}: {largest} bytes"));
+                let sees = if end == NOT_SEEN { "no end" } else { &end };
                 let id = if is_mtu(largest, &end) { "mtu_stall" } else { "size_limit" };
                 let what = format!(
-                    "messages {who} of more than {largest} bytes do not arrive; the client sees {end}"
+                    "messages {who} of more than {largest} bytes do not arrive; the client sees {sees}"
                 );
                 findings.push(Finding::new(id, way.from, what));
             }
