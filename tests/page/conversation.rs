@@ -140,6 +140,10 @@ fn a_message_repeats_n_times_or_until_stopped() {
     browser.click("button", "Repeat");
     browser.wait("document.querySelector('#received').innerText === '9'");
     assert_eq!(browser.text("#status"), "");
+    // The interval is no obstacle to sending.
+    browser.click("button", "Send");
+    browser.wait("document.querySelector('#received').innerText === '10'");
+    browser.fill("Message", "again");
 
     browser.replace("textbox", "Repeat", "");
     browser.replace("textbox", "times, every ms", "1");

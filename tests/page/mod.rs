@@ -36,6 +36,7 @@ fn open_at(address: SocketAddr, query: &str) -> Browser {
 /// Goes to the page with this query, and sends the messages that the query brings.
 fn visit(browser: &mut Browser, address: SocketAddr, query: &str) {
     browser.open(&format!("http://{address}/{query}"));
+    browser.wait("document.documentElement.dataset.mode"); // it is shown
     let texts = query.split(['?', '&']).filter(|pair| pair.starts_with("send=")).count();
     if texts > 0 {
         wait_for_state(browser, "OPEN");

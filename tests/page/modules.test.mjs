@@ -11,7 +11,7 @@ const html = read("index.html");
 const scripts = Object.fromEntries(readdirSync(new URL("js/", www)).map((name) => [name, read(`js/${name}`)]));
 
 /** Returns the modules that a script imports. */
-const imports = (script) => [...script.matchAll(/^import .*"\.\/(.+)";$/gm)].map(([, name]) => name);
+const imports = (script) => [...script.matchAll(/^(?:import|export) .*"\.\/(.+)";$/gm)].map(([, name]) => name);
 
 test("each element that a module looks up exists once", () => {
   const ids = [...html.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
@@ -65,7 +65,7 @@ test("each module that is loaded when it is needed is loaded before, too: the se
 });
 
 for (const [name, expected] of Object.entries({
-  "address.js": [], "duration.js": [], "failure-words.js": [], "matching.js": ["words.js"], "recording.js": [], "report-words.js": ["words.js"], "snippets.js": [], "message-forms.js": ["words.js"], "words.js": ["close-codes.js"],
+  "address.js": [], "chat-events.js": ["words.js"], "duration.js": [], "failure-words.js": [], "matching.js": ["words.js"], "recording.js": [], "report-words.js": ["words.js"], "snippets.js": [], "message-forms.js": ["words.js"], "words.js": ["close-codes.js"],
 })) {
   test(`${name} is pure`, () => {
     assert.deepEqual(imports(scripts[name]), expected);

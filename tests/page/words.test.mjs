@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { parseEvent } from "../../www/js/chat-events.js";
 import * as forms from "../../www/js/message-forms.js";
 import * as words from "../../www/js/words.js";
 
@@ -162,12 +163,12 @@ test("only valid events are parsed", () => {
     { type: "leave", name: "n", at: "now", more: 1 },
     { type: "message", from: "n", text: "", at: "now", seq: 0 },
   ]) {
-    assert.deepEqual(words.parseEvent(JSON.stringify(event)), event);
+    assert.deepEqual(parseEvent(JSON.stringify(event)), event);
     for (const key of Object.keys(event).filter((key) => key !== "more")) {
-      assert.equal(words.parseEvent(JSON.stringify({ ...event, [key]: null })), undefined, `${event.type} without ${key}`);
+      assert.equal(parseEvent(JSON.stringify({ ...event, [key]: null })), undefined, `${event.type} without ${key}`);
     }
   }
   for (const text of ["", "no JSON", "null", "1", "[]", "{}", '{"type":"constructor"}', '{"type":"__proto__"}', '{"type":["join"],"name":"n","at":"now"}']) {
-    assert.equal(words.parseEvent(text), undefined, text);
+    assert.equal(parseEvent(text), undefined, text);
   }
 });

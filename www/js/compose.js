@@ -1,7 +1,7 @@
 // Sends messages: from the box, and those of the page's link, which are put into the box one after
 // another. Keeps a link to this form in the address bar.
 import { linkQuery } from "./address.js";
-import { isChat, room } from "./chat.js";
+import { chatRoom, isChat } from "./chat.js";
 import { readAddress, send as sendData, sessionUrl } from "./connection.js";
 import { addEntry } from "./history.js";
 import { call, copyText, elements, isKiosk, kiosk, on, onInstead, params, scheduleRender, setStatus } from "./page.js";
@@ -30,7 +30,7 @@ export function transmit(data, typed) {
   const size = words.byteLength(data);
   countSent(size, at);
   // A room sends it back, in the order of all messages.
-  if (!room) addEntry("sent", data, size);
+  if (!chatRoom?.room) addEntry("sent", data, size);
   scheduleRender();
   if (typed) addToRecall(typed);
   return true;

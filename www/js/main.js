@@ -4,7 +4,7 @@
 // **Invariant:** data from the network is written to text nodes only; the page's policy
 // (require-trusted-types-for) forbids anything else.
 import { parseAddress } from "./address.js";
-import { isChat, isOwn, leaveRoom, showEvent } from "./chat.js";
+import { chatRoom, isChat, start } from "./chat.js";
 import * as compose from "./compose.js";
 import * as connection from "./connection.js";
 import { addEntry, addEvent } from "./history.js";
@@ -13,14 +13,14 @@ import * as statistics from "./statistics.js";
 import * as words from "./words.js";
 
 /** Modules that the first view does not need. */
-const LATER = ["box", "compression", "failure", "files", "filter", "lists", "plot", "recall", "repeat", "row-tools"];
+const LATER = ["box", "compression", "failure", "files", "filter", "lists", "plot", "recall", "repeat", "room", "row-tools"];
 
 const { addresses, message, report } = elements;
 let lastUrl = "";
 
 connection.observe({
   onDrop() {
-    leaveRoom();
+    chatRoom?.leave();
     statistics.forgetUnanswered();
   },
 
@@ -46,10 +46,10 @@ connection.observe({
     const isText = words.isText(data);
     const content = isText ? data : new Uint8Array(data);
     const size = words.byteLength(content);
-    const event = isChat && isText && words.parseEvent(data);
-    const roundTrip = statistics.countReceived(size, !event || isOwn(event));
+    const event = isChat && isText && chatRoom?.parseEvent(data);
+    const roundTrip = statistics.countReceived(size, !event || chatRoom.isOwn(event));
     if (event) {
-      showEvent(event, data, size, roundTrip);
+      chatRoom.show(event, data, size, roundTrip);
     } else {
       addEntry("received", content, size, { roundTrip });
       announce(content);
@@ -108,7 +108,7 @@ document.addEventListener("toggle", () => call("lists", "show"), true);
 on(document, "keydown", ({ key, isComposing }) => key === "Escape" && !isComposing && call("lists", "closeOne"));
 kiosk.start();
 // Opening a link must not connect to another server without a click.
-if ((connection.readAddress()?.host ?? location.host) === location.host) connection.connect();
+if ((connection.readAddress()?.host ?? location.host) === location.host) start();
 else addEvent("This link points to another server. Press Connect to open it.");
 compose.showLinkText();
 message.focus();
