@@ -1,7 +1,8 @@
 //! The screenshot in the README. `scripts/screenshot` runs this test, as the browser driver can
 //! wait until the page shows all messages.
 
-use super::open;
+use super::wait_for_state;
+use crate::support::browser::Browser;
 use crate::support::server::TestServer;
 
 const SAMPLE: &str = "?url=/ws&send=hello&send=Grüße&send=one&send=two&send=three&send=four\
@@ -12,14 +13,19 @@ const SAMPLE: &str = "?url=/ws&send=hello&send=Grüße&send=one&send=two&send=th
 fn a_link_is_all_that_a_picture_takes() {
     let server = TestServer::start();
     let query = std::env::var("WSECHO_PICTURE_QUERY").unwrap_or_else(|_| SAMPLE.to_owned());
-    let mut browser = open(&server, &query);
+    let mut browser = Browser::launch();
     browser.resize(1000, 640);
-    let texts = query.matches("send=").count();
-    browser.wait(&format!(
+    browser.open(&format!("http://{}/{query}", server.address));
+    // The link's messages are put into the box one after another.
+    for received in 1..=query.matches("send=").count() {
+        wait_for_state(&mut browser, "OPEN");
+        browser.press("Enter", 13);
+        browser.wait(&format!("+document.querySelector('#received').innerText === {received}"));
+    }
+    browser.wait(
         "document.documentElement.dataset.state === 'OPEN' \
-            ? +document.querySelector('#received').innerText === {texts} \
-            : /^(?!Unexpected)./.test(document.querySelector('#notice-title').textContent)",
-    ));
+            || /^(?!Unexpected)./.test(document.querySelector('#notice-title').textContent)",
+    );
     let picture = browser.picture();
     assert!(picture.starts_with(b"\x89PNG"));
     if let Ok(path) = std::env::var("WSECHO_PICTURE") {
