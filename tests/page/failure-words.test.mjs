@@ -21,12 +21,15 @@ test("what only a browser refuses is known before anything is tried", () => {
     assert.match(String(facts.fix), fix);
   }
   assert.match(browser("ws://[::1]/", { permission: "prompt" }).text, /loopback-network: prompt/);
+  const page = new URL("http://192.168.1.2/");
+  assert.match(browser("ws://127.0.0.1/", { permission: "prompt", page }).title, /on your local network or this device/);
 });
 
 test("what a browser lets through is left to the probe", () => {
   for (const facts of [
     browser("ws://h:8080/"), browser("ws://localhost/", { page: https }), browser("wss://h/", { permission: "prompt" }),
     browser("ws://localhost/", { permission: "granted" }),
+    browser("ws://10.0.0.1/", { permission: "prompt", page: new URL("http://192.168.1.2/") }),
     browser("ws://127.0.0.1/", { permission: "prompt", page: new URL("http://localhost/") }),
   ]) assert.equal(facts, undefined);
 });

@@ -40,6 +40,12 @@ fn the_history_is_filtered_by_text_and_kind() {
     browser.press("Enter", 13);
     browser.wait_for_text("5 hidden by the filter");
     assert_eq!(shown(&mut browser), "Hello|hello again");
+    browser.eval("document.querySelector('#history').focus()");
+    for text in ["hello again", "Hello"] {
+        browser.press("ArrowUp", 38);
+        let focused = browser.eval("document.activeElement.querySelector('.content')?.textContent");
+        assert_eq!(focused, text, "the arrow keys skip hidden rows");
+    }
     set(&mut browser, "#filter", "");
     set(&mut browser, "#kind", "all");
     browser.wait("document.querySelectorAll('#history li:not([hidden])').length === 7");

@@ -50,7 +50,8 @@ export function explainBrowser({ url, page, isOnline, isForbidden, isFramed, per
       fix: `Add ${url.protocol}//${url.host} to connect-src in the response to ${page.pathname}.`,
     };
   }
-  if (isLocal(url.hostname) && !isLocal(page.hostname) && permission && permission !== "granted") {
+  const isGuarded = isLoopback(url.hostname) ? !isLoopback(page.hostname) : isLocal(url.hostname) && !isLocal(page.hostname);
+  if (isGuarded && permission && permission !== "granted") {
     return explainLocalNetwork({ url, page, isFramed, permission });
   }
 }

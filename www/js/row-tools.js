@@ -43,15 +43,15 @@ function toggleView(view) {
   updateViewButtons(entry);
 }
 
-/** The arrow keys move from row to row. */
+/** The arrow keys move from row to row, of those that are shown. */
 function onKeyDown(event) {
-  const { firstElementChild: first, lastElementChild: last } = history;
-  const row = event.target.closest("li");
+  const rows = [...history.children].filter(({ hidden }) => !hidden);
+  const at = rows.indexOf(event.target.closest("li"));
   const to = {
-    ArrowUp: row ? row.previousElementSibling : last,
-    ArrowDown: row ? row.nextElementSibling : first,
-    Home: first,
-    End: last,
+    ArrowUp: at < 0 ? rows.at(-1) : rows[at - 1],
+    ArrowDown: rows[at + 1],
+    Home: rows[0],
+    End: rows.at(-1),
   }[event.key];
   if (!to) return;
   event.preventDefault();
