@@ -97,9 +97,24 @@ pub(crate) fn measure(access: &Access, time: Duration) -> (String, Vec<Finding>)
 
 fn run(access: &Access, activity: Activity, time: Duration) -> Fate {
     let token = token();
-    let interval = (time / IDLE_INTERVALS).clamp(TIMER_MIN, IDLE_INTERVAL_MAX);
-    let query = format!("report={token}&{}", activity.query(time, interval));
+    let query = format!("report={token}&{}", activity.query(time, interval(time)));
     let Ok(mut lane) = Lane::open(access, &query, &[]) else { return Fate::NotOpen };
+    if lives(&mut lane, activity, time) {
+        lane.close(1000, "");
+        return Fate::Alive;
+    }
+    let server = report::fetch_ended(access, &token).and_then(|record| record.end);
+    fate(lane.record.end, server)
+}
+
+/// The interval of what keeps a session busy.
+fn interval(time: Duration) -> Duration {
+    (time / IDLE_INTERVALS).clamp(TIMER_MIN, IDLE_INTERVAL_MAX)
+}
+
+/// Does the client's part for this time. Returns whether the session still lives.
+fn lives(lane: &mut Lane, activity: Activity, time: Duration) -> bool {
+    let interval = interval(time);
     let end = Instant::now() + time;
     let mut next = Instant::now() + interval;
     while Instant::now() < end && lane.record.end.is_none() {
@@ -111,12 +126,46 @@ fn run(access: &Access, activity: Activity, time: Duration) -> Fate {
             }
         }
     }
-    if lane.record.end.is_none() && is_alive(&mut lane) {
-        lane.close(1000, "");
-        return Fate::Alive;
+    lane.record.end.is_none() && is_alive(lane)
+}
+
+/// What one end shows of silence and Pings, at any server. Returns one line, and the findings.
+pub(crate) fn measure_one_end(access: &Access, time: Duration) -> (String, Vec<Finding>) {
+    let run = |activity| {
+        let Ok(mut lane) = Lane::open_at(access, &access.connection, &[]) else {
+            return Fate::NotOpen;
+        };
+        if lives(&mut lane, activity, time) {
+            lane.close(1000, "");
+            return Fate::Alive;
+        }
+        fate(lane.record.end, None)
+    };
+    let fates = thread::scope(|scope| {
+        let lanes = [Silent, ClientPings].map(|activity| scope.spawn(move || run(activity)));
+        let [silent, pings] = lanes.map(|lane| lane.join().unwrap_or(Fate::NotOpen));
+        [(Silent, silent), (ClientPings, pings)]
+    });
+    let what = match &fates[0].1 {
+        Fate::Cut { after, client, .. } => {
+            let end = described(client.as_ref());
+            format!(
+                "cut after {:.1} s of silence, by the server or on the way: {end} at the client",
+                after.as_secs_f64()
+            )
+        }
+        Fate::Dead => "dead after silence, and the client is not told".to_owned(),
+        _ => return (detail(&fates), Vec::new()),
+    };
+    let rest = match &fates[1].1 {
+        Fate::Alive => "; Pings of the client keep it alive",
+        _ => "; Pings of the client do not keep it alive",
+    };
+    let mut finding = Finding::between("idle_timeout", what + rest);
+    if let Fate::Cut { after, .. } = &fates[0].1 {
+        finding.hint = products::idle_settings_of(*after);
     }
-    let server = report::fetch_ended(access, &token).and_then(|record| record.end);
-    fate(lane.record.end, server)
+    (detail(&fates), vec![finding])
 }
 
 /// Whether a Ping is answered. A Pong may be that of an earlier Ping.

@@ -125,20 +125,28 @@ impl Lane {
         query: &str,
         fields: &[(&str, &str)],
     ) -> Result<Lane, NotOpen> {
+        Lane::open_at(access, &access.at("echo", query), fields)
+    }
+
+    /// As [`open`](Lane::open), at the resource of these options.
+    pub(crate) fn open_at(
+        access: &Access,
+        connection: &ConnectionOptions,
+        fields: &[(&str, &str)],
+    ) -> Result<Lane, NotOpen> {
         let began = Instant::now();
         let mut stream = access.connect().ok_or(NotOpen::Failed)?;
-        let connection = access.at("echo", query);
         let key = generate_key();
         let mut own = vec![("Connection", "Upgrade"), ("Upgrade", "websocket")];
         own.extend([("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", &key)]);
         own.extend_from_slice(fields);
-        let request = get(&connection, &own);
+        let request = get(connection, &own);
         stream.set_deadline(Instant::now() + connection.timeout());
         // A refusal may come before the request is read; it matters more than the failed write.
         let _ = stream.write_all(request.as_bytes());
         let mut input = Vec::new();
         let request = SeenHead::of(&request);
-        let response = read_response(&mut stream, &mut input, &connection)
+        let response = read_response(&mut stream, &mut input, connection)
             .map_err(|_: UpgradeFailure| NotOpen::Failed)?;
         if response.status != 101 {
             let response = Box::new(response);

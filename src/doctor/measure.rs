@@ -28,7 +28,18 @@ pub(super) fn measure(
     connection: &ConnectionOptions,
     report: &Mutex<DoctorReport>,
 ) {
-    let Ok(access) = access(connection) else { return see_one_end(connection, report) };
+    let Ok(access) = access(connection) else {
+        see_one_end(connection, report);
+        return;
+    };
+    let one_end = || {
+        let is_well = see_one_end(connection, report);
+        if let Some(time) = options.idle().filter(|_| is_well) {
+            lock(report).phase = "idle";
+            let (detail, findings) = idle::measure_one_end(&access, time);
+            lock(report).add("idle", detail, findings);
+        }
+    };
     lock(report).address = access.place();
     match first(&access) {
         First::Both(both) => {
@@ -44,7 +55,7 @@ pub(super) fn measure(
             report.hops.extend(product);
             return report.add("heads", String::new(), findings);
         }
-        First::OneEnd => return see_one_end(connection, report),
+        First::OneEnd => return one_end(),
     }
     lock(report).phase = "messages, pings, endings";
     thread::scope(|scope| {
@@ -70,15 +81,17 @@ pub(super) fn measure(
     }
 }
 
-/// What is left against a server without reports.
-fn see_one_end(connection: &ConnectionOptions, report: &Mutex<DoctorReport>) {
+/// What is left against a server without reports. Returns whether it passes the check.
+fn see_one_end(connection: &ConnectionOptions, report: &Mutex<DoctorReport>) -> bool {
     let check = check(&DoctorOptions::check(connection));
     let mut report = lock(report);
-    if check.exit_code() == 0 {
+    let is_well = check.exit_code() == 0;
+    if is_well {
         let what = "no report at /report: it is no wsecho, or it has --no-faults, or a proxy does not pass /report on";
         report.add("check", String::new(), vec![Finding::between("other_server", what)]);
     }
     report.check = Some(check);
+    is_well
 }
 
 /// Finds an address that is open.

@@ -71,3 +71,15 @@ fn a_cut_at_an_age_is_no_idle_timeout() {
     let (code, report) = report(Fault::Age(SILENCE, Ending::Rst));
     assert_eq!((code, ids(&report)), (1, vec!["lifetime_cap"]), "{report}");
 }
+
+#[test]
+fn silence_is_measured_at_any_server_from_one_end() {
+    let server = TestServer::with(|config| config.faults = false);
+    let fault = Fault::Silence(SILENCE, Counts::All, Ending::Fin);
+    let proxy = FaultProxy::start(server.address, fault);
+    let (code, report) = json(&format!("{}/echo", proxy.url()), &IDLE);
+    assert_eq!((code, ids(&report)), (1, vec!["idle_timeout", "other_server"]), "{report}");
+    let what = report["findings"][0]["what"].as_str().unwrap();
+    let expected = "of silence, by the server or on the way: a FIN at the client";
+    assert!(what.starts_with("cut after 0.") && what.contains(expected), "{what}");
+}
