@@ -59,6 +59,11 @@ impl CheckStream {
         Ok(negotiated)
     }
 
+    /// The largest TCP segment, in bytes; `None` on a Unix socket.
+    pub(crate) fn segment_size(&self) -> Option<u32> {
+        self.tcp.stream.tcp_mss().ok()
+    }
+
     /// Ends the sending side (FIN), over TLS after a close_notify.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {

@@ -284,6 +284,11 @@ impl Lane {
         }
     }
 
+    /// The largest TCP segment that the client sends.
+    pub(crate) fn segment_size(&self) -> Option<u32> {
+        self.stream.segment_size()
+    }
+
     /// Ends the sending side (FIN).
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         self.stream.finish()

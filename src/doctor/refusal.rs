@@ -7,13 +7,17 @@ use crate::check::connection_options::ConnectionOptions;
 use crate::check::handshake::ServerResponse;
 use crate::check::verdict;
 
-/// The findings from a refusal. `None` if it is not the diagnosis of a wsecho, or of one that has no reports.
+/// The findings from a refusal. `None` if it is not the diagnosis of a wsecho, or of one that has no reports, or is
+/// full.
 pub(crate) fn findings(
     request: &SeenHead,
     response: &ServerResponse,
     body: &[u8],
     options: &ConnectionOptions,
 ) -> Option<Vec<Finding>> {
+    if response.is_full() {
+        return None;
+    }
     let text = response.text(body);
     let (_, rest) = text.split_once("\n\nWhat arrived:\n")?;
     let (arrived, _) = rest.split_once("\n\n")?;
@@ -22,12 +26,12 @@ pub(crate) fn findings(
     if problem.contains("\"report\"") {
         return None;
     }
-    let mut changes = changes(&request.line, arrived);
+    let mut changes = changes(request, arrived);
     if changes.is_empty() {
         changes.push(("refused", problem));
     }
-    // The server's fix is for its users; a path that was changed on the way has a better one.
-    let is_servers = |id| id != "path_changed";
+    // The server's fix is for its users; what was changed on the way has a better one.
+    let is_servers = |id| !["path_changed", "host_changed"].contains(&id);
     let finding = |(id, what)| Finding {
         fix: if is_servers(id) { verdict.fix.clone() } else { String::new() },
         product: verdict.product.filter(|_| is_servers(id)),
@@ -39,7 +43,7 @@ pub(crate) fn findings(
 }
 
 /// The kinds of findings that the lines of what arrived show, with descriptions.
-fn changes(sent: &str, arrived: &str) -> Vec<(&'static str, String)> {
+fn changes(sent: &SeenHead, arrived: &str) -> Vec<(&'static str, String)> {
     let mut lines = arrived.lines().map(str::trim);
     let line = lines.next().unwrap_or_default();
     // The diagnosis shortens the query.
@@ -50,7 +54,7 @@ fn changes(sent: &str, arrived: &str) -> Vec<(&'static str, String)> {
         let version = line.rsplit(' ').next().unwrap_or_default();
         format!("{} {path} {version}", method.unwrap_or_default())
     };
-    let mut changes: Vec<_> = request_line(&path(sent), &path(line))
+    let mut changes: Vec<_> = request_line(&path(&sent.line), &path(line))
         .into_iter()
         .map(|finding| (finding.id, finding.what))
         .collect();
@@ -64,7 +68,12 @@ fn changes(sent: &str, arrived: &str) -> Vec<(&'static str, String)> {
             None if lacks("Upgrade: ", "websocket") || lacks("Connection: ", "upgrade") => {
                 ("upgrade_dropped", format!("{} arrives", shown(line)))
             }
-            None => continue,
+            None => match line.strip_prefix("Host: ").zip(sent.get("Host")) {
+                Some((host, own)) if host != own => {
+                    ("host_changed", format!("Host: {} is {}", shown(own), shown(host)))
+                }
+                _ => continue,
+            },
         };
         match changes.iter_mut().find(|(id, _)| *id == change.0) {
             Some((_, what)) => *what = format!("{what}, {}", change.1),
@@ -80,7 +89,7 @@ mod tests {
 
     #[test]
     fn what_arrived_shows_what_was_lost() {
-        const SENT: &str = "GET /echo?report=x HTTP/1.1";
+        let sent = SeenHead::of("GET /echo?report=x HTTP/1.1\r\nHost: h\r\n");
         for (arrived, expected) in [
             (
                 "  GET /echo?report=… HTTP/1.0\n  (no Upgrade)\n  Connection: close",
@@ -95,9 +104,13 @@ mod tests {
                 "  GET /echo HTTP/1.1\n  (no Sec-WebSocket-Version)",
                 &[("field_removed", "Sec-WebSocket-Version is removed")],
             ),
-            ("  GET /echo HTTP/1.1\n  Upgrade: websocket", &[]),
+            (
+                "  GET /echo HTTP/1.1\n  Host: backend\n  Origin: x",
+                &[("host_changed", "Host: h is backend")],
+            ),
+            ("  GET /echo HTTP/1.1\n  Host: h\n  Upgrade: websocket", &[]),
         ] {
-            let found = changes(SENT, arrived);
+            let found = changes(&sent, arrived);
             let found: Vec<_> = found.iter().map(|(id, what)| (*id, what.as_str())).collect();
             assert_eq!(found, expected, "{arrived}");
         }

@@ -26,6 +26,7 @@ pub(crate) fn measure(access: &Access) -> (String, Vec<Finding>) {
         findings.extend(spread.finding(side));
     }
     lines.extend(RoundTrips::of(trips.times, ROUND_TRIP.len()).map(|trips| trips.to_string()));
+    lines.extend(trips.segment_size.map(|size| format!("TCP segments of up to {size} bytes")));
     (lines.join("; "), findings)
 }
 
@@ -43,22 +44,24 @@ enum Lanes {
 struct Timed {
     both: Option<Both>,
     times: Vec<Duration>,
+    /// The largest TCP segment; `None` on a Unix socket.
+    segment_size: Option<u32>,
 }
 
 impl Lanes {
     fn run(self, access: &Access) -> Timed {
         let token = token();
-        let mut times = Vec::new();
+        let mut timed = Timed::default();
         let sent = match self {
             Lanes::Server => pushes(access, &token),
             Lanes::Client => messages(access, &token),
-            Lanes::RoundTrips => round_trips(access, &token, &mut times),
+            Lanes::RoundTrips => round_trips(access, &token, &mut timed),
         };
-        let both = sent.ok().and_then(|client| {
+        timed.both = sent.ok().and_then(|client| {
             let server = report::fetch_ended(access, &token)?;
             Some(Both { client, server })
         });
-        Timed { both, times }
+        timed
     }
 }
 
@@ -89,7 +92,7 @@ fn messages(access: &Access, token: &str) -> Result<Record, NotOpen> {
     Ok(lane.record)
 }
 
-fn round_trips(access: &Access, token: &str, times: &mut Vec<Duration>) -> Result<Record, NotOpen> {
+fn round_trips(access: &Access, token: &str, timed: &mut Timed) -> Result<Record, NotOpen> {
     let mut lane = Lane::open(access, &format!("report={token}"), &[])?;
     let end = Instant::now() + TIMED_INTERVAL * TIMED_MESSAGES;
     for _ in 0..ROUND_TRIPS {
@@ -101,8 +104,9 @@ fn round_trips(access: &Access, token: &str, times: &mut Vec<Duration>) -> Resul
         if !lane.wait_for_message() {
             break;
         }
-        times.push(started.elapsed());
+        timed.times.push(started.elapsed());
     }
+    timed.segment_size = lane.segment_size();
     lane.close(1000, "");
     Ok(lane.record)
 }

@@ -53,6 +53,7 @@ fn buffering_is_found_in_its_direction_and_a_clean_path_is_none() {
     let (code, report, detail) = report(Fault::None, &["--timing"], "timing");
     assert_eq!((code, ids(&report)), (0, vec![]), "{report}");
     assert!(detail.contains(" round trips of 27 bytes: min "), "{detail}");
+    assert!(detail.contains("; TCP segments of up to "), "{detail}");
     for (way, place) in
         [(Way::ToServer, "on the way to the server"), (Way::ToClient, "on the way to the client")]
     {

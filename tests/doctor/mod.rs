@@ -131,6 +131,17 @@ fn an_interrupt_prints_what_is_known_so_far() {
 }
 
 #[test]
+fn a_changed_host_is_named_too_where_it_makes_the_server_refuse_an_origin() {
+    let server = TestServer::start();
+    let fault = Fault::Request(HeadFault::Set("Host", "backend"));
+    let proxy = FaultProxy::start(server.address, fault);
+    let origin = format!("http://{}", proxy.addr());
+    let (code, report) = json(&proxy.url(), &["--origin", &origin]);
+    assert_eq!((code, ids(&report)), (1, vec!["host_changed"]), "{report}");
+    assert!(report["findings"][0]["fix"].as_str().unwrap().starts_with("Forward Host"), "{report}");
+}
+
+#[test]
 #[cfg(feature = "tls")]
 fn both_ends_are_compared_over_tls_too() {
     let server = TestServer::over(Wire::Tls, |_| {});
