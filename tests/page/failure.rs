@@ -78,6 +78,14 @@ fn a_full_server_explains_its_503() {
     browser.wait_for_text("session slots are in use (--max-connections); retry in 5 seconds.");
 }
 
+/// Asserts that problem and fix are seen without scrolling.
+fn assert_seen_at_once(browser: &mut Browser) {
+    browser.resize(1000, 640);
+    let is_seen = "[...document.querySelectorAll('#notice-title, #notice-text, #notice-fix')].every((part) => \
+        part.innerText && part.scrollHeight <= part.clientHeight && part.getBoundingClientRect().bottom <= innerHeight)";
+    assert_eq!(browser.eval(is_seen), true, "{}", browser.text("#notice"));
+}
+
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
 fn problem_and_fix_come_first_and_the_kiosk_shows_the_problem() {
@@ -85,12 +93,10 @@ fn problem_and_fix_come_first_and_the_kiosk_shows_the_problem() {
     let first = "delay=\"soon\" is not valid; a valid example is delay=250ms.";
     let mut browser = open(&server, "?url=/nothing");
     browser.wait_for_text("No WebSocket is served at /nothing.");
-    let is_seen = "[...document.querySelectorAll('#notice-title, #notice-text, #notice-fix')].every((part) => \
-        part.innerText && part.scrollHeight <= part.clientHeight && part.getBoundingClientRect().bottom <= innerHeight)";
-    browser.resize(1000, 640);
-    assert_eq!(browser.eval(is_seen), true, "problem and fix are seen without scrolling");
+    assert_seen_at_once(&mut browser);
     browser.open(&format!("http://{}/?url=/ws?delay=soon", server.address));
     browser.wait_for_text(first);
+    assert_seen_at_once(&mut browser);
     for (width, height) in [(320, 568), (1000, 640)] {
         browser.resize(width, height);
         assert_eq!(browser.text("#notice-title"), first);
@@ -207,6 +213,7 @@ fn a_proxy_that_rewrites_host_is_explained_by_the_server() {
     let mut browser = Browser::launch();
     browser.open(&format!("http://page.localhost:{}/?url=/ws", proxy.port()));
     browser.wait_for_text("The server refused the handshake with 403.");
+    assert_seen_at_once(&mut browser);
     let answer = browser.text("#notice-fix");
     assert!(answer.contains("proxy_set_header Host $http_host;"), "{answer}");
 }
