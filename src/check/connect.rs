@@ -16,7 +16,7 @@ use super::stream::{CheckStream, remaining};
 use super::verdict::Verdict;
 
 /// The way that a check takes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Route {
     pub(crate) end: RouteEnd,
     pub(crate) proxy: Option<Proxy>,

@@ -59,6 +59,9 @@ pub(crate) fn by_server(access: &Access, token: &str, ending: Ending) -> Result<
 
 /// Compares how `by` ended the session with what the other end has seen.
 pub(crate) fn compare(both: &Both, by: Side, ending: Ending) -> Vec<Finding> {
+    if !has_come(both, by, ending) {
+        return compare_cut(both);
+    }
     let seen = both.at(by.other()).end.as_ref();
     let [name, other] = [by.name(), by.other().name()];
     let finding = |id, what: String| vec![Finding::new(id, by, what)];
@@ -101,21 +104,45 @@ pub(crate) fn compare(both: &Both, by: Side, ending: Ending) -> Vec<Finding> {
     }
 }
 
+/// Whether it has come to the ending, which was not cut short on the way.
+fn has_come(both: &Both, by: Side, ending: Ending) -> bool {
+    match (by, &both.server.end) {
+        (Side::Server, Some(end)) => end.by == Side::Server,
+        (Side::Server, None) => has_close(&both.server, Side::Server),
+        (Side::Client, _) => ending != Ending::Close || compare_cut(both).is_empty(),
+    }
+}
+
+/// The findings of a session. If it was cut on the way, what did not arrive is a consequence of that.
+pub(crate) fn with_cut(mut findings: Vec<Finding>, both: &Both) -> Vec<Finding> {
+    let cut = compare_cut(both);
+    if !cut.is_empty() {
+        findings.retain(|finding| !finding.is_loss());
+    }
+    findings.extend(cut);
+    findings
+}
+
 /// Whether the connection was ended on the way, before the client closed the session.
-pub(crate) fn compare_cut(both: &Both) -> Vec<Finding> {
+fn compare_cut(both: &Both) -> Vec<Finding> {
     let end = both.client.end.as_ref();
     // What the client sends behind the end is lost.
     let is_before = |at_us: u64| end.is_some_and(|end| at_us <= end.at_us);
     let mut closes = both.client.from(Side::Client).filter(|frame| frame.opcode == CLOSE);
     let has_closed = closes.any(|frame| is_before(frame.at_us));
-    let is_servers = both.server.end.as_ref().is_some_and(|end| end.by == Side::Server);
+    let at_server = both.server.end.as_ref();
+    let is_servers = match (at_server, end.and_then(|end| end.close.as_ref())) {
+        (Some(end), _) => end.by == Side::Server,
+        // Its report may come too late.
+        (None, close) => close.is_some(),
+    };
     match end {
-        Some(end) if !has_closed && !is_servers && end.close.is_none() => {
+        Some(end) if !has_closed && !is_servers => {
             let what = format!(
                 "a connection is ended after {} ms: {} at the client, {} at the server",
                 end.at_us / 1000,
                 described(Some(end)),
-                described(both.server.end.as_ref())
+                described(at_server)
             );
             vec![Finding::between("connection_cut", what)]
         }
@@ -184,7 +211,10 @@ mod tests {
         ] {
             let mut both = Both { client: Record::default(), server: Record::default() };
             match by {
-                Server => both.client.end = seen,
+                Server => {
+                    both.client.end = seen;
+                    both.server.end = Some(end(StreamEnd::Other, None));
+                }
                 Client => both.server.end = seen,
             }
             let found: Vec<_> = compare(&both, by, ending).iter().map(|it| it.id).collect();

@@ -355,6 +355,11 @@ impl Finding {
         Finding { direction, place: direction.to_owned(), ..Finding::new(id, Side::Client, what) }
     }
 
+    /// Whether it may be found where something arrives late.
+    pub(crate) fn may_be_late(&self) -> bool {
+        self.is_loss() || ["end_hidden", "close_code_lost"].contains(&self.id)
+    }
+
     /// With what to do, for the product on the way if one is known.
     pub(crate) fn with_fix(mut self, hops: &[&'static Product]) -> Finding {
         let product = hops.first().copied();

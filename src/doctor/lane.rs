@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use data_encoding::BASE64;
 use tungstenite::handshake::client::generate_key;
 
-use super::limits::{FRAME_MAX, FRAMES_MAX, PATIENCE_FACTOR, PATIENCE_MIN, READ_MAX};
+use super::limits::{FRAME_MAX, FRAMES_MAX, PATIENCE_FACTOR, PATIENCE_OF_SECOND_LOOK, READ_MAX};
 use super::record::{Record, SeenClose, SeenEnd, SeenHead, Side, StreamEnd, WireFrame};
 use crate::check::connect::{Route, RouteEnd};
 use crate::check::connection_options::ConnectionOptions;
@@ -23,6 +23,8 @@ use crate::frame::{CLOSE, FIN, Header, OPCODE, PING, PONG, mask, masked};
 pub(crate) struct Access {
     pub(crate) connection: ConnectionOptions,
     pub(crate) route: Route,
+    /// The shortest wait for something that may not come.
+    pub(crate) patience: Duration,
 }
 
 /// Why a lane could not be opened.
@@ -57,6 +59,12 @@ impl Arrived {
 }
 
 impl Access {
+    /// The same for a second look at what did not arrive.
+    pub(crate) fn with_patience(&self) -> Access {
+        let (connection, route) = (self.connection.clone(), self.route.clone());
+        Access { connection, route, patience: PATIENCE_OF_SECOND_LOOK }
+    }
+
     /// Connects, up to TLS. `None` if that fails.
     pub(crate) fn connect(&self) -> Option<CheckStream> {
         let mut stream = self.route.reopen(&self.connection)?;
@@ -157,7 +165,7 @@ impl Lane {
             Record { request, response: SeenHead::of_response(&response), ..Record::default() };
         let opened = Instant::now();
         let patience =
-            PATIENCE_MIN.max(began.elapsed() * PATIENCE_FACTOR).min(connection.timeout());
+            access.patience.max(began.elapsed() * PATIENCE_FACTOR).min(connection.timeout());
         let (closed, answers_pings) = (None, true);
         Ok(Lane { stream, record, response, input, opened, patience, closed, answers_pings })
     }

@@ -6,6 +6,7 @@ use std::thread;
 use super::endings::{self, Ending};
 use super::findings::Finding;
 use super::lane::{Access, NotOpen, token};
+use super::limits::PATIENCE_MIN;
 use super::options::DoctorOptions;
 use super::output::DoctorReport;
 use super::record::{Both, Record, Side};
@@ -41,14 +42,15 @@ pub(super) fn measure(
         }
     };
     lock(report).address = access.place();
-    match first(&access) {
+    match first_look(&access) {
         First::Both(both) => {
             let mut report = lock(report);
             report.hops = heads::hops(&both);
             report.via = heads::via(&both);
             report.peer = heads::shown(&both.server.peer);
             report.add("heads", String::new(), heads::compare(&both));
-            report.add("compression", String::new(), messages::compare(&both));
+            let findings = endings::with_cut(messages::compare(&both), &both);
+            report.add("compression", String::new(), findings);
         }
         First::Refused(findings, product) => {
             let mut report = lock(report);
@@ -97,7 +99,7 @@ fn see_one_end(connection: &ConnectionOptions, report: &Mutex<DoctorReport>) -> 
 /// Finds an address that is open.
 fn access(connection: &ConnectionOptions) -> Result<Access, Verdict> {
     let route = Route::find(connection)?;
-    Ok(Access { connection: connection.clone(), route })
+    Ok(Access { connection: connection.clone(), route, patience: PATIENCE_MIN })
 }
 
 /// What the first lane shows.
@@ -106,6 +108,16 @@ enum First {
     /// With the product that answered.
     Refused(Vec<Finding>, Option<&'static Product>),
     OneEnd,
+}
+
+/// The first lane; again with more patience if something did not arrive.
+fn first_look(access: &Access) -> First {
+    match first(access) {
+        First::Both(both) if messages::compare(&both).iter().any(Finding::may_be_late) => {
+            first(&access.with_patience())
+        }
+        seen => seen,
+    }
 }
 
 /// Runs the lane of heads and compression: whether there is a wsecho with reports decides what follows.
@@ -160,30 +172,30 @@ impl Plan {
     }
 
     fn compare(self, both: &Both) -> Vec<Finding> {
-        let mut findings = match self {
+        let findings = match self {
             Plan::Send => messages::compare(both),
             Plan::Receive => messages::compare_greeting(both),
             Plan::Pings => pings::compare(both),
             Plan::End(side, ending) => return endings::compare(both, side, ending),
         };
-        let cut = endings::compare_cut(both);
-        if !cut.is_empty() {
-            // What does not arrive then is a consequence.
-            findings.retain(|finding| !finding.is_loss());
-        }
-        findings.extend(cut);
-        findings
+        endings::with_cut(findings, both)
     }
 
     fn run(self, access: &Access, report: &Mutex<DoctorReport>) {
+        let mut findings = self.look(access);
+        if findings.iter().any(Finding::may_be_late) {
+            findings = self.look(&access.with_patience());
+        }
+        lock(report).add(self.group(), String::new(), findings);
+    }
+
+    fn look(self, access: &Access) -> Vec<Finding> {
         let token = token();
         let both = self.lane(access, &token).ok().and_then(|client| {
             let server = report::fetch_ended(access, &token)?;
             Some(Both { client, server })
         });
-        let group = self.group();
-        let findings = both.map_or_else(|| lost(group), |both| self.compare(&both));
-        lock(report).add(group, String::new(), findings);
+        both.map_or_else(|| lost(self.group()), |both| self.compare(&both))
     }
 }
 

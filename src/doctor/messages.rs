@@ -23,16 +23,19 @@ fn bytes() -> Vec<u8> {
 /// The client sends all bytes, all lengths of characters, and seven fragments with a Ping between them.
 pub(crate) fn send(access: &Access, token: &str) -> Result<Record, NotOpen> {
     let mut lane = Lane::open(access, &format!("report={token}"), &[])?;
-    lane.send(&[(FIN | BINARY, &bytes())]);
-    lane.wait_for_message();
-    lane.send(&[(FIN | TEXT, TEXTS.as_bytes())]);
-    lane.wait_for_message();
-    let mut frames: Vec<(u8, &[u8])> = FRAGMENTS.iter().map(|fragment| (0, *fragment)).collect();
-    frames[0].0 = TEXT;
-    frames[6].0 = FIN;
-    frames.insert(3, (FIN | PING, b"between fragments"));
-    lane.send(&frames);
-    lane.wait_for_message();
+    let mut fragments: Vec<(u8, &[u8])> = FRAGMENTS.iter().map(|fragment| (0, *fragment)).collect();
+    fragments[0].0 = TEXT;
+    fragments[6].0 = FIN;
+    fragments.insert(3, (FIN | PING, b"between fragments"));
+    let bytes = bytes();
+    let messages: [&[(u8, &[u8])]; 3] =
+        [&[(FIN | BINARY, &bytes)], &[(FIN | TEXT, TEXTS.as_bytes())], &fragments];
+    for message in messages {
+        lane.send(message);
+        if !lane.wait_for_message() {
+            break;
+        }
+    }
     lane.close(1000, "");
     Ok(lane.record)
 }

@@ -3,6 +3,7 @@
 use super::findings::Finding;
 use super::lane::{Access, Lane, NotOpen};
 use super::limits::{PING_INTERVAL, PING_TIME};
+use super::messages;
 use super::record::{Both, Record, Side};
 use crate::frame::{FIN, PING, PONG, TEXT};
 
@@ -24,6 +25,11 @@ pub(crate) fn send(access: &Access, token: &str) -> Result<Record, NotOpen> {
 
 /// Compares the Pings and Pongs of both directions.
 pub(crate) fn compare(both: &Both) -> Vec<Finding> {
+    // Where messages do not arrive either, it is not about Pings.
+    let lost = messages::compare(both);
+    if lost.iter().any(Finding::is_loss) {
+        return lost;
+    }
     [Side::Client, Side::Server].into_iter().filter_map(|from| direction(both, from)).collect()
 }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::lane::{Access, read_body};
-use super::limits::{END_POLL, END_WAIT, PATIENCE_FACTOR};
+use super::limits::{END_POLL, PATIENCE_FACTOR};
 use super::record::{Record, SeenClose, SeenEnd, SeenHead, Side, StreamEnd, WireFrame};
 use crate::check::handshake::get;
 use crate::check::upgrade::read_response;
@@ -33,11 +33,11 @@ pub(crate) fn fetch(access: &Access, token: &str) -> Option<Record> {
     parse(&response.text(&body))
 }
 
-/// As [`fetch`], once the session has ended there too, or [`END_WAIT`] is over; on a slow way that is longer.
+/// As [`fetch`], once the session has ended there too, or the patience is over; on a slow way that is longer.
 pub(crate) fn fetch_ended(access: &Access, token: &str) -> Option<Record> {
     let started = Instant::now();
     let mut record = fetch(access, token)?;
-    let deadline = started + END_WAIT.max(started.elapsed() * PATIENCE_FACTOR);
+    let deadline = started + access.patience.max(started.elapsed() * PATIENCE_FACTOR);
     loop {
         if record.end.is_some() || Instant::now() >= deadline {
             return Some(record);

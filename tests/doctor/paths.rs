@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -105,7 +106,8 @@ fn stripped_extensions_and_subprotocols_are_named() {
 
 #[test]
 fn changed_frames_are_named() {
-    let cut = Fault::Oversized(UP, Size::Frame(255), Ending::Fin);
+    // The server's replies in fragments are shorter.
+    let cut = |way, ending| Fault::Oversized(way, Size::Frame(255), ending);
     assert_named(
         &[
             (Fault::LoseBehind101, 1, &["first_frame_lost"]),
@@ -119,7 +121,8 @@ fn changed_frames_are_named() {
             (Fault::SplitFrames(DOWN, 30), 0, &["frames_split"]),
             (Fault::LoseLarge(UP, 255), 1, &["messages_lost"]),
             (Fault::LoseLarge(DOWN, 255), 1, &["messages_lost"]),
-            (cut, 1, &["connection_cut"]),
+            (cut(UP, Ending::Fin), 1, &["connection_cut"]),
+            (cut(DOWN, Ending::Close(1009)), 1, &["connection_cut"]),
         ],
         &[],
     );
@@ -162,6 +165,12 @@ fn changed_endings_are_named() {
         ],
         &[],
     );
+}
+
+#[test]
+fn what_arrives_late_is_not_lost() {
+    let late = Fault::Buffer(UP, Duration::from_secs(1));
+    assert_named(&[(late, 0, &[])], &[]);
 }
 
 #[test]
