@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{ids, json};
+use super::{ids, json, side_by_side};
 use crate::support::fault_proxy::{Counts, Ending, Fault, FaultProxy, Way};
 use crate::support::server::TestServer;
 
@@ -35,28 +35,29 @@ fn nothing_is_found_where_sessions_live() {
 
 #[test]
 fn a_cut_after_silence_is_found_with_its_time_and_what_prevents_it() {
-    for (ending, end) in [(Ending::Fin, "a FIN at both ends"), (Ending::Rst, "a RST at both ends")]
-    {
-        let (code, report) = report(Fault::Silence(SILENCE, Counts::All, ending));
+    let cases = [(Ending::Fin, "a FIN at both ends"), (Ending::Rst, "a RST at both ends")];
+    side_by_side(&cases, |(ending, end)| {
+        let (code, report) = report(Fault::Silence(SILENCE, Counts::All, *ending));
         assert_eq!((code, ids(&report)), (1, vec!["idle_timeout"]), "{report}");
         let what = report["findings"][0]["what"].as_str().unwrap();
         assert!(what.contains(" s of silence: ") && what.contains(end), "{what}");
         let after = what.strip_prefix("cut after ").unwrap().split(' ').next().unwrap();
         assert!(after.parse::<f32>().unwrap() >= SILENCE.as_secs_f32(), "{what}");
         assert!(what.contains("; kept alive by all that is sent"), "{what}");
-    }
+    });
 }
 
 #[test]
 fn what_does_not_keep_a_session_alive_is_told() {
-    for (counts, text) in [
+    let cases = [
         (Counts::Data, "; not by: Pings of the server, Pings of the client"),
         (Counts::Only(Way::ToClient), "; not by: messages of the client"),
-    ] {
-        let (_, report) = report(Fault::Silence(SILENCE, counts, Ending::Fin));
+    ];
+    side_by_side(&cases, |(counts, text)| {
+        let (_, report) = report(Fault::Silence(SILENCE, *counts, Ending::Fin));
         let what = report["findings"][0]["what"].as_str().unwrap();
         assert!(what.ends_with(text), "{counts:?}: {what}");
-    }
+    });
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod paths;
 mod products;
 
 use std::process::{Output, Stdio};
+use std::thread;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -36,6 +37,15 @@ fn json(url: &str, options: &[&str]) -> (i32, Value) {
 fn ids(report: &Value) -> Vec<&str> {
     let findings = report["findings"].as_array().unwrap();
     findings.iter().map(|finding| finding["id"].as_str().unwrap()).collect()
+}
+
+/// Calls `check` for all cases at the same time, as most of a run is waiting.
+fn side_by_side<T: Sync>(cases: &[T], check: impl Fn(&T) + Sync) {
+    thread::scope(|scope| {
+        for case in cases {
+            scope.spawn(|| check(case));
+        }
+    });
 }
 
 #[test]

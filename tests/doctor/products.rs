@@ -1,11 +1,9 @@
 //! Real proxies: with a right configuration they alter nothing that matters, and each wrong setting is
 //! named, with the setting that mends it.
 
-use std::thread;
-
 use serde_json::Value;
 
-use super::json;
+use super::{json, side_by_side};
 use crate::support::real_proxy;
 use crate::support::server::TestServer;
 
@@ -48,11 +46,7 @@ fn is_known(proxy: &str, id: &Value) -> bool {
 
 /// Asserts what is found through each configuration of this proxy, which is named `product` if it is seen.
 fn assert_found(proxy: &str, product: Option<&str>, cases: &[Case]) {
-    thread::scope(|scope| {
-        for case in cases {
-            scope.spawn(|| case.assert_found(proxy, product));
-        }
-    });
+    side_by_side(cases, |case| case.assert_found(proxy, product));
 }
 
 impl Case {
