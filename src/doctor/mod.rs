@@ -7,16 +7,18 @@
 //! **Invariant:** it terminates, whatever the way does: each wait has a deadline.
 //!
 //! ```text
-//! options ──▶ lanes ──▶ record (client) ─┬─▶ heads, messages, pings, endings ──▶ findings ──▶ output
-//!             GET /report ─▶ record (server) ─┘
+//! options ─▶ measure ─┬▶ lane ──▶ record (client) ─┬▶ heads, messages, pings, endings ─▶ findings ─▶ output
+//!                     └▶ report ▶ record (server) ─┘
 //! ```
+//!
+//! `idle`, `sizes` and `timing` have lanes and comparisons of their own; `refusal` reads what a wsecho says when
+//! it refuses a handshake.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Instant;
 
 mod compression;
 mod endings;
@@ -30,6 +32,7 @@ mod messages;
 mod options;
 mod output;
 mod pings;
+mod progress;
 mod record;
 mod refusal;
 mod report;
@@ -40,6 +43,7 @@ pub(crate) use options::DoctorOptions;
 
 use self::measure::{lock, measure};
 use self::output::DoctorReport;
+use self::progress::{Progress, clear_line};
 use crate::check::colours;
 
 /// The exit code that a shell reports for a process that SIGINT ended.
@@ -88,39 +92,4 @@ fn print_when_interrupted(report: &Arc<Mutex<DoctorReport>>, started: Instant, i
         print(&report, is_json);
         std::process::exit(INTERRUPTED);
     });
-}
-
-/// A line on the terminal that counts the seconds.
-struct Progress {
-    stop: Sender<()>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Progress {
-    fn start(report: &Arc<Mutex<DoctorReport>>, started: Instant) -> Progress {
-        let (stop, stopped) = mpsc::channel();
-        let report = Arc::clone(report);
-        let show = move || {
-            while stopped.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
-                let phase = lock(&report).phase;
-                eprint!("\r\x1b[K{phase}: {} s", started.elapsed().as_secs());
-            }
-            clear_line();
-        };
-        let thread = std::io::stderr().is_terminal().then(|| thread::spawn(show));
-        Progress { stop, thread }
-    }
-
-    fn stop(self) {
-        drop(self.stop);
-        if let Some(thread) = self.thread {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn clear_line() {
-    if std::io::stderr().is_terminal() {
-        eprint!("\r\x1b[K");
-    }
 }
