@@ -343,6 +343,11 @@ impl Finding {
         }
     }
 
+    /// The place of its kind in the table.
+    pub(crate) fn rank(&self) -> usize {
+        KINDS.iter().position(|kind| kind.id == self.id).unwrap_or(KINDS.len())
+    }
+
     /// Whether it says that something does not arrive.
     pub(crate) fn is_loss(&self) -> bool {
         ["messages_lost", "first_frame_lost", "pings_swallowed", "pongs_swallowed"]

@@ -17,6 +17,10 @@ use crate::products::Product;
 /// The exit code if something breaks clients.
 const BROKEN: u8 = 1;
 
+/// The names of the groups, in the order of the report.
+const GROUPS: [&str; 9] =
+    ["check", "heads", "compression", "messages", "pings", "endings", "sizes", "timing", "idle"];
+
 /// What has been measured so far.
 #[derive(Debug)]
 pub(crate) struct DoctorReport {
@@ -85,6 +89,8 @@ impl DoctorReport {
             Some(group) => group.detail.push_str(&detail),
             None => self.groups.push(Group { name, detail }),
         }
+        // Lanes end in any order.
+        self.groups.sort_by_key(|group| GROUPS.iter().position(|name| *name == group.name));
     }
 
     /// Notes the time that it took.
@@ -103,7 +109,7 @@ impl DoctorReport {
     /// The findings, what breaks clients first.
     fn sorted(&self) -> Vec<&Finding> {
         let mut findings: Vec<_> = self.findings.iter().collect();
-        findings.sort_by_key(|finding| finding.severity);
+        findings.sort_by_key(|finding| (finding.severity, finding.rank()));
         findings
     }
 
