@@ -221,4 +221,35 @@ mod tests {
             assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{by:?} {ending:?}");
         }
     }
+
+    #[test]
+    fn an_end_that_neither_side_has_begun_is_a_cut() {
+        let fin = || Some(end(StreamEnd::Fin, None));
+        let too_big = || Some(end(StreamEnd::Fin, Some((Some(1009), ""))));
+        for (client, server, is_cut) in [
+            (fin(), fin().map(|end| SeenEnd { by: Client, ..end }), true),
+            (fin(), None, true),
+            (too_big(), too_big().map(|end| SeenEnd { by: Client, ..end }), true),
+            (too_big(), too_big(), false),
+            // The report of the server may come too late.
+            (too_big(), None, false),
+            (None, None, false),
+        ] {
+            let mut both = Both { client: Record::default(), server: Record::default() };
+            let context = format!("{client:?} {server:?}");
+            (both.client.end, both.server.end) = (client, server);
+            let lost = Finding::new("messages_lost", Client, "x");
+            let found: Vec<_> = with_cut(vec![lost], &both).iter().map(|it| it.id).collect();
+            let expected = if is_cut { "connection_cut" } else { "messages_lost" };
+            assert_eq!(found, [expected], "{context}");
+        }
+    }
+
+    #[test]
+    fn an_ending_that_the_server_never_came_to_is_no_finding() {
+        let both = Both { client: Record::default(), server: Record::default() };
+        for ending in [Close, Fin, Reset] {
+            assert_eq!(compare(&both, Server, ending), [], "{ending:?}");
+        }
+    }
 }
