@@ -11,7 +11,7 @@ fn every_plain_endpoint_answers_get_and_head_on_one_connection() {
     let mut raw = server.raw();
     for (path, status, content_type, sample) in [
         ("/", 200, "text/html", "<title>"),
-        ("/js/main.js", 200, "text/javascript", "connection.connect()"),
+        ("/js/main.js", 200, "text/javascript", "connection.observe("),
         ("/style.css", 200, "text/css", "{"),
         ("/favicon.svg", 200, "image/svg+xml", "<svg"),
         ("/healthz", 200, "text/plain", "ok"),
