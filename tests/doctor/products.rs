@@ -29,7 +29,7 @@ impl Case {
 
     /// A timeout of one second.
     fn idle(settings: &str, findings: &'static [(&'static str, &'static str)]) -> Case {
-        Case { options: &["--idle", "1600ms"], ..Case::wrong(settings, findings) }
+        Case { options: &["--idle", "2500ms"], ..Case::wrong(settings, findings) }
     }
 
     /// A setting that clients can live with.
