@@ -67,10 +67,19 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs one of the project's scripts and waits for its end.
+/// Runs one of the project's scripts and waits for its end, without what cargo tells a test about its package:
+/// build scripts of crates would run again because of it, and with them everything.
 pub fn script(name: &str, arguments: &[&str]) -> Output {
     let path = format!("{}/scripts/{name}", env!("CARGO_MANIFEST_DIR"));
-    Command::new(path).args(arguments).output().unwrap()
+    let mut command = Command::new(path);
+    for (variable, _) in std::env::vars_os() {
+        let of_cargo =
+            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
+        if of_cargo.iter().any(|prefix| variable.to_string_lossy().starts_with(prefix)) {
+            command.env_remove(variable);
+        }
+    }
+    command.args(arguments).output().unwrap()
 }
 
 /// Returns the path of a third-party tool, which `scripts/tool` installs if it is missing.

@@ -425,6 +425,7 @@ fn the_page_echoes_over_wss() {
     let mut browser = Browser::launch();
     browser.call("Security.setIgnoreCertificateErrors", &serde_json::json!({"ignore": true}));
     browser.open(&format!("https://localhost:{}/?send=hello", program.address().port()));
+    browser.wait("document.documentElement.dataset.state === 'OPEN'");
     browser.wait_for_text("Press Send to send it.");
     browser.click("button", "Send");
     browser.wait_for_text("You sent: hello at ");
