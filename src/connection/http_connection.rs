@@ -252,6 +252,8 @@ impl HttpConnection {
     }
 
     /// The response to a request that is not a handshake.
+    // Its stack is not that of the wait: tests/memory.rs.
+    #[inline(never)]
     fn plain_response(&self, route: &PlainRoute, head: &Head) -> Response {
         match route {
             PlainRoute::Health => state(Response::text(200, "ok\n"), self.server.health(), head),
@@ -276,6 +278,7 @@ impl HttpConnection {
     }
 
     /// What the server saw of a session. As `/info`, it repeats the client's credentials.
+    #[cold]
     fn report(&self, head: &Head) -> Response {
         let token = pairs(head.query.as_bytes()).find(|(name, _)| name == "token");
         match token.and_then(|(_, token)| self.server.reports.find(&token)) {

@@ -60,6 +60,7 @@ impl SessionLog {
     }
 }
 
+#[cold]
 fn end_in_report(end: &SessionEnd) -> EndOfSession {
     let text = end.to_string();
     let SessionEnd { by, how, code, reason, limit } = end;

@@ -34,6 +34,8 @@ impl HttpConnection {
     ///
     /// # Errors
     /// Why it is refused; counted in the metrics.
+    // Its stack is not that of the wait: tests/memory.rs.
+    #[inline(never)]
     pub(super) fn check_upgrade(&self, head: &Head) -> Result<UpgradeRequest, Diagnosis> {
         let (endpoint, faults, join) = self.check_request(head).inspect_err(|refusal| {
             if let Some(metrics) = self.server.metrics_of(head) {
@@ -41,15 +43,16 @@ impl HttpConnection {
             }
         })?;
         let permit = self.session_slot().map_err(|why| self.unavailable(why, head))?;
-        let report = self.begin_report(&faults, head)?;
+        let token = faults.report.as_deref();
+        let report = token.map(|token| self.begin_report(token, head)).transpose()?;
         Ok(UpgradeRequest { endpoint, faults, join, report, permit })
     }
 
-    fn begin_report(&self, faults: &Faults, head: &Head) -> Result<Option<OpenReport>, Diagnosis> {
-        let Some(token) = &faults.report else { return Ok(None) };
+    #[cold]
+    fn begin_report(&self, token: &str, head: &Head) -> Result<OpenReport, Diagnosis> {
         let Context { reports, memory, .. } = &*self.server;
         let report = reports.begin(token, head, self.client.peer, memory);
-        report.map(Some).map_err(|why| refusals::no_report(head, why))
+        report.map_err(|why| refusals::no_report(head, why))
     }
 
     /// Waits before the handshake is answered, if a fault asks for that. The session's slot is taken by

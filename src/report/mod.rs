@@ -170,6 +170,7 @@ impl Report {
 
 impl OpenReport {
     /// Notes the 101. The times in the report count from here.
+    #[cold]
     pub(crate) fn set_response(&self, response: &str) {
         let mut recording = self.0.lock();
         recording.started = Instant::now();
@@ -177,11 +178,12 @@ impl OpenReport {
     }
 
     /// The recorder of the session.
-    pub(crate) fn recorder(&self) -> Recorder {
-        Recorder::new(Arc::clone(&self.0))
+    pub(crate) fn recorder(&self) -> Box<Recorder> {
+        Box::new(Recorder::new(Arc::clone(&self.0)))
     }
 
     /// Notes how the session ended.
+    #[cold]
     pub(crate) fn end(self, end: EndOfSession) {
         self.0.lock().end = Some((Instant::now(), end));
     }

@@ -32,6 +32,7 @@ impl Recorder {
     }
 
     /// Follows bytes that the client has sent.
+    #[cold]
     pub(crate) fn on_received(&mut self, bytes: &[u8]) {
         let Recorder { report, from_client, .. } = self;
         from_client.observe(bytes, |frame| {
@@ -39,6 +40,7 @@ impl Recorder {
         });
     }
 
+    #[cold]
     fn on_sent(&mut self, bytes: &[u8]) {
         let Recorder { report, from_server, .. } = self;
         from_server.observe(bytes, |frame| {

@@ -14,6 +14,7 @@ use crate::net::transport::{PauseEnd, ReadTimeout, Transport};
 
 impl<T: Transport> Session<'_, T> {
     /// Does what is due before the first read: a greeting, a blackhole, an end at once, or no reading at all.
+    #[cold]
     pub(super) fn start_faults(&mut self) -> Result<(), Cause> {
         let Some(faults) = &self.faults else { return Ok(()) };
         let blackhole = faults.blackhole();

@@ -35,7 +35,7 @@ pub(super) struct FilteredTransport<T> {
 pub(super) struct FrameFilter {
     deflate: Option<Deflate>,
     malformed: Option<MalformedFrames>,
-    recorder: Option<Recorder>,
+    recorder: Option<Box<Recorder>>,
 }
 
 impl FrameFilter {
@@ -44,7 +44,7 @@ impl FrameFilter {
     pub(super) fn new(
         deflate: Option<DeflateSetup>,
         malformed: Option<MalformedFrames>,
-        mut recorder: Option<Recorder>,
+        mut recorder: Option<Box<Recorder>>,
         early: &mut Vec<u8>,
     ) -> Option<Box<FrameFilter>> {
         if deflate.is_none() && malformed.is_none() && recorder.is_none() {
@@ -63,7 +63,7 @@ impl FrameFilter {
             Some(deflate) => deflate.rewrite(first, payload),
             None => (first, payload.into()),
         };
-        let mut out = Recorded { inner: out, recorder: self.recorder.as_mut() };
+        let mut out = Recorded { inner: out, recorder: self.recorder.as_deref_mut() };
         match &mut self.malformed {
             Some(malformed) => malformed.write(first, &payload, &mut out),
             None => frame::write(&mut out, first, &[&payload]),
@@ -71,7 +71,7 @@ impl FrameFilter {
     }
 
     fn read(&mut self, inner: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
-        let mut inner = Recorded { inner, recorder: self.recorder.as_mut() };
+        let mut inner = Recorded { inner, recorder: self.recorder.as_deref_mut() };
         match &mut self.deflate {
             Some(deflate) => deflate.read(&mut inner, buf),
             None => inner.read(buf),

@@ -270,6 +270,7 @@ pub(crate) fn help() -> String {
 ///
 /// # Errors
 /// One sentence: what is wrong with the query.
+#[cold]
 pub(crate) fn parse(query: &str, limits: &Limits) -> Result<Faults, String> {
     let mut draft = ParameterDraft::default();
     let mut seen: Vec<String> = Vec::new();
