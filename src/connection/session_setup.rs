@@ -29,8 +29,6 @@ use crate::session::faults::Faults;
 use crate::session::reply::Reply;
 
 /// Prepares the session of a connection whose 101 was written.
-// Its stack is not that of the wait: tests/memory.rs.
-#[inline(never)]
 pub(super) fn set_up(
     http: HttpConnection,
     head: Head,

@@ -34,8 +34,6 @@ impl HttpConnection {
     ///
     /// # Errors
     /// Why it is refused; counted in the metrics.
-    // Its stack is not that of the wait: tests/memory.rs.
-    #[inline(never)]
     pub(super) fn check_upgrade(&self, head: &Head) -> Result<UpgradeRequest, Diagnosis> {
         let (endpoint, faults, join) = self.check_request(head).inspect_err(|refusal| {
             if let Some(metrics) = self.server.metrics_of(head) {

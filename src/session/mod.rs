@@ -120,7 +120,8 @@ pub(crate) struct Session<'a, T> {
 }
 
 impl<'a, T: Transport> Session<'a, T> {
-    // Its stack is not that of the wait: tests/memory.rs.
+    // Its locals are not to lie in the stack frame below which the session waits: that would take another page
+    // for each session (tests/memory.rs).
     #[inline(never)]
     pub(crate) fn new(transport: T, setup: SessionSetup, config: &'a Config) -> Session<'a, T> {
         let SessionSetup {
