@@ -252,8 +252,6 @@ impl HttpConnection {
     }
 
     /// The response to a request that is not a handshake.
-    // Its stack is not that of the wait: tests/memory.rs.
-    #[inline(never)]
     fn plain_response(&self, route: &PlainRoute, head: &Head) -> Response {
         match route {
             PlainRoute::Health => state(Response::text(200, "ok\n"), self.server.health(), head),
@@ -282,8 +280,9 @@ impl HttpConnection {
     fn report(&self, head: &Head) -> Response {
         let token = pairs(head.query.as_bytes()).find(|(name, _)| name == "token");
         match token.and_then(|(_, token)| self.server.reports.find(&token)) {
-            Some(report) => Response::json(200, &SessionReport::new(&report), false)
-                .with("Cross-Origin-Resource-Policy", "same-origin"),
+            Some(report) => {
+                Response::json(200, &SessionReport::new(&report), false).own_origin_only()
+            }
             None => refusals::unknown_report(head).answer(head),
         }
     }

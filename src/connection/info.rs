@@ -113,8 +113,7 @@ pub(crate) fn answer(
     local: Option<Address>,
     tls: Option<&TlsDetails>,
 ) -> Response {
-    Response::json(200, &describe(head, client, local, tls, None), true)
-        .with("Cross-Origin-Resource-Policy", "same-origin")
+    Response::json(200, &describe(head, client, local, tls, None), true).own_origin_only()
 }
 
 /// The reply to the message `?info` over a WebSocket.

@@ -71,7 +71,7 @@ impl Refusals {
                 diagnosis: &refusal.diagnosis,
             })
             .collect();
-        Response::json(200, &shown, true).with("Cross-Origin-Resource-Policy", "same-origin")
+        Response::json(200, &shown, true).own_origin_only()
     }
 }
 

@@ -5,9 +5,11 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::findings::Finding;
 use super::limits::SHOWN_MAX;
-use super::record::{Both, Record, SeenHead, Side};
+use super::record::{Both, Record, Side};
 use crate::http::excerpt::escaped;
+use crate::http::fields::Fields;
 use crate::products::{self, Product};
+use crate::report::MessageHead;
 
 /// The field that is sent twice, as proxies may merge its lines.
 pub(crate) const TWICE: &str = "X-Wsecho-Doctor";
@@ -52,23 +54,28 @@ pub(crate) fn request_line(sent: &str, received: &str) -> Vec<Finding> {
     findings
 }
 
-fn fields(from: Side, sent: &SeenHead, received: &SeenHead) -> Vec<Finding> {
+fn fields(from: Side, sent: &MessageHead, received: &MessageHead) -> Vec<Finding> {
     let mut findings = Vec::new();
     for name in names(sent) {
-        let values = |head: &SeenHead| head.all(name).map(str::to_owned).collect::<Vec<_>>();
+        let values =
+            |head: &MessageHead| head.fields.all(name).map(str::to_owned).collect::<Vec<_>>();
         findings.extend(field(from, name, &values(sent), &values(received)));
     }
     let added: Vec<_> =
-        names(received).into_iter().filter(|name| sent.get(name).is_none()).collect();
+        names(received).into_iter().filter(|name| sent.fields.get(name).is_none()).collect();
     let line = |name: &&str| {
-        format!("{}: {}", shown(name), shown_value(name, received.get(name).unwrap_or_default()))
+        format!(
+            "{}: {}",
+            shown(name),
+            shown_value(name, received.fields.get(name).unwrap_or_default())
+        )
     };
     if !added.is_empty() {
         let what = format!("added: {}", added.iter().map(line).collect::<Vec<_>>().join("; "));
         findings.push(Finding::new("field_added", from, what));
     }
-    let kept = |head: &SeenHead, other: &SeenHead| {
-        let lower = names(head).into_iter().filter(|name| other.get(name).is_some());
+    let kept = |head: &MessageHead, other: &MessageHead| {
+        let lower = names(head).into_iter().filter(|name| other.fields.get(name).is_some());
         lower.map(str::to_ascii_lowercase).collect::<Vec<_>>()
     };
     let is_known = findings.iter().any(|finding| finding.id == "fields_reordered");
@@ -76,7 +83,7 @@ fn fields(from: Side, sent: &SeenHead, received: &SeenHead) -> Vec<Finding> {
         findings.push(Finding::new("fields_reordered", from, "fields have another order"));
     }
     let cased =
-        |head: &SeenHead| head.fields.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        |head: &MessageHead| head.fields.0.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let is_lower = |name: &String| name.bytes().all(|byte| !byte.is_ascii_uppercase());
     if cased(received).iter().all(is_lower) && !cased(sent).iter().all(is_lower) {
         let what = "the names of fields are in lower case, as HAProxy, Envoy and HTTP/2 write them";
@@ -86,9 +93,9 @@ fn fields(from: Side, sent: &SeenHead, received: &SeenHead) -> Vec<Finding> {
 }
 
 /// The names of the fields, each once.
-fn names(head: &SeenHead) -> Vec<&str> {
+fn names(head: &MessageHead) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
-    for (name, _) in &head.fields {
+    for (name, _) in &head.fields.0 {
         if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
             names.push(name);
         }
@@ -183,9 +190,9 @@ fn changed(from: Side, name: &str, upgrades: bool) -> &'static str {
 
 /// Whether the client's 101 answers the key of the client.
 fn accept(client: &Record) -> Option<Finding> {
-    let key = client.request.get(KEY).unwrap_or_default();
+    let key = client.request.fields.get(KEY).unwrap_or_default();
     let expected = derive_accept_key(key.as_bytes());
-    let accept = client.response.get(ACCEPT).unwrap_or("missing");
+    let accept = client.response.fields.get(ACCEPT).unwrap_or("missing");
     (accept != expected).then(|| {
         let what = format!("{ACCEPT} is {}, where the key needs {expected}", shown(accept));
         Finding::new("accept_wrong", Side::Server, what)
@@ -195,16 +202,16 @@ fn accept(client: &Record) -> Option<Finding> {
 /// The products that have left a trace in the request at the server, or in the response at the client, in
 /// their order from the client.
 pub(crate) fn hops(both: &Both) -> Vec<&'static Product> {
-    let added = |sent: &SeenHead, received: &SeenHead| {
-        let is_added = |(name, _): &&(String, String)| sent.get(name).is_none();
-        let fields = received.fields.iter().filter(is_added).cloned().collect();
-        SeenHead { line: String::new(), fields }
+    let added = |sent: &MessageHead, received: &MessageHead| {
+        let is_added = |(name, _): &&(String, String)| sent.fields.get(name).is_none();
+        let fields = received.fields.0.iter().filter(is_added).cloned().collect();
+        MessageHead { line: String::new(), fields: Fields(fields) }
     };
     let response = added(&both.server.response, &both.client.response);
     let request = added(&both.client.request, &both.server.request);
     let mut hops: Vec<&'static Product> = Vec::new();
     for head in [&response, &request] {
-        if let Some(product) = products::recognized(|name| head.get(name))
+        if let Some(product) = products::recognized(|name| head.fields.get(name))
             && !hops.iter().any(|known| known.name == product.name)
         {
             hops.push(product);
@@ -216,7 +223,7 @@ pub(crate) fn hops(both: &Both) -> Vec<&'static Product> {
 /// The entries of `Via` in the request at the server, and in the response at the client.
 pub(crate) fn via(both: &Both) -> Vec<String> {
     let entries = [&both.server.request, &both.client.response].into_iter().flat_map(|head| {
-        head.all("Via").flat_map(|value| value.split(',')).map(|entry| shown(entry.trim()))
+        head.fields.all("Via").flat_map(|value| value.split(',')).map(|entry| shown(entry.trim()))
     });
     let mut via: Vec<String> = entries.collect();
     via.dedup();
@@ -249,8 +256,8 @@ mod tests {
     /// Both ends of a way that replaces parts of the request and of the response.
     fn both(request: (&str, &str), response: (&str, &str)) -> Both {
         let record = |request: &str, response: &str| Record {
-            request: SeenHead::of(request),
-            response: SeenHead::of(response),
+            request: MessageHead::split(request),
+            response: MessageHead::split(response),
             ..Record::default()
         };
         let change = |text: &str, (old, new): (&str, &str)| {

@@ -3,20 +3,23 @@
 //!
 //! **Invariant:** every wait has a deadline, and a received frame a maximum size.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
 use tungstenite::handshake::client::generate_key;
 
 use super::limits::{FRAME_MAX, FRAMES_MAX, PATIENCE_FACTOR, PATIENCE_OF_SECOND_LOOK, READ_MAX};
-use super::record::{Record, SeenClose, SeenEnd, SeenHead, Side, StreamEnd, WireFrame};
+use super::record::{Record, SeenClose, SeenEnd, Side, StreamEnd, WireFrame};
 use crate::check::connect::{Route, RouteEnd};
 use crate::check::connection_options::ConnectionOptions;
 use crate::check::handshake::{ServerResponse, get};
 use crate::check::stream::CheckStream;
 use crate::check::upgrade::{UpgradeFailure, read_response};
+use crate::config::duration::micros;
 use crate::frame::{CLOSE, FIN, Header, OPCODE, PING, PONG, mask, masked};
+use crate::net::transport::append_zeroed;
+use crate::report::MessageHead;
 
 /// How lanes reach the server.
 #[derive(Debug)]
@@ -34,7 +37,7 @@ pub(crate) enum NotOpen {
     Refused {
         response: Box<ServerResponse>,
         body: Vec<u8>,
-        request: SeenHead,
+        request: MessageHead,
     },
     Failed,
 }
@@ -153,7 +156,7 @@ impl Lane {
         // A refusal may come before the request is read; it matters more than the failed write.
         let _ = stream.write_all(request.as_bytes());
         let mut input = Vec::new();
-        let request = SeenHead::of(&request);
+        let request = MessageHead::split(&request);
         let response = read_response(&mut stream, &mut input, connection)
             .map_err(|_: UpgradeFailure| NotOpen::Failed)?;
         if response.status != 101 {
@@ -161,8 +164,7 @@ impl Lane {
             read_body(&mut stream, &response, &mut input);
             return Err(NotOpen::Refused { response, body: input, request });
         }
-        let record =
-            Record { request, response: SeenHead::of_response(&response), ..Record::default() };
+        let record = Record { request, response: response_head(&response), ..Record::default() };
         let opened = Instant::now();
         let patience =
             access.patience.max(began.elapsed() * PATIENCE_FACTOR).min(connection.timeout());
@@ -172,7 +174,7 @@ impl Lane {
 
     /// Microseconds since the 101.
     pub(crate) fn now_us(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX)
+        micros(self.opened.elapsed())
     }
 
     fn note(&mut self, from: Side, first: u8, payload: &[u8]) {
@@ -214,7 +216,7 @@ impl Lane {
             if self.record.end.is_some() || self.input.len() > FRAME_MAX {
                 return None;
             }
-            match append(&mut self.stream, &mut self.input) {
+            match append_zeroed(&mut self.stream, &mut self.input, READ_MAX) {
                 Ok(0) => self.on_end(StreamEnd::Fin),
                 Ok(_) => {}
                 Err(error) => match error.kind() {
@@ -309,19 +311,16 @@ impl Lane {
     }
 }
 
-/// Appends what one read returns.
-fn append(stream: &mut CheckStream, buffer: &mut Vec<u8>) -> io::Result<usize> {
-    let filled = buffer.len();
-    buffer.resize(filled + READ_MAX, 0);
-    let read = stream.read(&mut buffer[filled..]);
-    buffer.truncate(filled + read.as_ref().unwrap_or(&0));
-    read
+/// That of a response, without the version.
+fn response_head(response: &ServerResponse) -> MessageHead {
+    let line = format!("{} {}", response.status, response.reason);
+    MessageHead { line, fields: response.fields.clone() }
 }
 
 /// Reads a body until it is complete, or too large.
 pub(super) fn read_body(stream: &mut CheckStream, response: &ServerResponse, body: &mut Vec<u8>) {
     while body.len() < FRAME_MAX
         && !response.is_complete(body)
-        && matches!(append(stream, body), Ok(1..))
+        && matches!(append_zeroed(stream, body, READ_MAX), Ok(1..))
     {}
 }

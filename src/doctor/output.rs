@@ -7,10 +7,10 @@ use std::fmt::Write;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::findings::{Finding, Severity};
-use crate::check::report::{CheckReport, Colours};
+use crate::check::report::{self, CheckReport, Colours, json_line};
+use crate::config::duration::micros;
 use crate::config::timestamp;
 use crate::products::Product;
 
@@ -201,12 +201,11 @@ impl DoctorReport {
 
     /// Formats the report as one line of JSON.
     pub(crate) fn json(&self) -> String {
-        serde_json::to_string(&self.as_json()).expect("text and numbers") + "\n"
+        json_line(&self.as_json())
     }
 
     fn as_json(&self) -> JsonReport<'_> {
         let exit_code = self.exit_code();
-        let check = self.check.as_ref().map(CheckReport::json);
         JsonReport {
             url: &self.url,
             time: timestamp(self.started),
@@ -214,14 +213,14 @@ impl DoctorReport {
             exit_code,
             both_ends: self.check.is_none(),
             partial: self.is_partial,
-            elapsed_us: u64::try_from(self.elapsed.as_micros()).unwrap_or(u64::MAX),
+            elapsed_us: micros(self.elapsed),
             address: &self.address,
             peer: &self.peer,
             via: &self.via,
             hops: self.hops.iter().map(|product| product.name).collect(),
             groups: &self.groups,
             findings: self.sorted(),
-            check: check.and_then(|json| serde_json::from_str(&json).ok()),
+            check: self.check.as_ref().map(CheckReport::as_json),
             control: self.control.as_deref().map(|control| Box::new(control.as_json())),
         }
     }
@@ -244,7 +243,7 @@ struct JsonReport<'a> {
     groups: &'a [Group],
     findings: Vec<&'a Finding>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    check: Option<Value>,
+    check: Option<report::JsonReport<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     control: Option<Box<JsonReport<'a>>>,
 }
@@ -262,6 +261,8 @@ impl Severity {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::doctor::record::Side;
 

@@ -1,7 +1,7 @@
 //! What one end of a connection saw of it: both heads, the frames in both directions, the end. The
 //! comparisons take two of these, the client's and the server's.
 
-use crate::check::handshake::ServerResponse;
+use crate::report::MessageHead;
 
 /// An end of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,42 +31,6 @@ impl Side {
             Side::Client => Side::Server,
             Side::Server => Side::Client,
         }
-    }
-}
-
-/// A request head or a response head.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct SeenHead {
-    pub(crate) line: String,
-    /// Name and value, in their order.
-    pub(crate) fields: Vec<(String, String)>,
-}
-
-impl SeenHead {
-    /// Splits a head that this program has formatted.
-    pub(crate) fn of(text: &str) -> SeenHead {
-        let mut lines = text.lines();
-        let line = lines.next().unwrap_or_default().to_owned();
-        let fields = lines.filter_map(|line| line.split_once(": "));
-        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        SeenHead { line, fields }
-    }
-
-    /// That of a response, without the version.
-    pub(crate) fn of_response(response: &ServerResponse) -> SeenHead {
-        let line = format!("{} {}", response.status, response.reason);
-        SeenHead { line, fields: response.fields.0.clone() }
-    }
-
-    /// The first value of a field; `None` if it is missing.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        let named = |(listed, _): &&(String, String)| listed.eq_ignore_ascii_case(name);
-        self.fields.iter().find(named).map(|(_, value)| value.as_str())
-    }
-
-    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        let named = move |(listed, _): &&(String, String)| listed.eq_ignore_ascii_case(name);
-        self.fields.iter().filter(named).map(|(_, value)| value.as_str())
     }
 }
 
@@ -136,8 +100,8 @@ impl SeenClose {
 /// What one end saw. See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Record {
-    pub(crate) request: SeenHead,
-    pub(crate) response: SeenHead,
+    pub(crate) request: MessageHead,
+    pub(crate) response: MessageHead,
     pub(crate) frames: Vec<WireFrame>,
     /// `None` while it is open.
     pub(crate) end: Option<SeenEnd>,

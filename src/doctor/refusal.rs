@@ -2,15 +2,16 @@
 
 use super::findings::{Finding, Severity};
 use super::heads::{removed, request_line, shown};
-use super::record::{SeenHead, Side};
+use super::record::Side;
 use crate::check::connection_options::ConnectionOptions;
 use crate::check::handshake::ServerResponse;
 use crate::check::verdict;
+use crate::report::MessageHead;
 
 /// The findings from a refusal. `None` if it is not the diagnosis of a wsecho, or of one that has no reports, or is
 /// full.
 pub(crate) fn findings(
-    request: &SeenHead,
+    request: &MessageHead,
     response: &ServerResponse,
     body: &[u8],
     options: &ConnectionOptions,
@@ -43,7 +44,7 @@ pub(crate) fn findings(
 }
 
 /// The kinds of findings that the lines of what arrived show, with descriptions.
-fn changes(sent: &SeenHead, arrived: &str) -> Vec<(&'static str, String)> {
+fn changes(sent: &MessageHead, arrived: &str) -> Vec<(&'static str, String)> {
     let mut lines = arrived.lines().map(str::trim);
     let line = lines.next().unwrap_or_default();
     // The diagnosis shortens the query.
@@ -68,7 +69,7 @@ fn changes(sent: &SeenHead, arrived: &str) -> Vec<(&'static str, String)> {
             None if lacks("Upgrade: ", "websocket") || lacks("Connection: ", "upgrade") => {
                 ("upgrade_dropped", format!("{} arrives", shown(line)))
             }
-            None => match line.strip_prefix("Host: ").zip(sent.get("Host")) {
+            None => match line.strip_prefix("Host: ").zip(sent.fields.get("Host")) {
                 Some((host, own)) if host != own => {
                     ("host_changed", format!("Host: {} is {}", shown(own), shown(host)))
                 }
@@ -89,7 +90,7 @@ mod tests {
 
     #[test]
     fn what_arrived_shows_what_was_lost() {
-        let sent = SeenHead::of("GET /echo?report=x HTTP/1.1\r\nHost: h\r\n");
+        let sent = MessageHead::split("GET /echo?report=x HTTP/1.1\r\nHost: h\r\n");
         for (arrived, expected) in [
             (
                 "  GET /echo?report=… HTTP/1.0\n  (no Upgrade)\n  Connection: close",

@@ -11,9 +11,11 @@ use serde_json::Value;
 
 use super::lane::{Access, read_body};
 use super::limits::{END_POLL, PATIENCE_FACTOR};
-use super::record::{Record, SeenClose, SeenEnd, SeenHead, Side, StreamEnd, WireFrame};
+use super::record::{Record, SeenClose, SeenEnd, Side, StreamEnd, WireFrame};
 use crate::check::handshake::get;
 use crate::check::upgrade::read_response;
+use crate::http::fields::Fields;
+use crate::report::MessageHead;
 
 /// Asks for the report of a session, over a connection of its own. `None` if the server has none.
 pub(crate) fn fetch(access: &Access, token: &str) -> Option<Record> {
@@ -56,7 +58,7 @@ fn parse(text: &str) -> Option<Record> {
     let line = response.line.split_once(' ').map_or("", |(_, rest)| rest).to_owned();
     Some(Record {
         request: head(&report["request"]),
-        response: SeenHead { line, ..response },
+        response: MessageHead { line, ..response },
         frames: frames.iter().map(frame).collect(),
         end: end(&report["end"]),
         peer: string(&report["peer"]),
@@ -68,10 +70,10 @@ fn string(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn head(value: &Value) -> SeenHead {
+fn head(value: &Value) -> MessageHead {
     let field = |field: &Value| (string(&field[0]), string(&field[1]));
     let fields = value["fields"].as_array().into_iter().flatten().map(field).collect();
-    SeenHead { line: string(&value["line"]), fields }
+    MessageHead { line: string(&value["line"]), fields: Fields(fields) }
 }
 
 fn side(value: &Value) -> Side {
@@ -125,7 +127,7 @@ mod tests {
             "end":{"at_us":9,"by":"client","how":"close","code":4001,"reason":"bye","text":"t"}}"#,
         )
         .unwrap();
-        assert_eq!(record.request.get("host"), Some("h"));
+        assert_eq!(record.request.fields.get("host"), Some("h"));
         assert_eq!(record.response.line, "101 Switching Protocols");
         assert_eq!((record.frames[0].rsv, record.frames[0].crc32), (4, 907_060_870));
         let close = record.end.unwrap().close.unwrap();

@@ -1,7 +1,9 @@
 //! The header fields of a request or of a response, and the characters that they consist of.
 
+use serde::Serialize;
+
 /// Header fields.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Fields(
     /// Name and value, in the order of arrival; bytes that are not UTF-8 become U+FFFD.
     pub(crate) Vec<(String, String)>,

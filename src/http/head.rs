@@ -11,6 +11,7 @@ use std::io::{self, Read};
 use crate::config::Limits;
 use crate::config::tuning::HEAD_READ;
 use crate::http::fields::Fields;
+use crate::net::transport::append_zeroed;
 
 /// A request head.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,11 +112,7 @@ impl Head {
 /// Appends the result of one read, `max` bytes at most, to `buffer`; `Ok(0)` if that is 0. It reads into the heap: pages
 /// of the stack that a handshake has touched stay resident during the session.
 pub(crate) fn fill(stream: &mut impl Read, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
-    let filled = buffer.len();
-    buffer.resize(filled + max.min(HEAD_READ), 0);
-    let read = stream.read(&mut buffer[filled..]);
-    buffer.truncate(filled + read.as_ref().unwrap_or(&0));
-    read
+    append_zeroed(stream, buffer, max.min(HEAD_READ))
 }
 
 /// Whether the bytes after the first `seen` ones complete a blank line.

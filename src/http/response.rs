@@ -96,6 +96,11 @@ impl Response {
         self
     }
 
+    /// Keeps pages of other origins from reading the response, as it repeats what a client has sent.
+    pub(crate) fn own_origin_only(self) -> Response {
+        self.with("Cross-Origin-Resource-Policy", "same-origin")
+    }
+
     /// Adds a header field.
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Response {
         self.fields.push((name, value.into()));

@@ -15,7 +15,7 @@ use super::address::Address;
 use super::shutdown::Stop;
 use super::timed_stream::TimedStream;
 use super::tls::{HANDSHAKE_RECORD, TlsSession};
-use super::transport::{Append, PauseEnd, ReadTimeout, Transport, append_zeroed};
+use super::transport::{Append, PauseEnd, ReadTimeout, Transport, append_piece};
 use super::waker::Waker;
 use crate::config::tuning::WRITE_BUFFER;
 use crate::metrics::histogram::Histogram;
@@ -266,7 +266,7 @@ impl Drop for Socket {
 impl Append for Socket {
     fn append_to(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         if self.tls.is_some() {
-            return append_zeroed(self, buffer);
+            return append_piece(self, buffer);
         }
         if !self.stream.has_read_ahead() {
             self.send_replies()?;

@@ -21,7 +21,7 @@ use super::Stream;
 use super::address::Address;
 use super::read_ahead::ReadAhead;
 use super::shutdown::{Interruptible, Stop};
-use super::transport::{PauseEnd, ReadTimeout, WritePastDeadline, append_zeroed};
+use super::transport::{PauseEnd, ReadTimeout, WritePastDeadline, append_piece};
 use super::waker::{HangUp, Readiness, Waker, wait_for_hang_up, wait_readable};
 
 /// See the module.
@@ -195,7 +195,7 @@ impl TimedStream {
     /// Reads into the spare capacity of `buffer`.
     pub(super) fn append_to(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         if !self.ahead.is_empty() {
-            return append_zeroed(self, buffer);
+            return append_piece(self, buffer);
         }
         self.read_in_time(|_, stream| {
             Ok(recv(stream, spare_capacity(buffer), RecvFlags::empty())?.0)

@@ -92,17 +92,27 @@ pub(crate) trait Transport: Append + Write {
 pub(crate) trait Append: Read {
     /// Reads into the spare capacity of `buffer`, which must have some. Fails as `read` does.
     fn append_to(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        append_zeroed(self, buffer)
+        append_piece(self, buffer)
     }
 }
 
-/// Reads with `read`, into a piece of the spare capacity that is filled with zeros first.
-pub(crate) fn append_zeroed(
+/// [Appends](Append::append_to) with `read`, a piece at a time.
+pub(crate) fn append_piece(
     reader: &mut (impl Read + ?Sized),
     buffer: &mut Vec<u8>,
 ) -> io::Result<usize> {
+    let room = buffer.capacity() - buffer.len();
+    append_zeroed(reader, buffer, room.min(READ_AHEAD))
+}
+
+/// Reads once, to the end of `buffer`, `most` bytes at most; they are filled with zeros first.
+pub(crate) fn append_zeroed(
+    reader: &mut (impl Read + ?Sized),
+    buffer: &mut Vec<u8>,
+    most: usize,
+) -> io::Result<usize> {
     let filled = buffer.len();
-    buffer.resize(buffer.capacity().min(filled + READ_AHEAD), 0);
+    buffer.resize(filled + most, 0);
     let read = reader.read(&mut buffer[filled..]);
     buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
     read

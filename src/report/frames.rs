@@ -1,6 +1,6 @@
 //! Which frames are in a stream of bytes, as an observer sees them: nothing is changed or rejected.
 
-use flate2::Crc;
+use crc32fast::Hasher;
 
 use crate::frame::{FIN, HEADER_MAX, Header, OPCODE, mask};
 
@@ -32,7 +32,7 @@ struct OpenFrame {
     header: Header,
     /// Bytes of payload that have passed.
     passed: u64,
-    crc: Crc,
+    crc: Hasher,
 }
 
 impl FrameObserver {
@@ -60,7 +60,7 @@ impl FrameObserver {
         *bytes = &bytes[used..];
         let header = header?;
         self.header.clear();
-        Some(OpenFrame { header, passed: 0, crc: Crc::new() })
+        Some(OpenFrame { header, passed: 0, crc: Hasher::new() })
     }
 }
 
@@ -99,7 +99,7 @@ impl OpenFrame {
             rsv: (first & !FIN & !OPCODE) >> 4,
             masked: key.is_some(),
             length,
-            crc32: self.crc.sum(),
+            crc32: self.crc.clone().finalize(),
         })
     }
 }

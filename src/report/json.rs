@@ -1,12 +1,12 @@
 //! A report as JSON. src/session/faults/README.md explains its fields.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 
+use super::message_head::MessageHead;
 use super::{RecordedFrame, Recording, Report};
-use crate::http::excerpt::method;
-use crate::http::head::Head;
+use crate::config::duration::micros;
 use crate::net::address::Address;
 
 /// What the server saw of a session until now; its fields are serialized in this order.
@@ -21,13 +21,6 @@ pub(crate) struct SessionReport {
     frames_not_recorded: u64,
     /// `None` while the session goes on.
     end: Option<EndInReport>,
-}
-
-/// Start line and fields, in the order on the wire.
-#[derive(Debug, Clone, Default, Serialize)]
-pub(super) struct MessageHead {
-    line: String,
-    fields: Vec<(String, String)>,
 }
 
 #[derive(Debug, Serialize)]
@@ -98,33 +91,6 @@ impl SessionReport {
     }
 }
 
-impl MessageHead {
-    pub(super) fn of_request(head: &Head) -> MessageHead {
-        MessageHead {
-            line: format!("{} {} {}", method(head), head.target, head.version.name()),
-            fields: head.fields.0.clone(),
-        }
-    }
-
-    /// How much memory it takes.
-    pub(super) fn bytes(&self) -> usize {
-        let field = |(name, value): &(String, String)| {
-            name.len() + value.len() + size_of::<(String, String)>()
-        };
-        self.line.len() + self.fields.iter().map(field).sum::<usize>()
-    }
-
-    pub(super) fn parse(head: &str) -> MessageHead {
-        let mut lines = head.lines();
-        let line = lines.next().unwrap_or_default().to_owned();
-        let fields = lines.filter_map(|line| line.split_once(": "));
-        MessageHead {
-            line,
-            fields: fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        }
-    }
-}
-
 impl FrameInReport {
     fn new(recorded: &RecordedFrame, started: Instant) -> FrameInReport {
         let RecordedFrame { at, is_from_client, frame } = *recorded;
@@ -139,8 +105,4 @@ impl FrameInReport {
             crc32: frame.crc32,
         }
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -9,6 +9,7 @@
 
 pub(crate) mod frames;
 mod json;
+mod message_head;
 mod recorder;
 
 use std::collections::VecDeque;
@@ -17,8 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use self::frames::SeenFrame;
-use self::json::MessageHead;
 pub(crate) use self::json::{EndOfSession, SessionReport};
+pub(crate) use self::message_head::MessageHead;
 pub(crate) use self::recorder::{Recorded, Recorder};
 use crate::config::reports::{
     REPORT_BYTES, REPORT_KEPT, REPORTS_MAX, RESPONSE_BYTES, TOKEN_LENGTHS,
@@ -40,6 +41,8 @@ pub(crate) struct Report {
     request: MessageHead,
     peer: Address,
     recording: Mutex<Recording>,
+    /// How many frames there is room for beside the heads.
+    frames_max: usize,
     _memory: Charge,
 }
 
@@ -134,11 +137,14 @@ impl Report {
             not_recorded: 0,
             end: None,
         };
+        let request = MessageHead::of_request(request);
+        let rest = request.bytes() + size_of::<Report>() + RESPONSE_BYTES;
         Report {
             token: token.to_owned(),
-            request: MessageHead::of_request(request),
+            request,
             peer,
             recording: Mutex::new(recording),
+            frames_max: REPORT_BYTES.saturating_sub(rest) / size_of::<RecordedFrame>(),
             _memory: memory,
         }
     }
@@ -147,16 +153,9 @@ impl Report {
         self.lock().end.as_ref().map(|(at, _)| *at)
     }
 
-    /// How many frames there is room for beside the heads.
-    fn frames_max(&self) -> usize {
-        let rest = self.request.bytes() + size_of::<Report>() + RESPONSE_BYTES;
-        REPORT_BYTES.saturating_sub(rest) / size_of::<RecordedFrame>()
-    }
-
     fn add(&self, frame: RecordedFrame) {
-        let max = self.frames_max();
         let mut recording = self.lock();
-        if recording.frames.len() < max {
+        if recording.frames.len() < self.frames_max {
             recording.frames.push(frame);
         } else {
             recording.not_recorded += 1;
@@ -174,7 +173,7 @@ impl OpenReport {
     pub(crate) fn set_response(&self, response: &str) {
         let mut recording = self.0.lock();
         recording.started = Instant::now();
-        recording.response = MessageHead::parse(response);
+        recording.response = MessageHead::split(response);
     }
 
     /// The recorder of the session.

@@ -17,6 +17,7 @@ pub(crate) use self::escape::{quoted, shortened, visible};
 pub(crate) use self::round_trips::RoundTrips;
 pub(crate) use self::text::Colours;
 use super::verdict::Verdict;
+use crate::config::duration::micros;
 use crate::config::timestamp;
 
 /// The steps of a check, in order.
@@ -173,32 +174,42 @@ impl CheckReport {
 
     /// Formats the report as one line of JSON.
     pub(crate) fn json(&self) -> String {
-        #[derive(Serialize)]
-        struct JsonReport<'a> {
-            url: &'a str,
-            time: String,
-            ok: bool,
-            exit_code: u8,
-            #[serde(flatten)]
-            verdict: Option<&'a Verdict>,
-            steps: &'a [StepResult],
-        }
+        json_line(&self.as_json())
+    }
+
+    pub(crate) fn as_json(&self) -> JsonReport<'_> {
         let exit_code = self.exit_code();
-        let report = JsonReport {
+        JsonReport {
             url: &self.url,
             time: timestamp(self.started),
             ok: exit_code == 0,
             exit_code,
             verdict: self.verdict(),
             steps: &self.steps,
-        };
-        serde_json::to_string(&report).expect("text and numbers") + "\n"
+        }
     }
+}
+
+/// The report as JSON; its fields are serialized in this order.
+#[derive(Serialize)]
+pub(crate) struct JsonReport<'a> {
+    url: &'a str,
+    time: String,
+    ok: bool,
+    exit_code: u8,
+    #[serde(flatten)]
+    verdict: Option<&'a Verdict>,
+    steps: &'a [StepResult],
+}
+
+/// Formats a report as one line.
+pub(crate) fn json_line(report: &impl Serialize) -> String {
+    serde_json::to_string(report).expect("text and numbers") + "\n"
 }
 
 /// Serializes a duration as whole microseconds.
 fn microseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+    serializer.serialize_u64(micros(*time))
 }
 
 fn in_milliseconds(time: Duration) -> f64 {
