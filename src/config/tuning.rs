@@ -39,7 +39,7 @@ pub(crate) const REFUSED_POLL: Duration = Duration::from_millis(20);
 /// head. After it the connection is closed to make room for the next one.
 pub(crate) const IDLE_KEPT: Duration = Duration::from_secs(1);
 /// Refused handshakes of all clients that are kept for `/refusals`. Default 64, of some 2 KiB each: the page
-/// asks within a second, and by then so many are refused only in an attack. Beyond it the oldest is dropped.
+/// asks within a second, in which only an attack causes as many. Beyond it the oldest is dropped.
 pub(crate) const REFUSALS_KEPT: usize = 64;
 /// Characters of a path that are kept with a refused handshake; the rest is cut off.
 pub(crate) const REFUSAL_PATH: usize = 256;

@@ -75,7 +75,7 @@ impl Refusals {
     }
 }
 
-/// A hash, so that a long field takes no memory. It is no secret: whoever sends the same field gets
+/// A hash, so that a long field takes no memory. It protects nothing: a client that sends the same field gets
 /// the same refusals.
 fn user_agent(head: &Head) -> u64 {
     let mut hasher = DefaultHasher::new();

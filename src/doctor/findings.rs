@@ -108,7 +108,7 @@ const KINDS: &[Kind] = &[
     kind(
         "field_added",
         Note,
-        "Proxies tell the server who the client is, and some add fields for operation.",
+        "Proxies add the address of the client, and some add fields of their own.",
         Text("Nothing is to be done, if the server does not trust them from anyone."),
     ),
     kind(
@@ -244,7 +244,7 @@ const KINDS: &[Kind] = &[
     kind(
         "fin_became_reset",
         Changed,
-        "A proxy resets a connection whose other side has ended, and may lose what was on its way.",
+        "A proxy resets a connection after its other side has ended, and may lose bytes that it has not sent yet.",
         Text("End sessions with a Close, and wait for its answer."),
     ),
     kind(
