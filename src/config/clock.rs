@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::num::NonZeroU8;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::error::InvalidFormatDescription;
 use time::format_description::well_known::Iso8601;
@@ -96,6 +96,11 @@ const MILLISECONDS: EncodedConfig = iso8601::Config::DEFAULT
 pub(crate) fn timestamp(now: SystemTime) -> String {
     // The year of every SystemTime can be formatted.
     OffsetDateTime::from(now).format(&Iso8601::<MILLISECONDS>).unwrap_or_default()
+}
+
+/// A duration for programs, in whole microseconds; the largest number if there are more.
+pub(crate) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -1,11 +1,6 @@
-//! Durations as text, for the options of the program (`250ms`, `1h 30m`), and as numbers, for reports.
+//! Durations as text, for the options of the program: `250ms`, `1h 30m`.
 
 use std::time::Duration;
-
-/// Whole microseconds; the largest number if there are more.
-pub(crate) fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
 
 /// Parses a duration, and checks it against its largest value. `0` is a duration, too.
 ///

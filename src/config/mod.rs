@@ -19,8 +19,8 @@ mod origin;
 mod template;
 pub(crate) mod tuning;
 
-pub(crate) use clock::timestamp;
 pub use clock::{Clock, ClockError, LONG_TIME};
+pub(crate) use clock::{micros, timestamp};
 pub use host_name::{HostName, HostNameError};
 pub(crate) use host_name::{host_and_port, without_root, without_zone};
 pub use limits::{ChatLimits, Limits, MAX_MESSAGE_SIZE_CEILING, TIMEOUT_CEILING, Timeouts};

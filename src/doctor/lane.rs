@@ -16,7 +16,7 @@ use crate::check::connection_options::ConnectionOptions;
 use crate::check::handshake::{ServerResponse, get};
 use crate::check::stream::CheckStream;
 use crate::check::upgrade::{UpgradeFailure, read_response};
-use crate::config::duration::micros;
+use crate::config::micros;
 use crate::frame::{CLOSE, FIN, Header, OPCODE, PING, PONG, mask, masked};
 use crate::net::transport::append_zeroed;
 use crate::report::MessageHead;

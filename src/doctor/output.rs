@@ -10,8 +10,7 @@ use serde::Serialize;
 
 use super::findings::{Finding, Severity};
 use crate::check::report::{self, CheckReport, Colours, json_line};
-use crate::config::duration::micros;
-use crate::config::timestamp;
+use crate::config::{micros, timestamp};
 use crate::products::Product;
 
 /// The exit code if something breaks clients.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::message_head::MessageHead;
 use super::{RecordedFrame, Recording, Report};
-use crate::config::duration::micros;
+use crate::config::micros;
 use crate::net::address::Address;
 
 /// What the server saw of a session until now; its fields are serialized in this order.

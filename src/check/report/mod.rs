@@ -17,8 +17,7 @@ pub(crate) use self::escape::{quoted, shortened, visible};
 pub(crate) use self::round_trips::RoundTrips;
 pub(crate) use self::text::Colours;
 use super::verdict::Verdict;
-use crate::config::duration::micros;
-use crate::config::timestamp;
+use crate::config::{micros, timestamp};
 
 /// The steps of a check, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
