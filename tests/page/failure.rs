@@ -302,9 +302,14 @@ fn a_content_security_policy_is_explained() {
         }
     }
     let index = www.path().join("index.html");
-    let policy =
-        "<meta http-equiv=Content-Security-Policy content=\"connect-src 'self'\">\n<title>";
+    let policy = "<meta http-equiv=Content-Security-Policy content=\"connect-src 'self'\">
+        <script>const violation = new Promise((resolve) =>
+            document.addEventListener(\"securitypolicyviolation\", resolve));</script>
+        <title>";
     fs::write(&index, fs::read_to_string(&index).unwrap().replace("<title>", policy)).unwrap();
+    // The module that explains failures is loaded late, as over a slow network.
+    let module = www.path().join("js/failure.js");
+    fs::write(&module, fs::read_to_string(&module).unwrap() + "\nawait violation;\n").unwrap();
     let server = TestServer::with(|config| config.www = Some(www.path().to_owned()));
     let other = TestServer::start();
     let mut browser = open(&server, "");

@@ -8,6 +8,10 @@ const TIMEOUT_MS = 5000;
 export const OFFLINE = "This device is offline.";
 const { connect: form, address, subprotocols, stop, stateWord, stateDetail } = elements;
 
+/** Hosts that the Content-Security-Policy of the page forbids. Collected from the start, as the module that
+ * explains failures may be loaded after such a violation. */
+const forbidden = new Set();
+
 /** @type {{url: URL, socket: WebSocket, since: number, wasOpen: boolean, isStopped: boolean, isClosed: boolean}|null} */
 let current = null;
 let observer;
@@ -114,7 +118,7 @@ function onClose(event) {
 /** Browsers hide why a handshake fails. */
 async function explainFailure(failed) {
   const failure = await load("failure");
-  const explanation = await failure?.explain(failed.url, failed.since);
+  const explanation = await failure?.explain(failed.url, failed.since, forbidden);
   if (failed !== current || failed.wasOpen) return;
   observer.onFailure(explanation ?? { title: navigator.onLine ? "The server cannot be reached." : OFFLINE });
 }
@@ -137,6 +141,9 @@ function showEdited() {
   root.dataset.edited = Boolean(current) && readAddress()?.href !== current.url.href;
 }
 
+on(document, "securitypolicyviolation", ({ blockedURI }) => {
+  try { forbidden.add(new URL(blockedURI).host); } catch { /* Such as `inline`. */ }
+});
 subprotocols.value = params.get("subprotocols") ?? "";
 onInstead(form, "submit", connect);
 on(form, "input", showEdited);

@@ -1,25 +1,22 @@
 // Finds out why a handshake failed, which browsers hide from pages.
 import { explainBrowser, explainForeign, explainProbe, explainRefusal, findRefusal, permissionName } from "./failure-words.js";
 import { fetchText } from "./http.js";
-import { on } from "./page.js";
 
 const TIMEOUT_MS = 5000;
 
-/** Hosts that the policy of the page forbids. */
-const forbidden = new Set();
-
-/** Returns an explanation; see failure-words.js. `since`: when the handshake began. */
-export async function explain(url, since) {
+/** Returns an explanation; see failure-words.js. `since`: when the handshake began; `forbidden`: the hosts
+ * that the policy of the page forbids. */
+export async function explain(url, since, forbidden) {
   const page = location;
   const isForeign = url.origin.replace(/^ws/, "http") !== page.origin;
-  if (isForeign) return explainElsewhere(url);
+  if (isForeign) return explainElsewhere(url, forbidden);
   const told = await fetchText("/refusals", "application/json");
   const refusal = findRefusal(told.text, url.pathname, performance.now() - since);
   if (refusal) return explainRefusal(url, page, refusal);
   return explainProbe(url, page, await fetchText(url.href.replace(/^ws/, "http"), "application/json"));
 }
 
-async function explainElsewhere(url) {
+async function explainElsewhere(url, forbidden) {
   const permission = await localNetworkPermission(url);
   const facts = {
     url, page: location, isOnline: navigator.onLine, isForbidden: forbidden.has(url.host), isFramed: window !== top, permission,
@@ -52,7 +49,3 @@ async function request(url) {
     return error.name === "TimeoutError" ? "silent" : "fails";
   }
 }
-
-on(document, "securitypolicyviolation", ({ blockedURI }) => {
-  try { forbidden.add(new URL(blockedURI).host); } catch { /* Such as `inline`. */ }
-});
