@@ -1,6 +1,7 @@
 //! Connect, send, stop: the ordinary use of the page.
 
 use std::fs;
+use std::net::TcpListener;
 
 use super::{message_text, open, wait_for_row, wait_for_state};
 use crate::support::server::TestServer;
@@ -38,6 +39,33 @@ fn the_page_connects_sends_and_stops() {
     browser.click("button", "Send");
     wait_for_row(&mut browser, "received", "You sent: too late at ");
     assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn a_message_of_before_the_connection_is_sent_once_it_is_open() {
+    let server = TestServer::start();
+    let slow = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut browser = open(&server, &format!("?url=ws://{}/", slow.local_addr().unwrap()));
+    browser.click("button", "Connect");
+    let connection = slow.accept().unwrap().0;
+    browser.fill("Message", "early");
+    browser.click("button", "Send");
+    browser.wait_for_text("The message is sent once the connection is open.");
+    let mut connection = tungstenite::accept(connection).unwrap();
+    assert_eq!(connection.read().unwrap(), "early".into());
+    wait_for_row(&mut browser, "sent", "early");
+    assert_eq!(message_text(&mut browser), "");
+
+    // If the connection fails instead, the message stays, and the next one does not send it by itself.
+    browser.click("button", "Connect");
+    let connection = slow.accept().unwrap().0;
+    browser.fill("Message", "kept");
+    browser.click("button", "Send");
+    browser.wait_for_text("The message is sent once the connection is open.");
+    drop(connection);
+    browser.wait_for_text("The message was not sent. It is still in the box.");
+    assert_eq!(message_text(&mut browser), "kept");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 // another. Keeps a link to this form in the address bar.
 import { linkQuery } from "./address.js";
 import { chatRoom, isChat } from "./chat.js";
-import { readAddress, send as sendData, sessionUrl } from "./connection.js";
+import { readAddress, send as sendData, sessionUrl, state } from "./connection.js";
 import { addEntry } from "./history.js";
 import { call, copyText, elements, isKiosk, kiosk, on, onInstead, params, scheduleRender, setStatus } from "./page.js";
 import { countSent } from "./statistics.js";
@@ -19,6 +19,8 @@ export const recall = { texts: [], at: 0, draft: "" };
 const linkTexts = params.getAll("send");
 const linkCount = linkTexts.length;
 let linkUpdateTimer = 0;
+/** Whether Send was pressed while the connection is being opened. */
+let isWaiting = false;
 
 /** Sends a message; returns whether that worked. `typed` is the text to recall. */
 export function transmit(data, typed) {
@@ -87,6 +89,8 @@ function send() {
   const data = readMessage();
   if (data === undefined || (isKiosk && !data)) return;
   setStatus("");
+  isWaiting = !isKiosk && state() === "CONNECTING";
+  if (isWaiting) return setStatus("The message is sent once the connection is open.", false);
   if (!transmit(data, message.value)) return kiosk.onSendFailed();
   kiosk.onSent(message.value);
   message.value = "";
@@ -96,7 +100,17 @@ function send() {
   showLinkText();
 }
 
+/** Sends what Send was pressed for before the connection was open. */
+export const sendWaiting = () => isWaiting && send();
+
+/** Keeps such a message in the box, for another press of Send. */
+export function stopWaiting() {
+  if (isWaiting) setStatus("The message was not sent. It is still in the box.");
+  isWaiting = false;
+}
+
 function onInput() {
+  stopWaiting();
   setStatus("");
   // A box that grows with its text is laid out as a whole at each key.
   const isLong = message.textLength > LONG_TEXT;

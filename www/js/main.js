@@ -21,6 +21,7 @@ let lastUrl = "";
 connection.observe({
   onDrop() {
     chatRoom?.leave();
+    compose.stopWaiting();
     statistics.forgetUnanswered();
   },
 
@@ -39,6 +40,7 @@ connection.observe({
     addEvent(`Connection Opened with ${url}.`);
     call("compression", "show");
     compose.showLinkText();
+    compose.sendWaiting();
     kiosk.onOpen();
   },
 
