@@ -153,7 +153,7 @@ fn sessions_are_listed_while_they_are_open() {
     assert_eq!(sessions(&program), [] as [Value; 0]);
     let mut echo = Raw::connect(program.address());
     let fields = "Forwarded: for=203.0.113.9\r\nSec-WebSocket-Protocol: soap, wamp\r\n\r\n";
-    let mut request = handshake("/echo?size=3");
+    let mut request = handshake("/echo?size=3&screen=lobby%203");
     request.replace_range(request.len() - 2.., fields);
     assert_eq!(echo.send(request).response_to_head().status, 101);
     assert_eq!(echo.send(frame(FIN_TEXT, b"hello")).frame(), (FIN_TEXT, b"xxx".to_vec()));
@@ -175,8 +175,8 @@ fn sessions_are_listed_while_they_are_open() {
     assert_eq!(
         echo_line,
         json!({
-            "session": 1, "client": "203.0.113.9", "peer": null, "path": "/echo",
-            "subprotocol": "soap", "room": null, "name": null, "since": null, "seconds": null,
+            "session": 1, "client": "203.0.113.9", "peer": null, "screen": "lobby 3",
+            "path": "/echo", "subprotocol": "soap", "room": null, "name": null, "since": null, "seconds": null,
             "messages_in": 1, "bytes_in": 5, "messages_out": 1, "bytes_out": 3, "ping_ms": null,
         })
     );
@@ -184,8 +184,8 @@ fn sessions_are_listed_while_they_are_open() {
     assert_eq!(
         chat_line,
         json!({
-            "session": 2, "client": "127.0.0.1", "peer": null, "path": "/chat",
-            "subprotocol": null, "room": "tea", "name": "ann", "since": null, "seconds": null,
+            "session": 2, "client": "127.0.0.1", "peer": null, "screen": null,
+            "path": "/chat", "subprotocol": null, "room": "tea", "name": "ann", "since": null, "seconds": null,
             "messages_in": 1, "bytes_in": 2, "messages_out": 3, "bytes_out": null, "ping_ms": null,
         })
     );

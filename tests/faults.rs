@@ -324,7 +324,7 @@ fn help_lists_the_parameters() {
     assert_eq!(status, 200);
     let help = String::from_utf8(command(&["--help"]).output().unwrap().stdout).unwrap();
     let parameters: Vec<_> = body.lines().filter(|line| line.starts_with("  ")).collect();
-    assert_eq!(parameters.len(), 21, "{body}");
+    assert_eq!(parameters.len(), 22, "{body}");
     for line in parameters {
         assert!(help.contains(line), "--help has no line {line:?}");
     }

@@ -2,15 +2,10 @@
 
 use crate::config::chat::NAME_MAX;
 use crate::http::excerpt;
+use crate::http::visible_name::visible_name;
 
 /// The room of a client that names none.
 const LOBBY: &str = "lobby";
-
-/// Characters that are drawn as nothing, or as a space, though their category is that of letters, marks or
-/// symbols: the combining grapheme joiner, the fillers of Hangul, inherent vowels of Khmer, and Braille's
-/// blank.
-const FILLERS: [char; 8] =
-    ['\u{34f}', '\u{115f}', '\u{1160}', '\u{17b4}', '\u{17b5}', '\u{2800}', '\u{3164}', '\u{ffa0}'];
 
 /// A request to join a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,24 +33,17 @@ pub(crate) fn parse(query: &str) -> Result<JoinRequest, String> {
                 ));
             }
         };
-        let value = value.trim();
-        if value.is_empty() || value.chars().count() > NAME_MAX || value.contains(is_invisible) {
+        let Some(value) = visible_name(&value) else {
             return Err(format!(
                 "{key}=\"{}\" is not valid; it has 1 to {NAME_MAX} visible characters.",
-                excerpt::brief(value)
+                excerpt::brief(value.trim())
             ));
-        }
+        };
         if slot.replace(value.to_owned()).is_some() {
             return Err(format!("The parameter {key} is repeated; give it only once."));
         }
     }
     Ok(JoinRequest { room: room.unwrap_or_else(|| LOBBY.to_owned()), name })
-}
-
-/// Whether a name must not have this character, as it is not seen: two names could look the same, or turn
-/// the line around that shows them.
-fn is_invisible(c: char) -> bool {
-    excerpt::is_unprintable(c) || FILLERS.contains(&c)
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub(super) struct SessionLog {
     pub(super) number: u64,
     pub(super) path: String,
     pub(super) client: Client,
+    /// The name that the client gave its screen.
+    pub(super) screen: Option<String>,
     /// Whether it is a session of the server's own probe.
     pub(super) is_own: bool,
     pub(super) started: Instant,
@@ -42,8 +44,17 @@ impl SessionLog {
     /// Frees the slots before it logs, because writing the line may take time. The connection's slot
     /// stands for this thread, so it is freed last.
     pub(super) fn finish(self, outcome: &SessionOutcome, server: &Context) {
-        let SessionLog { number, path, client, is_own, started, registration, report, permits } =
-            self;
+        let SessionLog {
+            number,
+            path,
+            client,
+            screen,
+            is_own,
+            started,
+            registration,
+            report,
+            permits,
+        } = self;
         if let Some(report) = report {
             report.end(end_in_report(&outcome.end));
         }
@@ -53,7 +64,7 @@ impl SessionLog {
         let (_connection, client_permit, session_permit) = permits;
         drop((client_permit, session_permit));
         let level = if is_own { Level::Debug } else { Level::Info };
-        log_end(level, number, &client, &path, outcome, started.elapsed());
+        log_end(level, number, &client, screen.as_deref(), &path, outcome, started.elapsed());
         if !is_own {
             server.report(|| EndedSession::new(path, outcome));
         }
@@ -72,6 +83,7 @@ fn log_end(
     level: Level,
     number: u64,
     client: &Client,
+    screen: Option<&str>,
     path: &str,
     outcome: &SessionOutcome,
     lasted: Duration,
@@ -79,6 +91,7 @@ fn log_end(
     let SessionOutcome { end, received, sent, on_wire, round_trip } = outcome;
     let SessionEnd { by, how, code, reason, limit } = end;
     let ping = round_trip.map_or(String::new(), |ping| format!(", ping {:.1} ms", millis(ping)));
+    let called = screen.map_or(String::new(), |name| format!(" screen {name:?}"));
     let on_the_wire =
         |bytes: Option<u64>| bytes.map_or(String::new(), |n| format!(", {n} on the wire"));
     let wire_in = on_wire.map(|on_wire| on_wire.received);
@@ -88,6 +101,7 @@ fn log_end(
         session = number,
         client:% = client.address,
         peer:% = client.peer,
+        screen,
         path,
         by,
         how,
@@ -102,7 +116,7 @@ fn log_end(
         wire_out,
         seconds = lasted.as_secs_f64(),
         ping_ms = round_trip.map(millis);
-        "session {number} {client} {}: {end}; in {} ({} bytes{}), out {} ({} bytes{}), {:.3} s{ping}",
+        "session {number} {client}{called} {}: {end}; in {} ({} bytes{}), out {} ({} bytes{}), {:.3} s{ping}",
         path.escape_debug(),
         received.messages,
         received.bytes,

@@ -51,13 +51,15 @@ pub(super) fn set_up(
     }
     let registration = server.metrics_of(&head).map(|metrics| {
         socket.measure(Arc::clone(&metrics.echoes));
-        let identity = identity(&client, head.path.clone(), &negotiated, &reply);
+        let screen = faults.screen.clone();
+        let identity = identity(&client, screen, head.path.clone(), &negotiated, &reply);
         Registration::new(&metrics.sessions, number, identity)
     });
     let log = SessionLog {
         number,
         path: head.path.clone(),
         client: client.clone(),
+        screen: faults.screen.clone(),
         is_own: server.is_own(&head),
         started: Instant::now(),
         registration,
@@ -120,6 +122,7 @@ fn deflate(
 /// The session's entry in `/sessions`. A closure, so that the admin thread pays for the formatting.
 fn identity(
     client: &Client,
+    screen: Option<String>,
     path: String,
     negotiated: &Negotiated,
     reply: &Result<Reply, JoinError>,
@@ -136,6 +139,7 @@ fn identity(
     Box::new(move || SessionIdentity {
         client: address.to_string(),
         peer: peer.to_string(),
+        screen: screen.clone(),
         path: path.clone(),
         subprotocol: subprotocol.clone(),
         room: room.clone(),

@@ -37,7 +37,7 @@ pub(crate) fn bad_parameters(head: &Head, why: String) -> Diagnosis {
         cause: "The query parameters of /ws and /echo inject faults and delays. One of them has a typing\n\
             error in its name or value, or the query is meant for another server."
             .into(),
-        fix: format!("Remove the query, or use these parameters (/help explains them):\n{}", faults::help())
+        fix: format!("Remove the query, or use these parameters (/help explains them):\n{}", faults::examples())
             .into(),
     }
 }

@@ -16,3 +16,4 @@ pub(crate) mod origin;
 pub(crate) mod page;
 pub(crate) mod response;
 pub(crate) mod unavailable;
+pub(crate) mod visible_name;

@@ -43,6 +43,8 @@ struct RegistryState {
 pub(crate) struct SessionIdentity {
     pub(crate) client: String,
     pub(crate) peer: String,
+    /// The name of the client's screen, if it gave one.
+    pub(crate) screen: Option<String>,
     pub(crate) path: String,
     pub(crate) subprotocol: Option<String>,
     /// The room, in a chat; `name` is the member's name there.
@@ -209,6 +211,7 @@ mod tests {
         let identify = || SessionIdentity {
             client: "203.0.113.9".to_owned(),
             peer: "127.0.0.1:5000".to_owned(),
+            screen: None,
             path: "/echo".to_owned(),
             subprotocol: None,
             room: None,
@@ -253,8 +256,8 @@ mod tests {
             serde_json::to_value(stats.row(now)).unwrap()
         };
         let mut expected = serde_json::json!({
-            "session": 7, "client": "203.0.113.9", "peer": "127.0.0.1:5000", "path": "/echo",
-            "subprotocol": null, "room": null, "name": null,
+            "session": 7, "client": "203.0.113.9", "peer": "127.0.0.1:5000", "screen": null,
+            "path": "/echo", "subprotocol": null, "room": null, "name": null,
             "since": timestamp(stats.since), "seconds": 5.0,
             "messages_in": 1, "bytes_in": 2, "messages_out": 3, "bytes_out": 4, "ping_ms": null,
         });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isRoom, linkQuery, parseAddress, roomAddress } from "../../www/js/address.js";
+import { isRoom, linkQuery, parseAddress, roomAddress, takesParameters, withParameter } from "../../www/js/address.js";
 
 /** Asserts `[arguments, expected result]` of each row. */
 function table(call, ...rows) {
@@ -67,4 +67,11 @@ test("a link reproduces the form, and keeps a scheme that is not the page's", ()
     [["ws://h/chat?room=a&name=b", true, ""], "?chat&room=a&name=b"],
     [["ws://h/chats?room=a", true, ""], "?chat&url=%2Fchats%3Froom%3Da"],
     [["ws://other/chat?room=a", true, ""], "?chat&url=ws%3A%2F%2Fother%2Fchat%3Froom%3Da"]);
+});
+
+test("parameters are added at the page's own server, where it takes them", () => {
+  for (const [address, expected] of [
+    ["ws://h/ws", true], ["ws://h/echo?delay=1s", true], ["ws://h/chat", false], ["ws://h:81/ws", false], ["ws://h/", false],
+  ]) assert.equal(takesParameters(new URL(address), "h"), expected, address);
+  assert.equal(withParameter(new URL("ws://h/ws?delay=1s&report=old"), "report", "new").href, "ws://h/ws?delay=1s&report=new");
 });

@@ -25,7 +25,7 @@ const FIRST: [&str; 13] = [
 ];
 
 /// What is loaded once the page is shown, or when it is needed.
-const LATER: [&str; 26] = [
+const LATER: [&str; 25] = [
     "/js/box.js",
     "/js/chat-events.js",
     "/js/code.js",
@@ -43,7 +43,6 @@ const LATER: [&str; 26] = [
     "/js/message-forms.js",
     "/js/plot.js",
     "/js/recall.js",
-    "/js/recording.js",
     "/js/repeat.js",
     "/js/report-words.js",
     "/js/report.js",

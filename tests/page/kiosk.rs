@@ -3,11 +3,13 @@
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 use wsecho::AllowedOrigin;
 
-use super::{message_text, open, wait_for_state};
+use super::{message_text, open, open_at, wait_for_state};
 use crate::support::browser::{Browser, executable};
+use crate::support::program::Program;
 use crate::support::server::TestServer;
 
 /// Returns a loopback address for one test: a server that restarts needs its port again, which on
@@ -164,6 +166,17 @@ fn its_words_are_for_the_public_and_can_be_translated() {
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
+fn the_screen_has_its_name_in_the_log() {
+    let program = Program::start(&[]);
+    let mut browser = open_at(program.address(), "?kiosk&screen=lobby%203");
+    wait_for_state(&mut browser, "OPEN");
+    program.signal(Signal::SIGTERM);
+    let log = program.wait().1;
+    assert!(log.contains(" screen \"lobby 3\" /ws: "), "{log}");
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
 fn the_texts_of_the_last_visitor_go() {
     let server = TestServer::start();
     let mut browser = open(&server, "?kiosk&reset=0.3");
@@ -230,10 +243,9 @@ fn the_units_chromium_may_start_before_the_server_and_on_a_read_only_root() {
 }
 
 #[test]
-fn the_check_of_the_units_looks_for_the_path_of_the_page() {
-    let address = include_str!("../../www/js/address.js");
-    let line = address.lines().find_map(|line| line.strip_prefix("export const DEFAULT_PATH = \""));
-    let path = line.unwrap().strip_suffix("\";").unwrap();
+fn the_check_of_the_units_looks_for_the_screen_that_the_page_names() {
     let check = include_str!("../../scripts/systemd/wsecho-kiosk-check.service");
-    assert!(check.contains(&format!("in *{path}*)")), "{path}: {check}");
+    assert!(check.contains(r#"in *\'"screen":"\'*)"#), "{check}");
+    let screen = include_str!("../../scripts/systemd/wsecho-kiosk.conf");
+    assert!(screen.contains("/?kiosk&screen=kiosk\""), "{screen}");
 }

@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isRecordable, withReport } from "../../www/js/recording.js";
 import { describeEnd, describeFrame, formatHead } from "../../www/js/report-words.js";
 
 const frame = { at_us: 12_340, from: "client", opcode: 1, fin: true, rsv: 0, masked: true, length: 1234, crc32: 255 };
@@ -30,11 +29,4 @@ test("the end is told in the server's words", () => {
 
 test("a head is shown as on the wire", () => {
   assert.equal(formatHead({ line: "GET / HTTP/1.1", fields: [["A", "b: c"], ["D", ""]] }), "GET / HTTP/1.1\nA: b: c\nD: ");
-});
-
-test("a report is asked for at the page's own server, where it takes parameters", () => {
-  for (const [address, expected] of [
-    ["ws://h/ws", true], ["ws://h/echo?delay=1s", true], ["ws://h/chat", false], ["ws://h:81/ws", false], ["ws://h/", false],
-  ]) assert.equal(isRecordable(new URL(address), "h"), expected, address);
-  assert.equal(withReport(new URL("ws://h/ws?delay=1s&report=old"), "new").href, "ws://h/ws?delay=1s&report=new");
 });

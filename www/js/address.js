@@ -64,3 +64,13 @@ export function linkQuery(url, base, isChat, subprotocols, texts) {
   for (const text of texts) if (text && text.length <= MAX_LINK_TEXT) query.append("send", text);
   return query.size ? `?${query}`.replace("?chat=", "?chat") : "";
 }
+
+/** Whether the page's server, at `host`, takes query parameters for a session of this URL. */
+export const takesParameters = ({ host: other, pathname }, host) => other === host && /^\/(ws|echo)$/.test(pathname);
+
+/** The URL with this parameter. */
+export function withParameter(url, name, value) {
+  const changed = new URL(url);
+  changed.searchParams.set(name, value);
+  return changed;
+}

@@ -1,5 +1,6 @@
 // The kiosk reconnects and resends by itself, as a visitor cannot press Connect.
-import { connect, disconnect, sessionUrl, state } from "./connection.js";
+import { takesParameters, withParameter } from "./address.js";
+import { connect, disconnect, prepareWith, sessionUrl, state } from "./connection.js";
 import { createElement, elements, on, params, root, setStatus } from "./page.js";
 
 const FIRST_RETRY_MS = 500;
@@ -17,6 +18,8 @@ const RESEND_CODES = [1001, 1006, 1012, 1013];
 
 /** After so much time without a visitor the texts are removed; 0 keeps them. */
 const RESET_MS = 1000 * params.get("reset");
+/** The name of this screen in the server's log and `/sessions`. */
+const SCREEN = params.get("screen");
 /** For the public, in any language: `?words=Verbunden|Verbinde …|Nicht verbunden|Nachricht|Senden`. */
 const [CONNECTED, CONNECTING, DISCONNECTED, MESSAGE, SEND] = words("Connected|Connecting …|Not connected|Message|Send");
 
@@ -31,6 +34,10 @@ let retry = "";
 /** Whether the next connection sends the text in the box. */
 let isQueued = false;
 let unanswered = "";
+
+if (SCREEN) {
+  prepareWith((url) => (takesParameters(url, location.host) ? withParameter(url, "screen", SCREEN) : url));
+}
 
 function words(defaults) {
   const given = params.get("words")?.split("|") ?? [];

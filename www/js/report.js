@@ -1,8 +1,8 @@
 // What the server saw of the connection: both heads, the frames and the end, from its /report.
+import { takesParameters, withParameter } from "./address.js";
 import { prepareWith } from "./connection.js";
 import { fetchText } from "./http.js";
 import { createElement, elements, on } from "./page.js";
-import { isRecordable, withReport } from "./recording.js";
 import { describeEnd, describeFrame, formatHead } from "./report-words.js";
 import * as words from "./words.js";
 
@@ -13,8 +13,8 @@ let token = "";
 
 /** Asks for a report if it is wanted. */
 function prepare(url) {
-  token = record.checked && isRecordable(url, location.host) ? newToken() : "";
-  return token ? withReport(url, token) : url;
+  token = record.checked && takesParameters(url, location.host) ? newToken() : "";
+  return token ? withParameter(url, "report", token) : url;
 }
 
 /** 128 random bits. */

@@ -49,13 +49,13 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str); 39] = files! {
+const FILES: [(&str, &str); 38] = files! {
     "index.html" "style.css" "kiosk.css" "favicon.svg" "js/main.js" "js/address.js" "js/box.js"
     "js/chat-events.js" "js/chat.js" "js/close-codes.js" "js/code.js" "js/compose.js"
     "js/compression.js" "js/connection.js" "js/duration.js" "js/failure-words.js" "js/failure.js"
     "js/faults.js" "js/files.js" "js/filter.js" "js/history.js" "js/http.js" "js/kiosk.js"
     "js/lists.js" "js/matching.js" "js/message-forms.js" "js/page.js" "js/plot.js" "js/recall.js"
-    "js/recording.js" "js/repeat.js" "js/report-words.js" "js/report.js" "js/room.js"
+    "js/repeat.js" "js/report-words.js" "js/report.js" "js/room.js"
     "js/row-tools.js" "js/saved.js" "js/snippets.js" "js/statistics.js" "js/words.js"
 };
 

@@ -13,7 +13,7 @@ pub(super) mod schedule;
 
 use std::time::Duration;
 
-pub(crate) use parameters::{help, parse};
+pub(crate) use parameters::{examples, help, parse};
 
 /// The text of `/help`. `is_on`: faults are not turned off by `--no-faults`.
 pub(crate) fn manual(is_on: bool) -> String {
@@ -40,6 +40,8 @@ pub(crate) struct Faults {
     pub(crate) session: Option<Box<SessionFaults>>,
     /// The token of the report that the client asks for.
     pub(crate) report: Option<String>,
+    /// The name of the client's screen, for the log and `/sessions`.
+    pub(crate) screen: Option<String>,
 }
 
 /// Faults of the handshake.

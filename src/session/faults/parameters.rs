@@ -15,6 +15,7 @@ use crate::config::faults::{
     AFTER_MAX, BLACKHOLE_MAX, DELAY_MAX, FRAGMENTS_MAX, TIMER_MAX, TIMER_MIN,
 };
 use crate::http::excerpt::brief;
+use crate::http::visible_name::visible_name;
 use crate::report::is_token;
 use crate::session::close_codes::close_may_have;
 
@@ -43,7 +44,7 @@ struct ParameterDraft {
     count: Option<u64>,
 }
 
-const PARAMETERS: [Parameter; 21] = [
+const PARAMETERS: [Parameter; 22] = [
     Parameter {
         name: "delay",
         example: "250ms",
@@ -200,6 +201,15 @@ const PARAMETERS: [Parameter; 21] = [
         },
     },
     Parameter {
+        name: "screen",
+        example: "lobby-3",
+        effect: "name the client in the log and /sessions; 1 to 32 visible characters",
+        parse: |draft, value, _| {
+            draft.faults.screen = visible_name(value).map(str::to_owned);
+            draft.faults.screen.as_ref().map(drop)
+        },
+    },
+    Parameter {
         name: "fragment",
         example: "16",
         effect: "send replies in fragments of this size (16, 1KiB), 65536 fragments at most",
@@ -264,6 +274,13 @@ pub(crate) fn help() -> String {
         let _ = writeln!(text, "  {example:<18} {}", parameter.effect);
         text
     })
+}
+
+/// Lists the query parameters by their examples alone, several on a line.
+pub(crate) fn examples() -> String {
+    let example = |parameter: &Parameter| format!(" {}={}", parameter.name, parameter.example);
+    let line = |parameters: &[Parameter]| parameters.iter().map(example).collect::<String>();
+    PARAMETERS.chunks(5).map(|parameters| format!(" {}\n", line(parameters))).collect()
 }
 
 /// Parses a query. Values beyond their range are clamped.
@@ -408,6 +425,7 @@ mod tests {
         assert!(session("read=off").read_off && session("reply=off").reply_off);
         assert_eq!(session("blackhole=30s").blackhole, Duration::from_secs(30));
         assert_eq!(session("greet=a%20b").greeting.as_deref(), Some("a b"));
+        assert_eq!(parsed("screen=+L%C3%BC+3").unwrap().screen.as_deref(), Some("Lü 3"));
         let token = "0123456789-_abcdefABCDEF";
         assert_eq!(parsed(&format!("report={token}")).unwrap().report.as_deref(), Some(token));
         let pushed = |query| session(query).push.unwrap();
@@ -490,6 +508,8 @@ mod tests {
             ("blackhole=30", "blackhole=30s"),
             ("report=0123456789abcdefABCDE", "report=0123456789abcdefABCDEF"),
             ("report=0123456789abcdefABCDE+", "report=0123456789abcdefABCDEF"),
+            ("screen=+", "screen=lobby-3"),
+            ("screen=a%0ab", "screen=lobby-3"),
             ("size=65537&fragment=1", "more than 65536 fragments"),
             ("fragment=15&size=1MiB&push=1s", "more than 65536 fragments"),
         ] {
