@@ -279,8 +279,8 @@ pub(crate) fn help() -> String {
 /// Lists the query parameters by their examples alone, several on a line.
 pub(crate) fn examples() -> String {
     let example = |parameter: &Parameter| format!(" {}={}", parameter.name, parameter.example);
-    let line = |parameters: &[Parameter]| parameters.iter().map(example).collect::<String>();
-    PARAMETERS.chunks(5).map(|parameters| format!(" {}\n", line(parameters))).collect()
+    let line = |some: &[Parameter]| format!(" {}\n", some.iter().map(example).collect::<String>());
+    PARAMETERS.chunks(5).map(line).collect()
 }
 
 /// Parses a query. Values beyond their range are clamped.
