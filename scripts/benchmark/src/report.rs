@@ -119,8 +119,9 @@ impl Report {
 
     /// Renders the bars of one scenario.
     fn group(&self, column: usize) -> String {
-        const COLOURS: [&str; 8] = [
+        const COLOURS: [&str; 9] = [
             "#8a8f98", "#0b6e75", "#3fa39b", "#c98a2b", "#7a5ea8", "#4a7fc1", "#b0554a", "#6b7f3a",
+            "#33415c",
         ];
         const SCALE: f64 = 36.0; // pixels for a ratio of one
         const LONGEST: f64 = 4.0; // longer bars are cut
