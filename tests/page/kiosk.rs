@@ -9,6 +9,7 @@ use wsecho::AllowedOrigin;
 
 use super::{message_text, open, open_at, wait_for_state};
 use crate::support::browser::{Browser, executable};
+use crate::support::client::wait_for;
 use crate::support::program::Program;
 use crate::support::server::TestServer;
 
@@ -243,9 +244,25 @@ fn the_units_chromium_may_start_before_the_server_and_on_a_read_only_root() {
 }
 
 #[test]
-fn the_check_of_the_units_looks_for_the_screen_that_the_page_names() {
+fn the_check_of_the_units_finds_the_session_of_a_screen() {
     let check = include_str!("../../scripts/systemd/wsecho-kiosk-check.service");
-    assert!(check.contains(r#"in *\'"screen":"\'*)"#), "{check}");
+    let case = check.lines().find_map(|line| line.trim().strip_prefix("case $$sessions in "));
+    let pattern = case.unwrap().split_once(") exit 0").unwrap().0.replace("\\'", "'");
+    let program = Program::start(&["--admin", "127.0.0.1:0"]);
+    let sessions = |path: &str| {
+        wait_for(|| {
+            let listed = program.ask_admin("/sessions").body;
+            if listed.contains(path) { Ok(listed) } else { Err(listed) }
+        })
+    };
+    let is_found = |sessions: String| {
+        let script = format!("case $1 in {pattern}) exit 0 ;; esac; exit 1");
+        Command::new("sh").args(["-c", &script, "sh", &sessions]).status().unwrap().success()
+    };
+    let _nameless = program.open("/echo");
+    assert!(!is_found(sessions("/echo")));
     let screen = include_str!("../../scripts/systemd/wsecho-kiosk.conf");
-    assert!(screen.contains("/?kiosk&screen=kiosk\""), "{screen}");
+    let name = screen.split_once("/?kiosk&").unwrap().1.split_once('"').unwrap().0;
+    let _screen = program.open(&format!("/ws?{name}"));
+    assert!(is_found(sessions("/ws")));
 }
