@@ -190,12 +190,16 @@ impl DoctorReport {
         }
         let server = if self.check.is_some() { "the server" } else { "wsecho" };
         hops.push(server.to_owned());
+        let hops = hops.join(" -> ");
+        if self.address.is_empty() {
+            return format!("{hops}; no connection");
+        }
         let seen = if self.peer.is_empty() {
             String::new()
         } else {
             format!(", which sees {}", self.peer)
         };
-        format!("{}; connected to {}{seen}", hops.join(" -> "), self.address)
+        format!("{hops}; connected to {}{seen}", self.address)
     }
 
     /// Formats the report as one line of JSON.

@@ -69,6 +69,7 @@ fn a_server_that_cannot_be_reached_has_the_exit_code_of_check() {
     };
     let (code, text) = doctor(&format!("ws://{address}/"), &[]);
     assert!(code == 4 && text.contains("problem: "), "{text}");
+    assert!(text.starts_with("path     this machine -> the server; no connection\n"), "{text}");
 }
 
 #[test]
