@@ -125,6 +125,18 @@ fn a_cached_page_connects_once_the_server_starts() {
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
+fn a_page_of_which_a_part_is_missing_is_loaded_anew() {
+    let server = TestServer::start();
+    let mut browser = open(&server, "");
+    browser.call("Network.setBlockedURLs", &json!({"urls": ["*/js/kiosk.js"]}));
+    browser.open(&format!("http://{}/?kiosk", server.address));
+    assert_eq!(browser.eval("document.documentElement.dataset.mode ?? null"), json!(null));
+    browser.call("Network.setBlockedURLs", &json!({"urls": []}));
+    wait_for_state(&mut browser, "OPEN");
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
 fn nothing_scrolls_and_everything_can_be_hit() {
     let server = TestServer::start();
     let mut browser = open(&server, "?kiosk");

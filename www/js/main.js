@@ -15,6 +15,8 @@ import * as words from "./words.js";
 /** Modules that the first view does not need. */
 const LATER = ["box", "compression", "failure", "files", "filter", "lists", "plot", "recall", "repeat", "room", "row-tools"];
 
+const RELOAD_MS = 1000;
+
 const { addresses, message, report } = elements;
 let lastUrl = "";
 
@@ -82,6 +84,12 @@ connection.observe({
   onError: showError,
 });
 
+/** Loads the page anew, as nobody is there to do it. Never returns. */
+function reload() {
+  setTimeout(() => location.reload(), RELOAD_MS);
+  return new Promise(() => {});
+}
+
 function addCloseEvent(description, { wasOpen }) {
   addEvent(`Connection Closed ${description}${wasOpen ? `; ${statistics.describeSession()}` : ""}.`);
 }
@@ -92,7 +100,7 @@ function showError(explanation) {
 }
 
 if (isKiosk) {
-  const { kiosk: functions, style } = await load("kiosk");
+  const { kiosk: functions, style } = await load("kiosk") ?? await reload();
   await style();
   setKiosk(functions);
 }
