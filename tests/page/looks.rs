@@ -105,6 +105,40 @@ fn nothing_is_wider_than_the_window() {
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
+fn nothing_moves_when_the_connection_opens_or_closes() {
+    let server = TestServer::start();
+    for query in ["?url=ws://other.invalid/ws", "?chat&url=ws://other.invalid/chat"] {
+        let mut browser = open(&server, query);
+        // A link to another server does not connect, so that the first state is without an address.
+        let mut places = vec![places_at_common_widths(&mut browser)];
+        let path = if query.starts_with("?chat") { "/chat" } else { "/ws" };
+        browser.replace("combobox", "Address", path);
+        browser.click("button", "Connect");
+        wait_for_state(&mut browser, "OPEN");
+        places.push(places_at_common_widths(&mut browser));
+        browser.click("button", "Stop");
+        wait_for_state(&mut browser, "CLOSED");
+        places.push(places_at_common_widths(&mut browser));
+        assert!(places.iter().all(|now| *now == places[0]), "{query}: {places:#?}");
+    }
+}
+
+/// Returns where the buttons and the history begin, in windows of several widths.
+fn places_at_common_widths(browser: &mut Browser) -> Vec<Value> {
+    let mut places = Vec::new();
+    for width in [360, 390, 412, 500, 1000] {
+        browser.resize(width, 844);
+        places.push(browser.eval(
+            "['#open', '#stop', '#log'].map(part => { \
+             const { left, top } = document.querySelector(part).getBoundingClientRect(); \
+             return [left + scrollX, top + scrollY].map(Math.round).join(); })",
+        ));
+    }
+    places
+}
+
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
 fn no_request_leaves_the_origin_and_no_policy_is_violated() {
     let server = TestServer::start();
     let mut browser = open(&server, "?url=/nothing");
