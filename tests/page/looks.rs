@@ -158,6 +158,19 @@ fn no_request_leaves_the_origin_and_no_policy_is_violated() {
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
+#[test]
+#[ignore = "needs Chromium; scripts/test runs it"]
+fn what_explains_failures_is_loaded_before_the_server_is_gone() {
+    let server = TestServer::start();
+    // Connected; and a link to another server, which does not connect.
+    for query in ["?url=/echo", "?url=ws://other.invalid/ws"] {
+        let mut browser = open(&server, query);
+        browser.wait(
+            "performance.getEntriesByType('resource').some(({ name }) => name.endsWith('/js/failure-words.js'))",
+        );
+    }
+}
+
 /// Returns the id of the focused element, or its name if it has none.
 fn focused(browser: &mut Browser) -> String {
     let element = browser.eval("document.activeElement.id || document.activeElement.localName");

@@ -1,7 +1,7 @@
 // The kiosk reconnects and resends by itself, as a visitor cannot press Connect.
 import { takesParameters, withParameter } from "./address.js";
 import { connect, disconnect, prepareWith, sessionUrl, state } from "./connection.js";
-import { createElement, elements, on, params, root, setStatus } from "./page.js";
+import { elements, on, params, root, setStatus } from "./page.js";
 
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 30_000;
@@ -42,17 +42,6 @@ if (SCREEN) {
 function words(defaults) {
   const given = params.get("words")?.split("|") ?? [];
   return defaults.split("|").map((word, n) => given[n] || word);
-}
-
-/** Adds the kiosk's style sheet. The page is shown after it. */
-export function style() {
-  const link = createElement("link");
-  return new Promise((resolve) => {
-    link.onload = link.onerror = resolve;
-    link.rel = "stylesheet";
-    link.href = "/kiosk.css";
-    document.head.append(link);
-  });
 }
 
 /** What main.js and compose.js tell the kiosk. */

@@ -8,7 +8,7 @@ import { chatRoom, isChat, start } from "./chat.js";
 import * as compose from "./compose.js";
 import * as connection from "./connection.js";
 import { addEntry, addEvent } from "./history.js";
-import { announce, call, elements, hideNotice, isKiosk, kiosk, load, on, root, scheduleRender, setKiosk, setStatus, showNotice } from "./page.js";
+import { announce, call, createElement, elements, hideNotice, isKiosk, kiosk, load, on, root, scheduleRender, setKiosk, setStatus, showNotice } from "./page.js";
 import * as statistics from "./statistics.js";
 import * as words from "./words.js";
 
@@ -44,6 +44,7 @@ connection.observe({
     compose.showLinkText();
     compose.sendWaiting();
     kiosk.onOpen();
+    setTimeout(loadLater);
   },
 
   onMessage({ data }) {
@@ -84,10 +85,25 @@ connection.observe({
   onError: showError,
 });
 
+/** Loads them once the connection is open, which they would delay, and before the server is gone, when the one
+ * that explains failures is needed. */
+const loadLater = () => LATER.forEach(load);
+
 /** Loads the page anew, as nobody is there to do it. Never returns. */
 function reload() {
   setTimeout(() => location.reload(), RELOAD_MS);
   return new Promise(() => {});
+}
+
+/** Adds a style sheet, and waits for it. */
+function addStyle(href) {
+  const link = createElement("link");
+  return new Promise((resolve) => {
+    link.onload = link.onerror = resolve;
+    link.rel = "stylesheet";
+    link.href = href;
+    document.head.append(link);
+  });
 }
 
 function addCloseEvent(description, { wasOpen }) {
@@ -100,8 +116,9 @@ function showError(explanation) {
 }
 
 if (isKiosk) {
-  const { kiosk: functions, style } = await load("kiosk") ?? await reload();
-  await style();
+  const style = addStyle("/kiosk.css");
+  const { kiosk: functions } = await load("kiosk") ?? await reload();
+  await style;
   setKiosk(functions);
 }
 root.dataset.mode = isKiosk ? "kiosk" : "tester";
@@ -119,10 +136,10 @@ on(document, "keydown", ({ key, isComposing }) => key === "Escape" && !isComposi
 kiosk.start();
 // Opening a link must not connect to another server without a click.
 if ((connection.readAddress()?.host ?? location.host) === location.host) start();
-else addEvent("This link points to another server. Press Connect to open it.");
+else {
+  addEvent("This link points to another server. Press Connect to open it.");
+  setTimeout(loadLater);
+}
 compose.showLinkText();
 message.focus();
 scheduleRender();
-// The modules that are used later are loaded now: the one that explains failures is needed when the server
-// is gone.
-setTimeout(() => LATER.forEach(load));
