@@ -82,6 +82,11 @@ fn the_newest_row_stays_in_view_unless_scrolled_back() {
     browser.click("button", "Newest ↓");
     browser.wait(at_end);
     browser.wait("document.querySelector('#newest').hidden");
+
+    // Something above takes room: nobody has scrolled back.
+    browser.eval("history_.style.maxHeight = '80px'; history_.dispatchEvent(new Event('scroll'))");
+    browser.wait(at_end);
+    assert_eq!(browser.eval("document.querySelector('#newest').hidden"), true);
 }
 
 #[test]

@@ -19,6 +19,8 @@ let historyBytes = 0;
 let dropped = 0;
 /** Whether the list ends at its newest row. */
 let isFollowing = true;
+/** Where the history was scrolled to. */
+let lastTop = 0;
 /** Entries while the list was paused; undefined if it is not. */
 let pausedAt;
 /** Which entries the filter shows. */
@@ -123,7 +125,10 @@ function clearHistory() {
 
 function onScroll() {
   const { scrollTop, clientHeight, scrollHeight } = history;
-  isFollowing = scrollHeight - scrollTop - clientHeight < 24;
+  // A history that becomes lower has not been scrolled up.
+  const isUp = scrollTop < lastTop;
+  lastTop = scrollTop;
+  isFollowing = scrollHeight - scrollTop - clientHeight < 24 || (isFollowing && !isUp);
   newest.hidden = isFollowing;
 }
 
