@@ -160,7 +160,7 @@ fn no_request_leaves_the_origin_and_no_policy_is_violated() {
 
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
-fn what_explains_failures_is_loaded_before_the_server_is_gone() {
+fn the_module_that_explains_failures_is_loaded_before_any_failure() {
     let server = TestServer::start();
     // Connected; and a link to another server, which does not connect.
     for query in ["?url=/echo", "?url=ws://other.invalid/ws"] {

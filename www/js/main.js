@@ -15,6 +15,7 @@ import * as words from "./words.js";
 /** Modules that the first view does not need. */
 const LATER = ["box", "compression", "failure", "files", "filter", "lists", "plot", "recall", "repeat", "room", "row-tools"];
 
+/** Before a kiosk loads the page anew, of which a part is missing. */
 const RELOAD_MS = 1000;
 
 const { addresses, message, report } = elements;

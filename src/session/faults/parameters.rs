@@ -386,6 +386,7 @@ fn size(value: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::chat::NAME_MAX;
     use crate::config::faults::READ_OFF_MAX;
     use crate::session::faults::HandshakeFaults;
 
@@ -526,6 +527,7 @@ mod tests {
         assert!(effect("handshake-delay").contains(&seconds(DELAY_MAX)));
         assert!(effect("read").contains(&seconds(READ_OFF_MAX)));
         assert!(effect("fragment").contains(&format!("{FRAGMENTS_MAX} fragments at most")));
+        assert!(effect("screen").contains(&format!("1 to {NAME_MAX} visible characters")));
         let readable = |duration| humantime::format_duration(duration).to_string();
         let range = format!("{} to {}", readable(TIMER_MIN), readable(TIMER_MAX));
         assert!(effect("ping").contains(&range) && effect("push").contains(&range));
