@@ -386,9 +386,9 @@ fn admin_listens_on_a_unix_socket_and_removes_it() {
 #[test]
 fn watchdog_sessions_are_not_counted() {
     let mut watched = command(&["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "-v"]);
-    let mut program = Program::spawn(watched.env("WATCHDOG_USEC", "20000"), 1);
-    for number in 1..=3 {
-        program.log_line(&format!("session {number} 127.0.0.1"));
+    let mut program = Program::spawn(watched.env("WATCHDOG_USEC", "100000"), 1);
+    for _ in 1..=3 {
+        program.log_line(": closed by the client");
     }
     wait_for_metrics(&program, &NO_SESSIONS);
     assert_eq!(sessions(&program), [] as [Value; 0]);

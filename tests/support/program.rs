@@ -1,15 +1,18 @@
 //! Runs the real binary as a child process.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tungstenite::Message;
 
-use super::client::{Client, Raw, Response, wait_for};
+use super::client::{Client, Raw, Response, TIMEOUT, wait_for};
 use super::stream::Wire;
 #[cfg(feature = "tls")]
 use super::tls::Files;
@@ -21,8 +24,21 @@ pub struct Program {
     pub addresses: Vec<SocketAddr>,
     /// The printed address of `--admin`; `None` without that option.
     pub admin: Option<String>,
-    stderr: BufReader<ChildStderr>,
+    stderr: BufReader<TimedPipe<ChildStderr>>,
     wire: Wire,
+}
+
+/// A pipe of which a read fails after [`TIMEOUT`]: a test that waits for a line that never comes fails, too.
+struct TimedPipe<P>(P);
+
+impl<P: AsFd + Read> Read for TimedPipe<P> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut pipe = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut pipe, PollTimeout::try_from(TIMEOUT).unwrap())? {
+            0 => Err(ErrorKind::TimedOut.into()),
+            _ => self.0.read(buffer),
+        }
+    }
 }
 
 /// `--pool-idle` of every program: far longer than it takes to reuse a thread.
@@ -111,7 +127,7 @@ impl Program {
     /// Starts `command`, and waits until `listeners` addresses or paths are printed.
     pub fn spawn(command: &mut Command, listeners: usize) -> Program {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut lines = BufReader::new(TimedPipe(child.stdout.take().unwrap())).lines();
         let mut listening = Vec::new();
         for _ in 0..listeners {
             let line = lines.next().expect("the program ended before it listened").unwrap();
@@ -124,7 +140,7 @@ impl Program {
             line.unwrap().strip_prefix("admin on ").expect("an admin address").to_owned()
         });
         let addresses = listening.iter().filter_map(|url| address(url)).collect();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let stderr = BufReader::new(TimedPipe(child.stderr.take().unwrap()));
         #[cfg(feature = "tls")]
         let wire = if listening[0].starts_with("https:") { Wire::Tls } else { Wire::Plain };
         #[cfg(not(feature = "tls"))]
@@ -220,10 +236,23 @@ impl Program {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
 
-    /// Reads the log up to the next line that contains `part`, and returns that line.
+    /// Reads the log up to the next line that contains `part`, and returns that line. Panics with the lines
+    /// before it after [`TIMEOUT`].
     pub fn log_line(&mut self, part: &str) -> String {
-        let mut lines = self.stderr.by_ref().lines().map(Result::unwrap);
-        lines.find(|line| line.contains(part)).expect("the program ended without that line")
+        let deadline = Instant::now() + TIMEOUT;
+        let mut others = String::new();
+        loop {
+            let mut line = String::new();
+            let read = self.stderr.read_line(&mut line);
+            assert!(
+                read.is_ok_and(|length| length > 0) && Instant::now() < deadline,
+                "no line with {part:?}, but:\n{others}{line}"
+            );
+            if line.contains(part) {
+                return line.trim_end().to_owned();
+            }
+            others += &line;
+        }
     }
 
     /// Waits until the process has exited. Returns its status and the rest of its stderr.

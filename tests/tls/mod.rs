@@ -362,7 +362,7 @@ fn the_watchdog_is_notified_over_tls() {
     socket.set_read_timeout(Some(TIMEOUT)).unwrap();
     let mut service = command(&["--listen", "127.0.0.1:0"]);
     service.args(files.options()).args(["--max-connections", "1", "--handshake-timeout", "1h"]);
-    service.env("WATCHDOG_USEC", "100000");
+    service.env("WATCHDOG_USEC", "400000");
     let program = Program::spawn(service.env("NOTIFY_SOCKET", folder.path().join("notify")), 1);
     let notification = || {
         let mut buffer = [0; 4096];
