@@ -1,10 +1,10 @@
 //! The release artifacts: the static binary, the Debian package, and the image of
 //! `scripts/Containerfile`, each in an empty root.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::port::own_port;
 use crate::support::program::{Program, script};
 
 const DIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/dist");
@@ -94,7 +94,7 @@ fn assert_image_serves(binary: &Path) {
     std::fs::set_permissions(image.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();
     assert_eq!(instruction("ENV"), "PORT=8080");
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let port = own_port().to_string();
     let inside = |arguments: &[String]| {
         let mut command = Command::new("chroot");
         command.arg(format!("--userspec={}", instruction("USER"))).arg(image.path());

@@ -1,7 +1,7 @@
 //! The binary: its output, and failures at startup.
 
 use std::fs::OpenOptions;
-use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+use std::net::{Ipv6Addr, TcpListener};
 use std::time::SystemTime;
 
 use nix::sys::signal::Signal;
@@ -9,6 +9,7 @@ use tungstenite::Message;
 use wsecho::{Clock, LONG_TIME};
 
 use crate::support::client::{Client, FIN_CLOSE, FIN_TEXT, Raw, frame, handshake};
+use crate::support::port::own_port;
 use crate::support::program::{Program, command};
 
 /// Starts the binary, which fails. Returns exit code and stderr.
@@ -124,7 +125,7 @@ fn a_build_without_tls_says_so() {
 
 #[test]
 fn addresses_are_taken_in_the_forms_of_other_servers() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = own_port();
     for (arguments, expected) in [
         (&["--port", "0"][..], "127.0.0.1"),
         (&["--host", "127.0.0.2", "-p", "0"], "127.0.0.2"),
@@ -374,13 +375,7 @@ fn an_error_names_the_variable_with_the_wrong_value() {
 #[test]
 fn localhost_is_both_loopback_addresses() {
     let has_ipv6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
-    // Below the ports that the system chooses by itself, so that no other test gets this one meanwhile.
-    let is_free = |port: &u16| {
-        TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()
-            && (!has_ipv6 || TcpListener::bind((Ipv6Addr::LOCALHOST, *port)).is_ok())
-    };
-    let port = (20_000..30_000).find(is_free).expect("no port is free");
-    for asked in [port, 0] {
+    for asked in [own_port(), 0] {
         let listen = format!("localhost:{asked}");
         let listeners = 1 + usize::from(has_ipv6);
         let program = Program::spawn(&mut command(&["--listen", &listen]), listeners);

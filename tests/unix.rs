@@ -254,7 +254,7 @@ fn a_peer_that_does_not_answer_is_dropped_after_the_grace_period() {
 fn ping_and_handshake_timeouts_apply() {
     let (_folder, path) = socket_path();
     let options =
-        ["--ping-interval", "50ms", "--ping-timeout", "50ms", "--handshake-timeout", "50ms"];
+        ["--ping-interval", "50ms", "--ping-timeout", "300ms", "--handshake-timeout", "300ms"];
     let _program = start(&path, &options);
     let mut session = Raw::connect_unix(&path);
     session.upgrade("/echo");

@@ -6,16 +6,17 @@ mod output;
 mod reach;
 
 use std::io::{BufRead, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Output;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::Value;
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{SockRef, Socket};
 use tungstenite::handshake::derive_accept_key;
 
 use crate::support::client::{FIN_BINARY, FIN_CLOSE, FIN_PING, FIN_TEXT, Raw};
+use crate::support::port::bound;
 use crate::support::program::{Program, command};
 use crate::support::server::TestServer;
 
@@ -182,15 +183,6 @@ fn serve_but(raw: &mut Raw, ignored: u8) {
             return;
         }
     }
-}
-
-/// Binds a socket without listening: connections to its address are refused, and no other process
-/// can take the port while the socket exists.
-fn bound() -> (Socket, SocketAddr) {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-    let address = socket.local_addr().unwrap().as_socket().unwrap();
-    (socket, address)
 }
 
 /// Fills the accept queue of `socket`, so that further connections to its address are not answered.

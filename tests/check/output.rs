@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use super::{LONG, bound, check};
+use super::{LONG, check};
+use crate::support::port::bound;
 use crate::support::program::{command, tool};
 use crate::support::server::TestServer;
 

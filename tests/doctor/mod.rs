@@ -12,8 +12,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::support::client::Raw;
 use crate::support::fault_proxy::{Fault, FaultProxy, HeadFault, Way};
+use crate::support::port::bound;
 use crate::support::program::command;
 use crate::support::server::TestServer;
 #[cfg(feature = "tls")]
@@ -63,10 +63,7 @@ fn a_server_without_reports_is_seen_from_one_end() {
 
 #[test]
 fn a_server_that_cannot_be_reached_has_the_exit_code_of_check() {
-    let address = {
-        let raw = Raw::connect(TestServer::start().address);
-        raw.0.get_ref().local_addr().unwrap()
-    };
+    let (_socket, address) = bound();
     let (code, text) = doctor(&format!("ws://{address}/"), &[]);
     assert!(code == 4 && text.contains("problem: "), "{text}");
     assert!(text.starts_with("path     this machine -> the server; no connection\n"), "{text}");

@@ -9,6 +9,7 @@ use std::thread;
 
 use super::{message_text, open, wait_for_row, wait_for_state};
 use crate::support::browser::{Browser, executable};
+use crate::support::port::bound;
 use crate::support::server::TestServer;
 
 #[test]
@@ -133,7 +134,7 @@ fn another_server_is_probed_and_invalid_addresses_are_explained() {
     let mut browser = open(&server, "");
     wait_for_state(&mut browser, "OPEN");
     let plain = format!("localhost:{}", server.address.port());
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_socket, closed) = bound();
     for (address, said) in [
         (
             format!("ws://{plain}/nothing"),

@@ -10,16 +10,9 @@ use wsecho::AllowedOrigin;
 use super::{message_text, open, open_at, wait_for_state};
 use crate::support::browser::{Browser, executable};
 use crate::support::client::wait_for;
+use crate::support::port::own_address;
 use crate::support::program::Program;
 use crate::support::server::TestServer;
-
-/// Returns a loopback address for one test: a server that restarts needs its port again, which on
-/// 127.0.0.1 another test could have taken in the meantime. Other systems have no further
-/// loopback address.
-fn own_address(number: u8) -> SocketAddr {
-    let last = if cfg!(target_os = "linux") { [number, 1] } else { [0, 1] };
-    ([127, 0, last[0], last[1]], 0).into()
-}
 
 const ATTEMPT: &str =
     "+(document.querySelector('#state-detail').innerText.match(/Attempt (\\d+) in/)?.[1] ?? 0)";
@@ -34,7 +27,7 @@ fn shown_attempt(detail: &str) -> (i32, f64) {
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
 fn it_reconnects_and_sends_what_was_kept() {
-    let server = TestServer::at(own_address(11));
+    let server = TestServer::at(own_address());
     let address = server.address;
     let mut browser = open(&server, "?kiosk");
     wait_for_state(&mut browser, "OPEN");
@@ -63,7 +56,7 @@ fn it_reconnects_and_sends_what_was_kept() {
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
 fn a_text_whose_reply_was_lost_is_sent_again() {
-    let listener = TcpListener::bind(own_address(14)).unwrap();
+    let listener = TcpListener::bind(own_address()).unwrap();
     let address = listener.local_addr().unwrap();
     let server = TestServer::start();
     let mut browser = open(&server, &format!("?kiosk&url=ws://{address}/ws"));
@@ -86,7 +79,7 @@ fn a_text_whose_reply_was_lost_is_sent_again() {
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
 fn it_waits_longer_each_time_and_wakes_at_once() {
-    let server = TestServer::at(own_address(12));
+    let server = TestServer::at(own_address());
     let mut browser = open(&server, "?kiosk");
     wait_for_state(&mut browser, "OPEN");
     drop(server);
@@ -110,7 +103,7 @@ fn it_waits_longer_each_time_and_wakes_at_once() {
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
 fn a_cached_page_connects_once_the_server_starts() {
-    let server = TestServer::at(own_address(13));
+    let server = TestServer::at(own_address());
     let address = server.address;
     let mut browser = open(&server, "?kiosk");
     wait_for_state(&mut browser, "OPEN");
@@ -244,7 +237,7 @@ fn unit_chromium(address: SocketAddr) -> Command {
 #[test]
 #[ignore = "needs Chromium; scripts/test runs it"]
 fn the_units_chromium_may_start_before_the_server_and_on_a_read_only_root() {
-    let address = TcpListener::bind(own_address(15)).unwrap().local_addr().unwrap();
+    let address = own_address();
     let mut browser = Browser::start(&mut unit_chromium(address));
     browser.wait("document.body?.innerText.includes('ERR_CONNECTION_REFUSED')");
     let server = TestServer::at(address);

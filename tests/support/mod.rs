@@ -7,6 +7,8 @@ pub mod client;
 pub mod deflate;
 #[allow(dead_code, unused_imports, reason = "the benches need none of it")]
 pub mod fault_proxy;
+#[allow(dead_code, reason = "the benches need none of it")]
+pub mod port;
 pub mod program;
 pub mod proxy;
 #[allow(dead_code, reason = "the benches need none of it")]

@@ -2,14 +2,14 @@
 //! `scripts/proxies`.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use super::client::{Raw, TIMEOUT};
+use super::port::own_address;
 use super::program::tool;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,13 +127,4 @@ fn nginx(folder: &TempDir) -> Command {
     let mut nginx = Command::new(tool("nginx"));
     nginx.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "stderr"]);
     nginx
-}
-
-/// Returns a free port on a loopback address that no other proxy and no other test process uses, so
-/// that the port is not taken before the proxy binds it.
-pub fn own_address() -> SocketAddr {
-    static PROXIES: AtomicU8 = AtomicU8::new(1);
-    let [.., high, low] = std::process::id().to_be_bytes();
-    let ip = [127, PROXIES.fetch_add(1, Ordering::Relaxed), high, low];
-    TcpListener::bind(SocketAddr::from((ip, 0))).unwrap().local_addr().unwrap()
 }

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use super::client::wait_until;
+use super::port::own_address;
 use super::program::tool;
-use super::proxy::own_address;
 
 /// A process that serves at an address; killed when dropped.
 pub struct Serving {
