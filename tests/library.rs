@@ -7,6 +7,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use wsecho::{Config, EndedSession, Running, Server};
 
 use crate::support::client::{Client, TIMEOUT};
+use crate::support::port::own_address;
 use crate::support::server::CLOSE_TIMEOUT;
 
 fn next(server: &Running) -> EndedSession {
@@ -41,7 +42,10 @@ fn a_spawned_server_tells_what_its_sessions_did() {
 
 #[test]
 fn a_dropped_server_closes_its_sessions_and_frees_its_port() {
-    let config = Config::on_free_port().with(|config| config.timeouts.close = CLOSE_TIMEOUT);
+    let config = Config::default().with(|config| {
+        config.listen = vec![own_address().into()];
+        config.timeouts.close = CLOSE_TIMEOUT;
+    });
     let server = Server::bind(config).and_then(Server::spawn).unwrap();
     let mut client = Client::open(server.addr(), "/echo");
     let address = server.addr();
