@@ -1,12 +1,15 @@
 // What the server saw of the connection: both heads, the frames and the end, from its /report.
 import { takesParameters, withParameter } from "./address.js";
-import { prepareWith } from "./connection.js";
+import { prepareWith, state } from "./connection.js";
 import { fetchText } from "./http.js";
 import { createElement, elements, on } from "./page.js";
 import { describeEnd, describeFrame, formatHead } from "./report-words.js";
 import * as words from "./words.js";
 
 const COLUMNS = ["Time", "From", "Frame", "Bytes", "CRC-32"];
+/** The server may see the end of a connection a moment later than the browser. */
+const ATTEMPTS = 5;
+const RETRY_MS = 200;
 const { record, reportContent, reportRefresh, reportStatus } = elements;
 /** Names the report on the connection; empty without one. */
 let token = "";
@@ -24,13 +27,14 @@ function newToken() {
 }
 
 /** Fetches the report and shows it, or says why there is none. */
-export async function show() {
+export async function show(attempts = ATTEMPTS) {
   const asked = token;
   if (!asked) return showNothing(record.checked ? "Press Connect to record a session." : "This session is not recorded.");
   const { failure, text } = await fetchText(`/report?token=${asked}`, "application/json");
   if (asked !== token) return;
   const report = words.parseJson(text);
   if (!report?.frames) return showNothing(failure ?? text);
+  if (!report.end && state() === "CLOSED" && attempts > 1) setTimeout(() => asked === token && show(attempts - 1), RETRY_MS);
   reportStatus.textContent = `${describeEnd(report)} ${words.formatInteger(report.frames.length)} frames recorded${
     report.frames_not_recorded ? `, ${words.formatInteger(report.frames_not_recorded)} more` : ""}.`;
   const heads = createElement("div", "", "heads");
@@ -69,4 +73,4 @@ function createTable(frames) {
 }
 
 prepareWith(prepare);
-on(reportRefresh, "click", show);
+on(reportRefresh, "click", () => show());
