@@ -86,6 +86,8 @@ fn an_end_without_a_close_frame_is_described_as_1006() {
             ),
             "{row}"
         );
-        assert!(row.contains(", received 1 (1 bytes), "), "{row}");
+        // With an RST goes what the browser has not read yet.
+        let is_reply_sure = fault != "abort=rst";
+        assert!(!is_reply_sure || row.contains(", received 1 (1 bytes), "), "{row}");
     }
 }
