@@ -19,6 +19,8 @@ const SESSIONS: u32 = 1000;
 const FIRST: u32 = 100;
 /// The most that an idle session may take: three pages of stack, and its part of the heap.
 const IDLE_KIB: f64 = 16.5;
+/// What the process takes for itself meanwhile, shared among the sessions: 100 KiB.
+const MARGIN_KIB: f64 = 100.0 / SESSIONS as f64;
 /// The most that a session may take that is idle again after a large message: 24 KiB more, and its part of
 /// the 32 MiB that the allocator may keep for the process.
 const AFTER_LARGE_KIB: f64 = IDLE_KIB + 24.0 + 32.0 * 1024.0 / SESSIONS as f64;
@@ -37,7 +39,7 @@ fn main() {
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
     let idle = idle_sessions("/echo");
     println!("{idle:.2} KiB an idle session of /echo");
-    assert!(idle <= IDLE_KIB, "an idle session takes {idle:.2} KiB, over {IDLE_KIB}");
+    assert!(idle <= IDLE_KIB + MARGIN_KIB, "an idle session takes {idle:.2} KiB, over {IDLE_KIB}");
     for path in ["/echo", "/ws"] {
         let after = after_large_messages(path);
         println!("{after:.2} KiB a session of {path} that is idle after a message of 1 MiB");
