@@ -42,13 +42,13 @@ fn a_spawned_server_tells_what_its_sessions_did() {
 
 #[test]
 fn a_dropped_server_closes_its_sessions_and_frees_its_port() {
+    let address = own_address();
     let config = Config::default().with(|config| {
-        config.listen = vec![own_address().into()];
+        config.listen = vec![address.into()];
         config.timeouts.close = CLOSE_TIMEOUT;
     });
     let server = Server::bind(config).and_then(Server::spawn).unwrap();
-    let mut client = Client::open(server.addr(), "/echo");
-    let address = server.addr();
+    let mut client = Client::open(address, "/echo");
     drop(server);
     assert_eq!(client.close_code(), 1001);
     std::net::TcpListener::bind(address).unwrap();

@@ -65,10 +65,13 @@ impl Manager {
     }
 }
 
-/// Returns a command for the binary with a watchdog, to be notified every 200 ms: longer than an echo takes on a busy machine.
+/// The watchdog's time in microseconds; half of it is longer than an echo takes on a busy machine.
+const WATCHDOG_USEC: &str = "400000";
+
+/// Returns a command for the binary with a watchdog, to be notified every 200 ms.
 fn watched(options: &[&str]) -> Command {
     let mut service = command(&["--listen", "127.0.0.1:0"]);
-    service.args(options).env("WATCHDOG_USEC", "400000");
+    service.args(options).env("WATCHDOG_USEC", WATCHDOG_USEC);
     service
 }
 
@@ -174,7 +177,7 @@ fn the_watchdog_is_notified_when_the_network_does_not_lead_to_the_listener() {
     let manager = Manager::new();
     let path = manager.folder.path().join("socket");
     let mut service = command(&["--listen", &format!("unix:{}", path.display())]);
-    let program = manager.start(service.env("WATCHDOG_USEC", "400000"));
+    let program = manager.start(service.env("WATCHDOG_USEC", WATCHDOG_USEC));
     assert!(manager.notification().starts_with("READY=1\n"));
     std::fs::remove_file(&path).unwrap();
     manager.expect_watchdog(4);
@@ -188,7 +191,7 @@ fn the_watchdog_is_notified_without_a_free_descriptor() {
     let manager = Manager::new();
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -n 32; exec \"$0\" --listen 127.0.0.1:0"]);
-    limited.arg(command(&[]).get_program()).env("WATCHDOG_USEC", "400000");
+    limited.arg(command(&[]).get_program()).env("WATCHDOG_USEC", WATCHDOG_USEC);
     let mut program = manager.start(&mut limited);
     assert!(manager.notification().starts_with("READY=1\n"));
     let _clients: Vec<_> = (0..64).map(|_| TcpStream::connect(program.address())).collect();
@@ -201,7 +204,7 @@ fn the_watchdog_is_not_notified_while_the_echo_to_itself_fails() {
     let manager = Manager::new();
     let (listener, _) = free_listener();
     let mut service = activated(listener.try_clone().unwrap(), OWN_PID, &[]);
-    let mut program = manager.start(service.env("WATCHDOG_USEC", "400000"));
+    let mut program = manager.start(service.env("WATCHDOG_USEC", WATCHDOG_USEC));
     assert!(manager.notification().starts_with("READY=1\n"));
     manager.expect_watchdog(2);
     SockRef::from(&listener).shutdown(std::net::Shutdown::Both).unwrap();
@@ -274,7 +277,7 @@ fn a_passed_unix_socket_is_served_and_not_removed() {
         let mut early = Raw::connect_unix(&path);
         early.send(handshake("/echo")).send(frame(FIN_TEXT, b"early"));
         let mut service = activated(listener.try_clone().unwrap(), OWN_PID, &[]);
-        let program = manager.start(service.env("WATCHDOG_USEC", "400000"));
+        let program = manager.start(service.env("WATCHDOG_USEC", WATCHDOG_USEC));
         let expected = format!("READY=1\nSTATUS=listening on unix:{}\n", path.display());
         assert_eq!(manager.notification(), expected);
         assert_answered(early);
