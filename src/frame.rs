@@ -62,32 +62,31 @@ pub(crate) fn masked_header(first: u8, length: usize, key: [u8; 4]) -> Vec<u8> {
 
 /// The header of an unmasked frame, with the length in the fewest bytes.
 pub(crate) fn header(first: u8, length: usize) -> Vec<u8> {
-    let mut header = vec![first];
     match (u8::try_from(length), u16::try_from(length)) {
-        (Ok(length @ 0..126), _) => header.push(length),
-        (_, Ok(length)) => {
-            header.push(126);
-            header.extend(length.to_be_bytes());
-        }
-        _ => {
-            header.push(127);
-            header.extend((length as u64).to_be_bytes());
-        }
+        (Ok(length @ 0..126), _) => vec![first, length],
+        (_, Ok(length)) => [&[first, 126], &length.to_be_bytes()[..]].concat(),
+        _ => [&[first, 127], &(length as u64).to_be_bytes()[..]].concat(),
     }
-    header
 }
 
 /// Writes an unmasked frame whose payload is given in pieces. A large one is not copied together.
+#[inline]
 pub(crate) fn write(out: &mut impl Write, first: u8, payload: &[&[u8]]) -> io::Result<()> {
     let length = payload.iter().map(|piece| piece.len()).sum();
-    let header = header(first, length);
-    if header.len() + length > WRITE_BUFFER {
-        let pieces = std::iter::once(&header[..]).chain(payload.iter().copied());
-        let mut slices: Vec<_> = pieces.map(IoSlice::new).collect();
-        return write_all_vectored(out, &mut slices);
+    match u8::try_from(length) {
+        // The common case without an allocation for the header.
+        Ok(short @ 0..126) => out.write_all(&[first, short])?,
+        _ if length > WRITE_BUFFER => return write_large(out, &header(first, length), payload),
+        _ => out.write_all(&header(first, length))?,
     }
-    out.write_all(&header)?;
     payload.iter().try_for_each(|piece| out.write_all(piece))
+}
+
+#[cold]
+fn write_large(out: &mut impl Write, header: &[u8], payload: &[&[u8]]) -> io::Result<()> {
+    let pieces = std::iter::once(header).chain(payload.iter().copied());
+    let mut slices: Vec<_> = pieces.map(IoSlice::new).collect();
+    write_all_vectored(out, &mut slices)
 }
 
 /// Writes all pieces.

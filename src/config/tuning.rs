@@ -69,9 +69,6 @@ pub(crate) const SESSION_READ_BUFFER: usize = 384;
 pub(crate) const MESSAGE_FREE: usize = 16 * 1024;
 /// A message in fragments asks for memory in steps of this many bytes.
 pub(crate) const MESSAGE_STEP: usize = 64 * 1024;
-/// Replies of at least this many bytes do not pass tungstenite's output buffer, which would keep as
-/// much memory.
-pub(crate) const LARGE_REPLY: usize = 8 * 1024;
 /// The largest read buffer for the second and further fragments of a large message. tungstenite fills it with
 /// zeros before each read, and each read is a system call.
 pub(crate) const MESSAGE_READ_BUFFER: usize = 256 * 1024;

@@ -107,7 +107,9 @@ impl<'a> DeflateScene<'a> {
     fn messages(&self, output: &[u8]) -> Vec<Vec<u8>> {
         let mut stream = Decompress::new_with_window_bits(false, self.window);
         let mut messages = Vec::new();
-        for frame in frames::parse(output) {
+        let (sent, cut) = frames::parse(output);
+        assert!(cut.is_empty(), "a part of a frame");
+        for frame in sent {
             match frame {
                 Frame::Text(text) => messages.push(text.as_bytes().to_vec()),
                 Frame::Binary(bytes) => messages.push(bytes.to_vec()),

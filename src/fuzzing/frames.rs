@@ -14,24 +14,25 @@ pub(super) enum Frame<'a> {
     Close(Option<u16>),
 }
 
-/// Parses `bytes` as frames; panics if they are not complete, valid frames.
-pub(super) fn parse(mut bytes: &[u8]) -> Vec<Frame<'_>> {
+/// Parses `bytes` as frames; panics if they are not valid. Returns also the part of a frame at the end, which
+/// is empty unless a write has failed.
+pub(super) fn parse(mut bytes: &[u8]) -> (Vec<Frame<'_>>, &[u8]) {
     let mut frames = Vec::new();
-    while !bytes.is_empty() {
-        let (frame, rest) = first(bytes);
+    while let Some((frame, rest)) = first(bytes) {
         frames.push(frame);
         bytes = rest;
     }
-    frames
+    (frames, bytes)
 }
 
-fn first(bytes: &[u8]) -> (Frame<'_>, &[u8]) {
-    let (&[start, second], rest) = bytes.split_first_chunk().expect("half a frame header");
+/// `None` if the frame is not complete.
+fn first(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
+    let (&[start, second], rest) = bytes.split_first_chunk()?;
     assert!(start & 0x30 == 0, "reserved bits: {start:#x}");
     assert!(start & 0x80 != 0, "a fragment");
     assert!(second & 0x80 == 0, "masked");
-    let (length, rest) = length(second, rest);
-    let (payload, rest) = rest.split_at_checked(length).expect("half a payload");
+    let (length, rest) = length(second, rest)?;
+    let (payload, rest) = rest.split_at_checked(length)?;
     let frame = match start & 0x4f {
         0x41 | 0x42 => Frame::Deflated(payload),
         1 => Frame::Text(std::str::from_utf8(payload).expect("text that is not UTF-8")),
@@ -43,26 +44,27 @@ fn first(bytes: &[u8]) -> (Frame<'_>, &[u8]) {
     };
     let is_control = start & 0x08 != 0;
     assert!(!is_control || length <= 125, "a control frame of {length} bytes");
-    (frame, rest)
+    Some((frame, rest))
 }
 
-/// Parses the payload length, which must use the fewest bytes possible (RFC 6455, section 5.2).
-fn length(second: u8, rest: &[u8]) -> (usize, &[u8]) {
-    match second {
+/// Parses the payload length, which must use the fewest bytes possible (RFC 6455, section 5.2). `None` if it
+/// is not complete.
+fn length(second: u8, rest: &[u8]) -> Option<(usize, &[u8])> {
+    Some(match second {
         126 => {
-            let (length, rest) = rest.split_first_chunk().expect("half a length");
+            let (length, rest) = rest.split_first_chunk()?;
             let length = u16::from_be_bytes(*length);
             assert!(length > 125, "{length} in two bytes");
             (length.into(), rest)
         }
         127 => {
-            let (length, rest) = rest.split_first_chunk().expect("half a length");
+            let (length, rest) = rest.split_first_chunk()?;
             let length = u64::from_be_bytes(*length);
             assert!(length > u16::MAX.into(), "{length} in eight bytes");
             (usize::try_from(length).unwrap(), rest)
         }
         _ => (second.into(), rest),
-    }
+    })
 }
 
 fn close_code(payload: &[u8]) -> Option<u16> {

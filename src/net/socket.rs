@@ -230,6 +230,12 @@ impl Write for Socket {
         Ok(buf.len())
     }
 
+    /// As `write`, which takes all, without a loop.
+    #[inline]
+    fn write_all(&mut self, buf: &[u8]) -> io::Result<()> {
+        self.write(buf).map(|_| ())
+    }
+
     /// Sends several pieces at once without copying them together, except that TLS has to encrypt them.
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         if self.tls.is_none() {

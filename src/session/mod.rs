@@ -46,7 +46,7 @@ use self::message_log::MessageLog;
 use self::reply::Reply;
 use crate::chat::room::JoinError;
 use crate::config::Config;
-use crate::config::tuning::{LARGE_REPLY, SESSION_READ_BUFFER, STOP_POLL, STOP_REPLIES};
+use crate::config::tuning::{SESSION_READ_BUFFER, STOP_POLL, STOP_REPLIES};
 use crate::frame::{BINARY, CLOSE, TEXT};
 use crate::message_memory::MessageMemory;
 use crate::metrics::registry::SessionStats;
@@ -279,15 +279,14 @@ impl<'a, T: Transport> Session<'a, T> {
             let now = self.transport.last_received();
             return chat.on_message(&message, now).map_err(Cause::ChatViolation);
         }
-        if message.len() >= LARGE_REPLY && info.is_none() && self.reply_in_pieces(&message)? {
+        if info.is_none() && self.reply_in_pieces(&message)? {
             return Ok(());
         }
         let reply = info.unwrap_or_else(|| self.reply.reply(message, SystemTime::now));
         if self.faults.is_some() { self.send_with_faults(reply) } else { self.send(reply) }
     }
 
-    /// Sends the tutorial's reply to a large message without a copy of it. Returns whether it did.
-    #[cold]
+    /// Sends the tutorial's reply to a text without a copy of it. Returns whether it did.
     fn reply_in_pieces(&mut self, message: &Message) -> Result<bool, Cause> {
         let copies_anyway = self.faults.is_some() || self.message_log.is_on();
         if copies_anyway || !matches!(self.reply, Reply::Tutorial(..)) {
@@ -301,20 +300,15 @@ impl<'a, T: Transport> Session<'a, T> {
         Ok(true)
     }
 
+    /// Sends a data message. It does not pass tungstenite, which would copy it into a buffer of its own, and
+    /// keep that buffer.
     #[inline]
     fn send(&mut self, message: Message) -> Result<(), Cause> {
         self.message_log.log("out", &message);
-        let bytes = message.len();
-        match &message {
-            Message::Text(text) if bytes >= LARGE_REPLY => {
-                self.transport.write_message(TEXT, &[text.as_bytes()])?;
-            }
-            Message::Binary(payload) if bytes >= LARGE_REPLY => {
-                self.transport.write_message(BINARY, &[payload])?;
-            }
-            _ => self.ws.write(&mut self.transport, message)?,
-        }
-        self.sent.add(bytes);
+        let opcode = if message.is_text() { TEXT } else { BINARY };
+        let payload = message.into_data();
+        self.transport.write_message(opcode, &[&payload])?;
+        self.sent.add(payload.len());
         Ok(())
     }
 
