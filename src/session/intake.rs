@@ -18,19 +18,13 @@ use std::sync::Arc;
 
 use tungstenite::protocol::CloseFrame;
 
+use super::message_size::{MessageCost, MessageSize};
 use crate::config::tuning::{FRAMES_READ, MESSAGE_FREE, MESSAGE_STEP};
-use crate::frame::{CLOSE, CONTINUATION, FIN, Header, MASKED, OPCODE, TEXT, masked_payload};
+use crate::frame::{CLOSE, FIN, Header, MASKED, TEXT, masked_payload};
 use crate::message_memory::{Charge, MessageMemory};
 
 /// The longest payload of a control frame: RFC 6455, section 5.5.
 const CONTROL_MAX: u64 = 125;
-
-/// How many bytes of memory a message takes for each byte of its length, its reply included.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct MessageCost {
-    pub(crate) text: usize,
-    pub(crate) binary: usize,
-}
 
 /// A message needs memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,17 +56,6 @@ pub(super) struct Intake {
     close: Vec<u8>,
     /// Whether all bytes pass, as nobody parses them any more.
     passes_all: bool,
-}
-
-/// The message whose frames are being handed over.
-#[derive(Debug, Clone, Copy, Default)]
-struct MessageSize {
-    opcode: u8,
-    length: u64,
-    /// The longest fragment, which is held beside the message; 0 for a message of one frame.
-    fragment: u64,
-    /// Whether another fragment has to come.
-    is_open: bool,
 }
 
 impl Intake {
@@ -218,12 +201,12 @@ impl Intake {
     #[cold]
     pub(super) fn hand_over(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
         let length = self.held.len().min(buf.len());
-        let held = mem::take(&mut self.held);
-        let handed = self.walk(&held[..length]);
-        buf[..handed].copy_from_slice(&held[..handed]);
-        if handed < held.len() {
-            self.held = held;
+        buf[..length].copy_from_slice(&self.held[..length]);
+        let handed = self.walk(&buf[..length]);
+        if handed < self.held.len() {
             self.held.drain(..handed);
+        } else {
+            self.held = Vec::new();
         }
         match (handed, self.announced) {
             (0, Some(_)) => Err(io::ErrorKind::WouldBlock.into()),
@@ -315,38 +298,10 @@ fn small_frame(bytes: &[u8]) -> Option<usize> {
     (is_whole && is_short && length <= bytes.len()).then_some(length)
 }
 
-impl MessageSize {
-    /// The message with another frame.
-    fn with(self, header: Header) -> MessageSize {
-        let begun = if self.is_open { self } else { MessageSize::default() };
-        let (opcode, length) = (header.first & OPCODE, header.length);
-        if header.is_control() {
-            // One that is longer than 125 bytes is rejected once tungstenite has read it.
-            return MessageSize { fragment: begun.fragment.max(length), ..begun };
-        }
-        let is_open = !header.is_final();
-        if opcode == CONTINUATION {
-            let fragment = begun.fragment.max(length);
-            return MessageSize {
-                length: begun.length.saturating_add(length),
-                fragment,
-                is_open,
-                ..begun
-            };
-        }
-        MessageSize { opcode, length, fragment: if is_open { length } else { 0 }, is_open }
-    }
-
-    fn cost(self, cost: MessageCost) -> u64 {
-        let factor = if self.opcode == TEXT { cost.text } else { cost.binary };
-        self.length.saturating_mul(factor as u64).saturating_add(self.fragment)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{BINARY, FIN, header, masked};
+    use crate::frame::{BINARY, CONTINUATION, FIN, header, masked};
     use crate::net::transport::Append;
     use crate::session::filter::FilteredTransport;
     use std::io::{Chain, Read};

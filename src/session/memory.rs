@@ -12,7 +12,8 @@ use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
 use super::Session;
 use super::end::Cause;
-use super::intake::{Announced, MessageCost};
+use super::intake::Announced;
+use super::message_size::MessageCost;
 use super::reply::Reply;
 use crate::config::Config;
 use crate::config::tuning::{MESSAGE_READ_BUFFER, SESSION_READ_BUFFER};

@@ -23,6 +23,7 @@ mod intake;
 pub(crate) mod keepalive;
 mod memory;
 mod message_log;
+mod message_size;
 pub(crate) mod reply;
 
 use std::io;
