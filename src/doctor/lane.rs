@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use data_encoding::BASE64;
 use tungstenite::handshake::client::generate_key;
 
-use super::limits::{FRAME_MAX, FRAMES_MAX, PATIENCE_FACTOR, PATIENCE_OF_SECOND_LOOK, READ_MAX};
+use super::limits::{
+    ANSWER_TIMEOUT_FACTOR, FRAME_MAX, FRAMES_MAX, READ_MAX, SECOND_ANSWER_TIMEOUT,
+};
 use super::record::{Record, SeenClose, SeenEnd, Side, StreamEnd, WireFrame};
 use crate::check::connect::{Route, RouteEnd};
 use crate::check::connection_options::ConnectionOptions;
@@ -27,7 +29,7 @@ pub(crate) struct Access {
     pub(crate) connection: ConnectionOptions,
     pub(crate) route: Route,
     /// The shortest wait for something that may not come.
-    pub(crate) patience: Duration,
+    pub(crate) answer_timeout: Duration,
 }
 
 /// Why a lane could not be opened.
@@ -63,9 +65,9 @@ impl Arrived {
 
 impl Access {
     /// The same for a second look at what did not arrive.
-    pub(crate) fn with_patience(&self) -> Access {
+    pub(crate) fn with_more_time(&self) -> Access {
         let (connection, route) = (self.connection.clone(), self.route.clone());
-        Access { connection, route, patience: PATIENCE_OF_SECOND_LOOK }
+        Access { connection, route, answer_timeout: SECOND_ANSWER_TIMEOUT }
     }
 
     /// Connects, up to TLS. `None` if that fails.
@@ -122,7 +124,7 @@ pub(crate) struct Lane {
     input: Vec<u8>,
     opened: Instant,
     /// The longest wait for something that may not come.
-    pub(crate) patience: Duration,
+    pub(crate) answer_timeout: Duration,
     /// The Close that has arrived.
     closed: Option<SeenClose>,
     /// Whether Pings are answered.
@@ -166,10 +168,12 @@ impl Lane {
         }
         let record = Record { request, response: response_head(&response), ..Record::default() };
         let opened = Instant::now();
-        let patience =
-            access.patience.max(began.elapsed() * PATIENCE_FACTOR).min(connection.timeout());
+        let answer_timeout = access
+            .answer_timeout
+            .max(began.elapsed() * ANSWER_TIMEOUT_FACTOR)
+            .min(connection.timeout());
         let (closed, answers_pings) = (None, true);
-        Ok(Lane { stream, record, response, input, opened, patience, closed, answers_pings })
+        Ok(Lane { stream, record, response, input, opened, answer_timeout, closed, answers_pings })
     }
 
     /// Microseconds since the 101.
@@ -201,7 +205,7 @@ impl Lane {
             self.note(Side::Client, *first, payload);
             bytes.extend(masked(*first, payload, masking_key()));
         }
-        self.stream.set_deadline(Instant::now() + self.patience);
+        self.stream.set_deadline(Instant::now() + self.answer_timeout);
         let _ = self.stream.write_all(&bytes).and_then(|()| self.stream.flush());
     }
 
@@ -265,7 +269,7 @@ impl Lane {
 
     /// Receives until `is_it` is true of a frame, which is returned; `None` if it does not come.
     pub(crate) fn wait_for(&mut self, is_it: impl Fn(&Arrived) -> bool) -> Option<Arrived> {
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + self.answer_timeout;
         loop {
             let arrived = self.receive_until(deadline)?;
             if is_it(&arrived) {

@@ -11,11 +11,11 @@ pub(crate) const FRAMES_MAX: usize = 100_000;
 /// The most bytes of one read.
 pub(crate) const READ_MAX: usize = 64 * 1024;
 /// The shortest wait for something that may not come, such as a Pong, or the end of a lane at the server.
-pub(crate) const PATIENCE_MIN: Duration = Duration::from_millis(800);
+pub(crate) const ANSWER_TIMEOUT_MIN: Duration = Duration::from_millis(800);
 /// The same at a second look, which is taken where something did not come: longer than a lost packet is late.
-pub(crate) const PATIENCE_OF_SECOND_LOOK: Duration = Duration::from_secs(2);
+pub(crate) const SECOND_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// The wait in times of connecting and making a handshake.
-pub(crate) const PATIENCE_FACTOR: u32 = 8;
+pub(crate) const ANSWER_TIMEOUT_FACTOR: u32 = 8;
 /// The time between two looks at the report of a lane that has not ended there.
 pub(crate) const END_POLL: Duration = Duration::from_millis(20);
 /// The interval of the server's Pings, and the time after which it sends the message that ends them.

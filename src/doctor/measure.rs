@@ -6,7 +6,7 @@ use std::thread;
 use super::endings::{self, Ending};
 use super::findings::Finding;
 use super::lane::{Access, NotOpen, token};
-use super::limits::PATIENCE_MIN;
+use super::limits::ANSWER_TIMEOUT_MIN;
 use super::options::DoctorOptions;
 use super::output::DoctorReport;
 use super::record::{Both, Record, Side};
@@ -99,7 +99,7 @@ fn see_one_end(connection: &ConnectionOptions, report: &Mutex<DoctorReport>) -> 
 /// Finds an address that is open.
 fn access(connection: &ConnectionOptions) -> Result<Access, Verdict> {
     let route = Route::find(connection)?;
-    Ok(Access { connection: connection.clone(), route, patience: PATIENCE_MIN })
+    Ok(Access { connection: connection.clone(), route, answer_timeout: ANSWER_TIMEOUT_MIN })
 }
 
 /// What the first lane shows.
@@ -110,11 +110,11 @@ enum First {
     OneEnd,
 }
 
-/// The first lane; again with more patience if something did not arrive.
+/// The first lane; again with more time if something did not arrive.
 fn first_look(access: &Access) -> First {
     match first(access) {
         First::Both(both) if messages::compare(&both).iter().any(Finding::may_be_late) => {
-            first(&access.with_patience())
+            first(&access.with_more_time())
         }
         seen => seen,
     }
@@ -184,7 +184,7 @@ impl Plan {
     fn run(self, access: &Access, report: &Mutex<DoctorReport>) {
         let mut findings = self.look(access);
         if findings.iter().any(Finding::may_be_late) {
-            findings = self.look(&access.with_patience());
+            findings = self.look(&access.with_more_time());
         }
         lock(report).add(self.group(), String::new(), findings);
     }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::lane::{Access, read_body};
-use super::limits::{END_POLL, PATIENCE_FACTOR};
+use super::limits::{ANSWER_TIMEOUT_FACTOR, END_POLL};
 use super::record::{Record, SeenClose, SeenEnd, Side, StreamEnd, WireFrame};
 use crate::check::handshake::get;
 use crate::check::upgrade::read_response;
@@ -35,11 +35,11 @@ pub(crate) fn fetch(access: &Access, token: &str) -> Option<Record> {
     parse(&response.text(&body))
 }
 
-/// As [`fetch`], once the session has ended there too, or the patience is over; on a slow way that is longer.
+/// As [`fetch`], once the session has ended there too, or the answer timeout is over, which is longer on a slow way.
 pub(crate) fn fetch_ended(access: &Access, token: &str) -> Option<Record> {
     let started = Instant::now();
     let mut record = fetch(access, token)?;
-    let deadline = started + access.patience.max(started.elapsed() * PATIENCE_FACTOR);
+    let deadline = started + access.answer_timeout.max(started.elapsed() * ANSWER_TIMEOUT_FACTOR);
     loop {
         if record.end.is_some() || Instant::now() >= deadline {
             return Some(record);

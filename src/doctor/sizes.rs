@@ -60,7 +60,7 @@ impl Way {
         let Ok(mut lane) = Lane::open(access, &query, &[]) else {
             return Probe::Limit("the server refuses the connection".to_owned());
         };
-        lane.patience = access.connection.timeout() + allowance(size);
+        lane.answer_timeout = access.connection.timeout() + allowance(size);
         match self.from {
             Side::Client => self.send(&mut lane, size),
             Side::Server => lane.send(&[(FIN | TEXT, b"size")]),
@@ -102,7 +102,7 @@ fn allowance(size: usize) -> Duration {
 
 /// Waits for the reply. Returns the size of all its frames; `None` if it does not arrive whole.
 fn reply_size(lane: &mut Lane) -> Option<usize> {
-    let deadline = Instant::now() + lane.patience;
+    let deadline = Instant::now() + lane.answer_timeout;
     let mut received = 0;
     loop {
         let arrived = lane.receive_until(deadline)?;

@@ -70,7 +70,7 @@ fn pushes(access: &Access, token: &str) -> Result<Record, NotOpen> {
     let interval = TIMED_INTERVAL.as_millis();
     let query = format!("report={token}&push={interval}ms&count={TIMED_MESSAGES}");
     let mut lane = Lane::open(access, &query, &[])?;
-    lane.patience += TIMED_INTERVAL;
+    lane.answer_timeout += TIMED_INTERVAL;
     for _ in 0..TIMED_MESSAGES {
         if !lane.wait_for_message() {
             break;
