@@ -2,7 +2,7 @@
 //! threads, descriptors and memory that the attack took.
 
 use std::fs::Permissions;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -18,7 +18,7 @@ use super::WIRE;
 use crate::support::client::{
     FIN_BINARY, FIN_PING, FIN_TEXT, Raw, TIMEOUT, frame, handshake, wait_until,
 };
-use crate::support::program::{POOL_IDLE, Program, Vitals, command, new_user, tool};
+use crate::support::program::{POOL_IDLE, Program, Vitals, command, new_user, timed, tool};
 use crate::support::stream::Wire;
 
 /// Permitted growth of resident memory: malloc keeps some memory for its threads.
@@ -119,7 +119,7 @@ fn suspended_client_is_dropped_after_the_ping_timeout() {
     let before = Vitals { threads: usize::MAX, ..program.rested() };
     let mut client = hello_process(&program);
     let mut line = Vec::new();
-    let mut received = BufReader::new(client.stdout.as_mut().unwrap());
+    let mut received = timed(client.stdout.as_mut().unwrap());
     while !line.ends_with(b"hello\n") {
         assert_ne!(received.read_until(b'\n', &mut line).unwrap(), 0, "the client has ended");
     }
@@ -160,7 +160,7 @@ fn without_a_thread_for_a_connection_the_start_fails() {
         let mut limited = with_threads(folder.path(), user, *threads);
         let mut child = limited.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        timed(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         if let Some(url) = line.trim().strip_prefix("listening on http://") {
             let address = url.trim_end_matches('/').parse().unwrap();
             assert_eq!(Raw::connect(address).get("/healthz").status, 200, "{threads} threads");

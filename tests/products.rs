@@ -1,11 +1,11 @@
 //! `wsecho check` through real proxies, before servers of other projects: without the setting that
 //! forwards upgrades it names the proxy and the setting, and with that setting it succeeds.
 
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::program::{command, tool};
+use crate::support::program::{command, timed, tool};
 use crate::support::real_proxy::{self, Serving};
 
 const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers");
@@ -17,7 +17,7 @@ fn peer(interpreter: &str, script: &str, (variable, path): (&str, &str), rest: &
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut port = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
+    timed(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
     let address = format!("127.0.0.1:{}", port.trim()).parse().unwrap();
     Serving::new(child, address, tempfile::tempdir().unwrap())
 }

@@ -1,11 +1,11 @@
 //! The READMEs: the tests that they name exist, and their commands print what they show.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::support::program::{Program, tool};
+use crate::support::program::{Program, timed, tool};
 
 /// Where the READMEs' server listens.
 const ADDRESS: &str = "127.0.0.1:8080";
@@ -110,7 +110,7 @@ fn run(shown: &Shown, typed: &str, address: SocketAddr, path: &str) -> Vec<Strin
     let mut child = shell.stderr(Stdio::null()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(typed.as_bytes()).unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let lines = timed(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let is_cut = shown.lines.contains(&LEFT_OUT);
     let count = if is_cut { usize::MAX } else { shown.lines.len() };
     let printed = lines.take(count).map(|line| line.trim_end().to_owned()).collect();

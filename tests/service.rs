@@ -2,7 +2,7 @@
 //! manager that consists of a datagram socket and passed descriptors.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Seek};
+use std::io::{BufRead, Seek};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tungstenite::Message;
 
 use crate::support::client::{Client, FIN_CLOSE, FIN_TEXT, Raw, TIMEOUT, frame, handshake};
-use crate::support::program::{Program, command, tool};
+use crate::support::program::{Program, command, timed, tool};
 
 /// A service manager that receives notifications (`NOTIFY_SOCKET`).
 struct Manager {
@@ -327,7 +327,7 @@ fn lines_for_the_journal_have_a_priority_and_no_time() {
         service.env("JOURNAL_STREAM", journal).stdout(Stdio::piped());
         let mut service = service.stderr(stderr.try_clone().unwrap()).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(service.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        timed(service.stdout.take().unwrap()).read_line(&mut line).unwrap();
         kill(Pid::from_raw(i32::try_from(service.id()).unwrap()), Signal::SIGTERM).unwrap();
         assert!(service.wait().unwrap().success());
         stderr.rewind().unwrap();

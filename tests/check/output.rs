@@ -1,11 +1,11 @@
 //! The forms of a report: for people, for programs, and as a probe.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, Write};
 use std::process::{Command, Stdio};
 
 use super::{LONG, check};
 use crate::support::port::bound;
-use crate::support::program::{command, tool};
+use crate::support::program::{command, timed, tool};
 use crate::support::server::TestServer;
 
 #[test]
@@ -56,7 +56,7 @@ fn a_repeated_check_prints_a_line_each_time() {
     for (options, expected) in [(&[][..], " ok     "), (&["--json"], "\"exit_code\":0")] {
         let mut checking = command(&["check", &url, "--repeat", "10ms"]);
         let mut child = checking.args(options).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut lines = timed(child.stdout.take().unwrap()).lines();
         for _ in 0..3 {
             let line = lines.next().unwrap().unwrap();
             assert!(line.contains(expected) && line.contains(&url), "{line}");

@@ -6,7 +6,7 @@
 //! one is chromium-headless-shell if it is installed: without a browser's window around it, a page
 //! takes less than half of the CPU time.
 
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
 use super::client::TIMEOUT;
+use super::program::timed;
 
 /// Longer than `TIMEOUT`, as several browsers may run on a busy machine with two cores.
 const BROWSER_TIMEOUT: Duration = Duration::from_secs(4 * TIMEOUT.as_secs());
@@ -75,7 +76,7 @@ struct Shared {
 fn spawn(command: &mut Command) -> (Child, String) {
     let command = command.stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("Chromium does not start");
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut lines = timed(child.stderr.take().unwrap()).lines();
     let url = lines
         .by_ref()
         .find_map(|line| Some(line.ok()?.strip_prefix("DevTools listening on ")?.to_owned()))

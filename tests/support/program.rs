@@ -29,7 +29,12 @@ pub struct Program {
 }
 
 /// A pipe of which a read fails after [`TIMEOUT`]: a test that waits for a line that never comes fails, too.
-struct TimedPipe<P>(P);
+pub struct TimedPipe<P>(P);
+
+/// Reads lines of a child's output, each within [`TIMEOUT`].
+pub fn timed<P: AsFd + Read>(pipe: P) -> BufReader<TimedPipe<P>> {
+    BufReader::new(TimedPipe(pipe))
+}
 
 impl<P: AsFd + Read> Read for TimedPipe<P> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -127,7 +132,7 @@ impl Program {
     /// Starts `command`, and waits until `listeners` addresses or paths are printed.
     pub fn spawn(command: &mut Command, listeners: usize) -> Program {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(TimedPipe(child.stdout.take().unwrap())).lines();
+        let mut lines = timed(child.stdout.take().unwrap()).lines();
         let mut listening = Vec::new();
         for _ in 0..listeners {
             let line = lines.next().expect("the program ended before it listened").unwrap();
@@ -140,7 +145,7 @@ impl Program {
             line.unwrap().strip_prefix("admin on ").expect("an admin address").to_owned()
         });
         let addresses = listening.iter().filter_map(|url| address(url)).collect();
-        let stderr = BufReader::new(TimedPipe(child.stderr.take().unwrap()));
+        let stderr = timed(child.stderr.take().unwrap());
         #[cfg(feature = "tls")]
         let wire = if listening[0].starts_with("https:") { Wire::Tls } else { Wire::Plain };
         #[cfg(not(feature = "tls"))]
