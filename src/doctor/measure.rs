@@ -36,9 +36,7 @@ pub(super) fn measure(
     let one_end = || {
         let is_well = see_one_end(connection, report);
         if let Some(time) = options.idle().filter(|_| is_well) {
-            lock(report).phase = "idle";
-            let (detail, findings) = idle::measure_one_end(&access, time);
-            lock(report).add("idle", detail, findings);
+            measure_group(report, "idle", || idle::measure_one_end(&access, time));
         }
     };
     lock(report).address = access.place();
@@ -67,20 +65,25 @@ pub(super) fn measure(
         }
     });
     if let Some(max) = options.sizes() {
-        lock(report).phase = "sizes";
-        let (detail, findings) = sizes::measure(&access, max);
-        lock(report).add("sizes", detail, findings);
+        measure_group(report, "sizes", || sizes::measure(&access, max));
     }
     if options.timing {
-        lock(report).phase = "timing";
-        let (detail, findings) = timing::measure(&access);
-        lock(report).add("timing", detail, findings);
+        measure_group(report, "timing", || timing::measure(&access));
     }
     if let Some(time) = options.idle() {
-        lock(report).phase = "idle";
-        let (detail, findings) = idle::measure(&access, time);
-        lock(report).add("idle", detail, findings);
+        measure_group(report, "idle", || idle::measure(&access, time));
     }
+}
+
+/// Measures one group, and adds what it has found. `measure` returns its detail and its findings.
+fn measure_group(
+    report: &Mutex<DoctorReport>,
+    name: &'static str,
+    measure: impl FnOnce() -> (String, Vec<Finding>),
+) {
+    lock(report).phase = name;
+    let (detail, findings) = measure();
+    lock(report).add(name, detail, findings);
 }
 
 /// What is left against a server without reports. Returns whether it passes the check.
