@@ -76,7 +76,9 @@ pub(crate) fn write(out: &mut impl Write, first: u8, payload: &[&[u8]]) -> io::R
     match u8::try_from(length) {
         // The common case without an allocation for the header.
         Ok(short @ 0..126) => out.write_all(&[first, short])?,
-        _ if length > WRITE_BUFFER => return write_large(out, &header(first, length), payload),
+        _ if length > WRITE_BUFFER - HEADER_MAX => {
+            return write_large(out, &header(first, length), payload);
+        }
         _ => out.write_all(&header(first, length))?,
     }
     payload.iter().try_for_each(|piece| out.write_all(piece))
@@ -141,5 +143,61 @@ impl Header {
 
     pub(crate) fn is_control(self) -> bool {
         self.first & CLOSE != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was written, and how much of it may be collected.
+    #[derive(Default)]
+    struct Written {
+        bytes: Vec<u8>,
+        collected: usize,
+    }
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.bytes.extend_from_slice(bytes);
+            self.collected += bytes.len();
+            Ok(bytes.len())
+        }
+
+        /// Takes half of the bytes.
+        fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+            let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
+            let taken = bytes.len().div_ceil(2);
+            self.bytes.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_frame_is_collected_as_a_whole_or_written_at_once() {
+        for length in [0, 125, 126, WRITE_BUFFER - 4, WRITE_BUFFER, WRITE_BUFFER + 1, 70_000] {
+            let payload = vec![b'x'; length];
+            let (start, end) = payload.split_at(length / 3);
+            let mut written = Written::default();
+            write(&mut written, FIN | TEXT, &[start, end]).unwrap();
+            let expected = [header(FIN | TEXT, length), payload].concat();
+            assert!(written.bytes == expected, "{length}");
+            let is_whole = written.collected == expected.len() && expected.len() <= WRITE_BUFFER;
+            assert!(is_whole || written.collected == 0, "{length}: {}", written.collected);
+        }
+    }
+
+    #[test]
+    fn a_header_has_the_length_in_the_fewest_bytes() {
+        for (length, size) in [(0, 2), (125, 2), (126, 4), (65_535, 4), (65_536, 10)] {
+            let header = header(FIN | TEXT, length);
+            assert_eq!(header.len(), size);
+            let parsed = Header::parse(&header).unwrap();
+            assert_eq!((parsed.length, parsed.size), (length as u64, size));
+        }
     }
 }
