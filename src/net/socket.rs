@@ -213,7 +213,7 @@ impl Read for Socket {
 }
 
 impl Write for Socket {
-    // Called once for each frame of an echo.
+    // Called for the header and for the payload of each echo.
     #[inline]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         if self.pending.len() + buf.len() > WRITE_BUFFER {

@@ -9,7 +9,7 @@ pub(crate) struct MessageCost {
     pub(crate) binary: usize,
 }
 
-/// The size of a message whose frames are being received.
+/// The frames of a message so far, added up.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct MessageSize {
     opcode: u8,

@@ -6,7 +6,7 @@
 //! one is chromium-headless-shell if it is installed: without a browser's window around it, a page
 //! takes less than half of the CPU time.
 
-use std::io::BufRead;
+use std::io::{self, BufRead, Read};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -76,12 +76,15 @@ struct Shared {
 fn spawn(command: &mut Command) -> (Child, String) {
     let command = command.stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("Chromium does not start");
-    let mut lines = timed(child.stderr.take().unwrap()).lines();
-    let url = lines
+    let mut stderr = timed(child.stderr.take().unwrap());
+    let url = stderr
         .by_ref()
-        .find_map(|line| Some(line.ok()?.strip_prefix("DevTools listening on ")?.to_owned()))
+        .lines()
+        .map(|line| line.expect("Chromium does not listen"))
+        .find_map(|line| Some(line.strip_prefix("DevTools listening on ")?.to_owned()))
         .expect("Chromium ended before it listened");
-    std::thread::spawn(move || lines.for_each(drop)); // a full pipe would block it
+    let mut rest = stderr.into_inner().0; // which may be silent for long
+    std::thread::spawn(move || io::copy(&mut rest, &mut io::sink())); // a full pipe would block it
     (child, url)
 }
 

@@ -29,7 +29,7 @@ pub struct Program {
 }
 
 /// A pipe of which a read fails after [`TIMEOUT`]: a test that waits for a line that never comes fails, too.
-pub struct TimedPipe<P>(P);
+pub struct TimedPipe<P>(pub P);
 
 /// Reads lines of a child's output, each within [`TIMEOUT`].
 pub fn timed<P: AsFd + Read>(pipe: P) -> BufReader<TimedPipe<P>> {
